@@ -1,0 +1,194 @@
+#include "config.h"
+
+#include "base/buf.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+
+void
+rh_buf_init(struct rh_buf *b, struct rh_arena *arena, size_t cap, size_t max)
+{
+	*b = (struct rh_buf){ .p = rh_arena_alloc(arena, cap), .cap = cap,
+	    .max = RH_MAX(cap, max), .arena = arena };
+}
+
+void
+rh_buf_init_fixed(struct rh_buf *b, void *memory, size_t bytes)
+{
+	*b = (struct rh_buf){ .p = memory, .cap = bytes, .max = bytes };
+}
+
+char *
+rh_buf_room_slow(struct rh_buf *b, size_t bytes)
+{
+	size_t cap;
+
+	if (b->full || !b->arena || bytes > b->max - b->n) {
+		b->full = true;
+		return NULL;
+	}
+	cap = RH_MIN(RH_MAX(b->cap * 2, b->n + bytes), b->max);
+	b->p = rh_arena_grow(b->arena, b->p, b->cap, cap);
+	b->cap = cap;
+	return b->p + b->n;
+}
+
+static const char pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233"
+    "34353637383940414243444546474849505152535455565758596061626364656667"
+    "6869707172737475767778798081828384858687888990919293949596979899";
+
+/* Writes value's digits so that they end at end; answers the first one. */
+static char *
+digits(char *end, uint64_t value)
+{
+	while (value >= 100) {
+		end -= 2;
+		memcpy(end, pairs + value % 100 * 2, 2);
+		value /= 100;
+	}
+	if (value >= 10) {
+		end -= 2;
+		memcpy(end, pairs + value * 2, 2);
+	} else
+		*--end = (char)('0' + value);
+	return end;
+}
+
+void
+rh_buf_u64(struct rh_buf *b, uint64_t value)
+{
+	char text[20], *start = digits(text + sizeof(text), value);
+
+	rh_buf_put(b, start, (size_t)(text + sizeof(text) - start));
+}
+
+void
+rh_buf_i64(struct rh_buf *b, int64_t value)
+{
+	if (value < 0)
+		rh_buf_char(b, '-');
+	rh_buf_u64(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+void
+rh_buf_fixed(struct rh_buf *b, uint64_t value, unsigned decimals)
+{
+	char text[24], *end = text + sizeof(text), *start = digits(end, value);
+
+	rh_assert(decimals < 19);
+	while (end - start <= (long)decimals)
+		*--start = '0';
+	rh_buf_put(b, start, (size_t)(end - start) - decimals);
+	if (decimals) {
+		rh_buf_char(b, '.');
+		rh_buf_put(b, end - decimals, decimals);
+	}
+}
+
+void
+rh_buf_double(struct rh_buf *b, double value)
+{
+	char text[32];
+	int precision = 15;
+
+	if (isfinite(value) && value == floor(value) && fabs(value) < 1e15) {
+		rh_buf_i64(b, (int64_t)value);
+		return;
+	}
+	do
+		snprintf(text, sizeof(text), "%.*g", precision, value);
+	while (precision++ < 17 && strtod(text, NULL) != value);
+	rh_buf_put(b, text, strlen(text));
+}
+
+void
+rh_buf_hex(struct rh_buf *b, const void *bytes, size_t n)
+{
+	char *to = rh_buf_room(b, n * 2);
+
+	if (!to)
+		return;
+	rh_hex_put(to, bytes, n);
+	b->n += n * 2;
+}
+
+/*
+ * What a byte needs in a JSON string: 0 nothing, 'u' a \u00XX, 8 a look at
+ * UTF-8, anything else that letter after a backslash.
+ */
+static const unsigned char json_class[256] = {
+	[0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
+	[11] = 'u', ['\f'] = 'f', ['\r'] = 'r', [14 ... 31] = 'u',
+	['"'] = '"', ['\\'] = '\\',
+	[127] = 'u', [128 ... 255] = 8
+};
+
+static void
+json_escape(struct rh_buf *b, unsigned char c)
+{
+	if (json_class[c] == 'u') {
+		rh_buf_lit(b, "\\u00");
+		rh_buf_hex(b, &c, 1);
+	} else {
+		rh_buf_char(b, '\\');
+		rh_buf_char(b, (char)json_class[c]);
+	}
+}
+
+void
+rh_buf_json(struct rh_buf *b, struct rh_slice text)
+{
+	const unsigned char *s = (const unsigned char *)text.p;
+	size_t i = 0, plain, step;
+
+	rh_buf_char(b, '"');
+	while (i < text.n) {
+		for (plain = i; i < text.n && !json_class[s[i]]; i++)
+			;
+		rh_buf_put(b, s + plain, i - plain);
+		if (i == text.n)
+			break;
+		if (json_class[s[i]] != 8) {
+			json_escape(b, s[i++]);
+			continue;
+		}
+		step = rh_utf8_step(s + i, text.n - i);
+		if (step)
+			rh_buf_put(b, s + i, step);
+		else
+			rh_buf_lit(b, "\xef\xbf\xbd");
+		i += step ? step : 1;
+	}
+	rh_buf_char(b, '"');
+}
+
+void
+rh_buf_vprintf(struct rh_buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	char *to;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	rh_assert(n >= 0);
+	if ((to = rh_buf_room(b, (size_t)n + 1))) {
+		vsnprintf(to, (size_t)n + 1, fmt, again);
+		b->n += (size_t)n;
+	}
+	va_end(again);
+}
+
+void
+rh_buf_printf(struct rh_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	rh_buf_vprintf(b, fmt, ap);
+	va_end(ap);
+}

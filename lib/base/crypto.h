@@ -1,0 +1,38 @@
+/*
+ * crypto - random bytes, SHA-256, HMAC-SHA-256, CRC-32.
+ *
+ * Shape    plain functions; libcrypto stays in crypto.c
+ * Errors   none: a machine without random bytes or SHA-256 asserts
+ * Source   FIPS 180-4, RFC 2104; CRC-32 as in ISO-HDLC (zlib)
+ */
+#ifndef RH_BASE_CRYPTO_H
+#define RH_BASE_CRYPTO_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define RH_SHA256_LEN 32
+
+/* From the kernel, in batches; a forked child draws its own. */
+void rh_random(void *to, size_t n);
+void rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n);
+void rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
+    const void *bytes, size_t n);
+uint32_t rh_crc32(const void *bytes, size_t n);
+/* In a time that depends on n alone. */
+bool rh_same_bytes(const void *a, const void *b, size_t n);
+
+/* 64 bits for hash tables; not for anything an attacker may choose to collide. */
+static inline uint64_t
+rh_hash64(const void *bytes, size_t n)
+{
+	const unsigned char *s = bytes;
+	uint64_t h = 0xcbf29ce484222325;	/* FNV-1a */
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ s[i]) * 0x100000001b3;
+	return h;
+}
+
+#endif

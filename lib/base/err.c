@@ -1,0 +1,48 @@
+#include "config.h"
+
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+
+static const char *const kind_names[] = {
+#define RH_ERR_KIND(name) [RH_E_##name] = #name,
+	RH_ERR_KINDS(RH_ERR_KIND)
+#undef RH_ERR_KIND
+};
+
+struct rh_err *
+rh_err_make(struct rh_arena *arena, enum rh_err_kind kind, const char *code,
+    const char *where, const char *fmt, ...)
+{
+	struct rh_err *err = RH_NEW(arena, struct rh_err);
+	struct rh_buf text;
+	va_list ap;
+
+	err->kind = kind;
+	err->code = code;
+	err->where = where;
+	rh_buf_init(&text, arena, 128, 4096);
+	va_start(ap, fmt);
+	rh_buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	rh_buf_char(&text, '\0');
+	err->detail = text.full ? fmt : text.p;
+	return err;
+}
+
+const char *
+rh_err_kind_name(enum rh_err_kind kind)
+{
+	return kind_names[kind];
+}
+
+void
+rh_assert_failed(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, what);
+	abort();
+}

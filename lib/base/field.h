@@ -1,0 +1,78 @@
+/*
+ * field - one table describes a struct for all who read or write it: JSON in
+ * and out (http/shape), rows of a result (data/pipe), query parameters,
+ * directives of the configuration, the API's reference.
+ *
+ * Shape    rows of { name, type, offset }, ended by { 0 }; RH_AT checks at
+ *          compile time that the member has the type's C type
+ * Units    min and max: code points for RH_T_TEXT, the value
+ *          itself for RH_T_INT; 0 and 0 is "no bounds"
+ * Owner    static tables
+ */
+#ifndef RH_BASE_FIELD_H
+#define RH_BASE_FIELD_H
+
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+
+enum rh_type {
+	RH_T_END,	/* no row: the end of a table */
+	RH_T_TEXT,
+	RH_T_UUID,
+	RH_T_TIME,
+	RH_T_INT,
+	RH_T_BOOL,
+	RH_T_ENUM,	/* an index into names; text on the wire and in SQL */
+	RH_T_OBJECT,	/* a struct inside the struct, described by of */
+	RH_T_LIST,	/* an rh_list of such structs */
+};
+
+/* The C type behind each. */
+#define RH_CTYPE_TEXT	struct rh_slice		/* p == NULL is null */
+#define RH_CTYPE_UUID	struct rh_uuid		/* nil is null */
+#define RH_CTYPE_TIME	int64_t			/* RH_TIME_NONE is null */
+#define RH_CTYPE_INT	int64_t
+#define RH_CTYPE_BOOL	bool
+#define RH_CTYPE_ENUM	int			/* -1 is null */
+
+struct rh_list {
+	void *items;	/* n structs of the size the field says */
+	size_t n;
+};
+#define RH_CTYPE_LIST	struct rh_list
+
+enum rh_field_flag {
+	RH_F_REQUIRED = 1 << 0,	/* a body without it is 422 */
+	RH_F_NULLABLE = 1 << 1,	/* null is a value */
+	RH_F_INTERNAL = 1 << 2,	/* a column of the row, not a member of the JSON */
+	RH_F_LINE = 1 << 3,	/* text without control characters, not blank */
+};
+
+struct rh_field {
+	const char *name;
+	enum rh_type type;
+	size_t at;
+	unsigned flags;
+	int64_t min, max;
+	const char *const *names;	/* RH_T_ENUM: NULL-terminated */
+	const struct rh_field *of;	/* RH_T_OBJECT, RH_T_LIST */
+	size_t size;			/* RH_T_LIST: of one item */
+	const char *format;		/* OpenAPI: "email", "uri"; or NULL */
+	const char *doc;		/* one sentence for the API's reference */
+};
+
+/* offsetof(record, member), once the member is known to be an RH_CTYPE_##kind. */
+#define RH_AT(kind, record, member)						\
+	(offsetof(record, member) + 0 * sizeof(struct {				\
+		_Static_assert(__builtin_types_compatible_p(			\
+		    __typeof__(((record *)0)->member), RH_CTYPE_##kind),	\
+		    #member " is no RH_CTYPE_" #kind); int unused; }))
+/* A row's first fields: RH_FIELD("name", TEXT, struct project, name) */
+#define RH_FIELD(json, kind, record, member)					\
+	.name = (json), .type = RH_T_##kind, .at = RH_AT(kind, record, member)
+#define RH_FIELD_OBJECT(json, record, member, shape)				\
+	.name = (json), .type = RH_T_OBJECT, .at = offsetof(record, member), .of = (shape)
+
+#endif

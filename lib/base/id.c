@@ -1,0 +1,61 @@
+#include "config.h"
+
+#include "base/id.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/text.h"
+
+struct rh_uuid
+rh_uuid_v7(void)
+{
+	static uint64_t last;	/* milliseconds << 12 | counter */
+	struct rh_uuid id;
+	uint64_t now, v;
+
+	rh_random(id.b, sizeof(id.b));
+	now = (uint64_t)rh_clock_wall_us() / 1000 << 12;
+	/* a new millisecond starts low in the counter, so that it can rise */
+	v = now > last ? now | (((uint64_t)id.b[6] << 8 | id.b[7]) & 0x7ff) :
+	    last + 1;
+	last = v;
+	for (int i = 0; i < 6; i++)
+		id.b[i] = (unsigned char)(v >> (52 - 8 * i));
+	id.b[6] = (unsigned char)(0x70 | (v >> 8 & 0x0f));
+	id.b[7] = (unsigned char)v;
+	id.b[8] = (unsigned char)(0x80 | (id.b[8] & 0x3f));
+	return id;
+}
+
+void
+rh_uuid_put(char to[RH_UUID_LEN], struct rh_uuid id)
+{
+	rh_hex_put(to, id.b, 4);
+	to[8] = '-';
+	rh_hex_put(to + 9, id.b + 4, 2);
+	to[13] = '-';
+	rh_hex_put(to + 14, id.b + 6, 2);
+	to[18] = '-';
+	rh_hex_put(to + 19, id.b + 8, 2);
+	to[23] = '-';
+	rh_hex_put(to + 24, id.b + 10, 6);
+}
+
+bool
+rh_uuid_get(struct rh_uuid *to, struct rh_slice text)
+{
+	static const struct { size_t at, bytes, from; } groups[] = {
+		{ 0, 4, 0 }, { 4, 2, 9 }, { 6, 2, 14 }, { 8, 2, 19 }, { 10, 6, 24 },
+	};
+
+	if (text.n != RH_UUID_LEN)
+		return false;
+	for (size_t i = 0; i < 5; i++) {
+		struct rh_slice part = { text.p + groups[i].from, groups[i].bytes * 2 };
+
+		if ((i && text.p[groups[i].from - 1] != '-') ||
+		    !rh_hex_get(to->b + groups[i].at, groups[i].bytes, part, true))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,41 @@
+/*
+ * program - what every program of ours does before its own work: options,
+ * configuration, faults on stderr.
+ *
+ * Shape    main() fills a struct rh_program and returns rh_program_main()
+ * Errors   exit 1 with a reason on stderr: bad options, bad configuration
+ * Owner    the program's arena lives until exit
+ *
+ * Options of all: -c FILE (default: sysconfdir/rowhouse/rowhouse.conf),
+ * -t tests the configuration, -T prints it with secrets masked, -V prints
+ * the version, -h the usage.
+ */
+#ifndef RH_BASE_PROGRAM_H
+#define RH_BASE_PROGRAM_H
+
+#include "base/arena.h"
+#include "base/conf.h"
+
+struct rh_program {
+	const char *name;		/* "rowhouse-fcgi" */
+	const char *summary;		/* one line of the usage */
+	const char *operands;		/* "up|down N|status", or NULL: takes none */
+	const struct rh_conf_table *tables;
+	enum rh_conf_unknown unknown;
+	/* Further checks across directives: appends "reason\n" per fault. NULL: none. */
+	void (*check)(struct rh_buf *faults);
+	/* argv holds the operands only. Answers the exit status. */
+	int (*run)(struct rh_program *self, int argc, char **argv);
+	/* filled by rh_program_main: */
+	const char *conf_path;
+	char **argv0;			/* as the system gave it, for re-execution */
+	struct rh_arena *arena;
+};
+
+int rh_program_main(struct rh_program *program, int argc, char **argv);
+
+/* "rowhouse-fcgi: message\n" on stderr; answers 1, for return. */
+int rh_program_fail(const struct rh_program *program, const char *fmt, ...)
+    RH_PRINTF(2, 3);
+
+#endif

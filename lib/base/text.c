@@ -1,0 +1,200 @@
+#include "config.h"
+
+#include "base/text.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char base62_digits[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+static const char base64url_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void
+rh_hex_put(char *to, const void *bytes, size_t n)
+{
+	const unsigned char *b = bytes;
+
+	for (size_t i = 0; i < n; i++) {
+		to[2 * i] = hex_digits[b[i] >> 4];
+		to[2 * i + 1] = hex_digits[b[i] & 15];
+	}
+}
+
+static int
+hex_value(char c, bool any_case)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (any_case && c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+rh_hex_get(void *to, size_t n, struct rh_slice text, bool any_case)
+{
+	unsigned char *b = to;
+
+	if (text.n != 2 * n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_value(text.p[2 * i], any_case);
+		int low = hex_value(text.p[2 * i + 1], any_case);
+
+		if (high < 0 || low < 0)
+			return false;
+		b[i] = (unsigned char)(high << 4 | low);
+	}
+	return true;
+}
+
+void
+rh_base64url_put(char *to, const void *bytes, size_t n)
+{
+	const unsigned char *b = bytes;
+	uint32_t bits = 0;
+	unsigned have = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bits = bits << 8 | b[i];
+		for (have += 8; have >= 6; have -= 6)
+			*to++ = base64url_digits[bits >> (have - 6) & 63];
+	}
+	if (have)
+		*to = base64url_digits[bits << (6 - have) & 63];
+}
+
+static int
+base64url_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+size_t
+rh_base64url_get(void *to, size_t cap, struct rh_slice text)
+{
+	unsigned char *b = to;
+	uint32_t bits = 0;
+	unsigned have = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		int v = base64url_value(text.p[i]);
+
+		if (v < 0)
+			return SIZE_MAX;
+		bits = bits << 6 | (uint32_t)v;
+		if ((have += 6) < 8)
+			continue;
+		if (n == cap)
+			return SIZE_MAX;
+		b[n++] = (unsigned char)(bits >> (have -= 8));
+	}
+	/* a lone character, or bits set that no encoder would have left */
+	if (have == 6 || (bits & ((1u << have) - 1)))
+		return SIZE_MAX;
+	return n;
+}
+
+void
+rh_base62_put(char *to, size_t width, uint64_t value)
+{
+	while (width--) {
+		to[width] = base62_digits[value % 62];
+		value /= 62;
+	}
+}
+
+/*
+ * RFC 3629 section 4: the second byte's range is what excludes overlong
+ * forms (E0, F0), surrogates (ED) and values past U+10FFFF (F4).
+ */
+size_t
+rh_utf8_step(const unsigned char *s, size_t n)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t length;
+
+	if (n == 0)
+		return 0;
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4)
+		return 0;
+	length = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (length > n)
+		return 0;
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	else if (s[0] == 0xed)
+		high = 0x9f;
+	else if (s[0] == 0xf0)
+		low = 0x90;
+	else if (s[0] == 0xf4)
+		high = 0x8f;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return length;
+}
+
+bool
+rh_utf8_is(struct rh_slice text)
+{
+	const unsigned char *s = (const unsigned char *)text.p;
+	size_t step;
+
+	for (size_t i = 0; i < text.n; i += step)
+		if (!(step = rh_utf8_step(s + i, text.n - i)))
+			return false;
+	return true;
+}
+
+size_t
+rh_utf8_count(struct rh_slice text)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		count += ((unsigned char)text.p[i] & 0xc0) != 0x80;
+	return count;
+}
+
+bool
+rh_u64_get(uint64_t *to, struct rh_slice text)
+{
+	uint64_t value = 0;
+
+	if (text.n == 0 || (text.n > 1 && text.p[0] == '0'))
+		return false;
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9' ||
+		    __builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, text.p[i] - '0', &value))
+			return false;
+	}
+	*to = value;
+	return true;
+}
+
+bool
+rh_i64_get(int64_t *to, struct rh_slice text)
+{
+	bool minus = text.n && text.p[0] == '-';
+	uint64_t value;
+
+	if (!rh_u64_get(&value, minus ? rh_slice_from(text, 1) : text) ||
+	    value > (uint64_t)INT64_MAX)
+		return false;
+	*to = minus ? -(int64_t)value : (int64_t)value;
+	return true;
+}

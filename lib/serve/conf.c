@@ -1,0 +1,69 @@
+#include "config.h"
+
+#include "serve/conf.h"
+
+#define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
+
+static const char *const prepared_names[] = { "auto", "on", "off", NULL };
+
+/* clang-format off */
+const struct rh_directive rh_serve_directives[] = {
+	/* name                  type and field                     default                          min      max        change      meaning */
+	{ "listen",              C(TEXT, listen),                   "unix:/run/rowhouse/fcgi.sock",  NULL,    NULL,      RH_RESTART, "where the web server finds the pool: unix:/path, or address:port" },
+	{ "listen_owner",        C(TEXT, listen_owner),             "",                              NULL,    NULL,      RH_RESTART, "user that owns the unix socket; empty: the pool's own" },
+	{ "listen_group",        C(TEXT, listen_group),             "",                              NULL,    NULL,      RH_RESTART, "group of the unix socket: the web server's, as a rule" },
+	{ "listen_mode",         C(TEXT, listen_mode),              "0660",                          NULL,    NULL,      RH_RESTART, "mode of the unix socket, in octal" },
+	{ "listen_backlog",      C(INT, listen_backlog),            "1024",                          "1",     "65535",   RH_RESTART, "connections that may wait to be accepted; bounded by net.core.somaxconn" },
+	{ "user",                C(TEXT, user),                     "",                              NULL,    NULL,      RH_RESTART, "user to become when started by root" },
+	{ "group",               C(TEXT, group),                    "",                              NULL,    NULL,      RH_RESTART, "group to become when started by root" },
+	{ "workers",             C(INT, workers),                   "8",                             "1",     "512",     RH_RESTART, "processes that answer, one request each at a time" },
+	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RESTART, "a worker is replaced after so many requests; 0: never" },
+	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "connections that web servers may keep open to the pool; beyond it they are closed after their request" },
+	{ "shutdown_grace",      C(MS, shutdown_grace_ms),          "30s",                           "0",     "10min",   RH_RESTART, "how long requests in flight may take to end when the pool stops" },
+	{ "header_timeout",      C(MS, header_timeout_ms),          "5s",                            "10ms",  "5min",    RH_RESTART, "how long a web server may take to send a request's parameters" },
+	{ "body_timeout",        C(MS, body_timeout_ms),            "15s",                           "10ms",  "10min",   RH_RESTART, "how long a web server may take to send a request's body" },
+	{ "headers_max",         C(BYTES, headers_max_bytes),       "48k",                           "4k",    "60k",     RH_RESTART, "most bytes of a request's FastCGI parameters; more is 431" },
+	{ "body_max",            C(BYTES, body_max_bytes),          "1m",                            "1k",    "64m",     RH_RESTART, "most bytes of a JSON body; more is 413" },
+
+	{ "database_url",        C(SECRET, database_url),           "${DATABASE_URL:-}",             NULL,    NULL,      RH_RESTART, "PostgreSQL for the application's role, as libpq reads it" },
+	{ "admin_database_url",  C(SECRET, admin_database_url),     "${ADMIN_DATABASE_URL:-}",       NULL,    NULL,      RH_RESTART, "PostgreSQL for the role that owns the tables: rowhouse-migrate and rowhouse-ctl only" },
+	{ "connect_timeout",     C(MS, connect_timeout_ms),         "3s",                            "100ms", "1min",    RH_RESTART, "how long PostgreSQL may take to accept a connection" },
+	{ "statement_timeout",   C(MS, statement_timeout_ms),       "10s",                           "10ms",  "10min",   RH_RESTART, "how long a statement may run; then 504" },
+	{ "prepared_statements", C(ENUM, prepared_statements),      "auto",                          NULL,    NULL,      RH_RESTART, "off behind a pooler in transaction mode that does not know them; auto finds out", .names = prepared_names },
+
+	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RESTART, "signs cursors; at least 32 characters, the same on every host" },
+	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RESTART, "how long a sign-in lasts" },
+	{ "password_hashers",    C(INT, password_hashers),          "2",                             "1",     "64",      RH_RESTART, "argon2id computations that may run at once, 19 MiB and 30 ms of a core each" },
+	{ "limits",              C(BOOL, limits),                   "on",                            NULL,    NULL,      RH_RESTART, "rate limits; off lifts them all" },
+	{ "limit_window",        C(MS, limit_window_ms),            "1min",                          "1s",    "1h",      RH_RESTART, "the window that the limits are counted in" },
+	{ "limit_tenant",        C(INT, limit_tenant),              "6000",                          "1",     "1000000000", RH_RESTART, "requests of one tenant in a window" },
+	{ "limit_token",         C(INT, limit_token),               "3000",                          "1",     "1000000000", RH_RESTART, "requests with one token in a window" },
+	{ "limit_credentials",   C(INT, limit_credentials),         "60",                            "1",     "1000000000", RH_RESTART, "sign-ups and sign-ins from one address in a window" },
+
+	{ "segment",             C(TEXT, segment),                  "/run/rowhouse/segment",         NULL,    NULL,      RH_RESTART, "file of the shared memory: metrics, log and span rings; on a tmpfs" },
+	{ "log_ring",            C(BYTES, log_ring_bytes),          "128k",                          "16k",   "64m",     RH_RESTART, "log lines a worker may have waiting for the reader of stdout" },
+	{ "span_ring",           C(BYTES, span_ring_bytes),         "128k",                          "16k",   "64m",     RH_RESTART, "kept spans a worker may have waiting for the collector" },
+	{ "tenants_max",         C(INT, tenants_max),               "16384",                         "64",    "4194304", RH_RESTART, "tenants whose ids a host remembers" },
+	{ "logs",                C(BOOL, logs),                     "on",                            NULL,    NULL,      RH_RESTART, "the line for each request on stdout" },
+	{ "metrics",             C(BOOL, metrics),                  "on",                            NULL,    NULL,      RH_RESTART, "counting in the segment" },
+	{ "traces",              C(BOOL, traces),                   "on",                            NULL,    NULL,      RH_RESTART, "spans" },
+	{ "trace_ratio",         C(REAL, trace_ratio),              "0.1",                           "0",     "1",       RH_RESTART, "share of unremarkable requests whose trace is kept; OTEL_TRACES_SAMPLER overrides it" },
+	{ "slow",                C(MS, slow_ms),                    "1s",                            "1ms",   "10min",   RH_RESTART, "a request that takes longer is slow, and its trace always kept; a route may say otherwise" },
+	{ "otlp_endpoint",       C(TEXT, otlp_endpoint),            "",                              NULL,    NULL,      RH_RESTART, "base URL of an OTLP/HTTP receiver; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or none" },
+	{ "service_name",        C(TEXT, service_name),             "rowhouse",                      NULL,    NULL,      RH_RESTART, "service in log lines and service.name of spans; OTEL_SERVICE_NAME overrides it" },
+	{ "exporter_listen",     C(TEXT, exporter_listen),          "127.0.0.1:9464",                NULL,    NULL,      RH_RESTART, "where rowhouse-exporter serves /metrics" },
+	{ 0 }
+};
+/* clang-format on */
+
+void
+rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
+{
+	if (conf->database_url.n == 0)
+		rh_buf_lit(faults, "database_url: required; set it, or"
+		    " DATABASE_URL in the environment\n");
+	if (conf->secret_key.n < 32)
+		rh_buf_lit(faults, "secret_key: required, at least 32"
+		    " characters; set it, or ROWHOUSE_SECRET_KEY in the"
+		    " environment\n");
+}

@@ -1,0 +1,58 @@
+/*
+ * conf - the directives that all of our programs share, and their values.
+ *
+ * Shape    one flat struct, filled from the table rh_serve_directives
+ * Units    in the names: _ms, _bytes
+ * Owner    the program; a reload fills a second one and swaps
+ */
+#ifndef RH_SERVE_CONF_H
+#define RH_SERVE_CONF_H
+
+#include "base/conf.h"
+
+enum rh_prepared { RH_PREPARED_AUTO, RH_PREPARED_ON, RH_PREPARED_OFF };
+
+struct rh_serve_conf {
+	struct rh_slice listen;
+	struct rh_slice listen_owner, listen_group;
+	struct rh_slice listen_mode;
+	int64_t listen_backlog;
+	struct rh_slice user, group;
+	int64_t workers;
+	int64_t max_requests;
+	int64_t max_connections;
+	int64_t shutdown_grace_ms;
+	int64_t header_timeout_ms;
+	int64_t body_timeout_ms;
+	int64_t headers_max_bytes;
+	int64_t body_max_bytes;
+
+	struct rh_slice database_url, admin_database_url;
+	int64_t connect_timeout_ms, statement_timeout_ms;
+	int prepared_statements;
+
+	struct rh_slice secret_key;
+	int64_t session_ttl_ms;
+	int64_t password_hashers;
+	bool limits;
+	int64_t limit_window_ms;
+	int64_t limit_tenant, limit_token, limit_credentials;
+
+	struct rh_slice segment;
+	int64_t log_ring_bytes, span_ring_bytes;
+	int64_t tenants_max;
+	bool logs, metrics, traces;
+	double trace_ratio;
+	int64_t slow_ms;
+	struct rh_slice otlp_endpoint;
+	struct rh_slice service_name;
+	struct rh_slice exporter_listen;
+};
+
+extern const struct rh_directive rh_serve_directives[];
+
+/* What the table cannot say: faults across directives, a line each. */
+void rh_serve_conf_check(const struct rh_serve_conf *conf,
+    struct rh_buf *faults);
+
+#endif
