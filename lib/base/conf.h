@@ -49,7 +49,7 @@ struct rh_directive {
 #define RH_CTYPE_BYTES	int64_t
 #define RH_CTYPE_REAL	double
 #define RH_CTYPE_SECRET	struct rh_slice
-/* { "workers", RH_CONF(INT, struct rh_serve_conf, workers), "8", "1", "512", RH_RESTART, "…" } */
+/* { "workers", RH_CONF(INT, struct rh_serve_conf, workers), "8", "1", "512", RH_RESTART, "…", NULL } */
 #define RH_CONF(kind, record, member)	RH_C_##kind, RH_AT(kind, record, member)
 
 /* Several tables (serve's, the application's) may describe several structs. */
