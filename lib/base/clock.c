@@ -4,6 +4,9 @@
 
 #include <time.h>
 
+#define FIRST_US	(-62167219200000000)	/* 0000-01-01T00:00:00Z */
+#define LAST_US		253402300799999999	/* 9999-12-31T23:59:59.999999Z */
+
 int64_t
 rh_clock_wall_us(void)
 {
@@ -173,5 +176,6 @@ rh_time_get(int64_t *to, struct rh_slice s)
 		return false;
 	*to = ((days_from_civil(year, month, day) * 86400 + hour * 3600 +
 	    ((int64_t)minute - offset) * 60 + second) * 1000000) + us;
-	return true;
+	/* an offset, or a leap second, may lead out of what can be written */
+	return *to >= FIRST_US && *to <= LAST_US;
 }

@@ -14,6 +14,7 @@
 #include "base/slice.h"
 
 #define RH_TIME_NONE	INT64_MIN
+#define RH_TIME_INFINITY	INT64_MAX
 #define RH_TIME_LEN	27	/* 2026-01-02T03:04:05.678901Z */
 
 int64_t rh_clock_wall_us(void);

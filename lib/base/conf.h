@@ -1,9 +1,11 @@
 /*
  * conf - the configuration file, read by a table of directives.
  *
- * Shape    libconfuse syntax (name = value, "${VAR}", "${VAR:-default}"), one
- *          flat list of directives; each row says type, default, bounds,
- *          whether a reload takes it, and what it means
+ * Shape    libconfuse syntax (name = value, "${VAR}", "${VAR:-default}", in
+ *          the table's defaults too; a VAR that is set but empty is empty, one
+ *          that is not set and has no default is a fault), one flat list of
+ *          directives; each row says type, default, bounds, whether a reload
+ *          takes it, and what it means
  * Units    durations in milliseconds (500ms, 10s, 5min, 1h, 7d), sizes in
  *          bytes (64k, 1m, 2g); a bare number is milliseconds or bytes
  * Errors   all faults of a file at once, "file:line: message", in the buffer
@@ -27,8 +29,8 @@ enum rh_conf_type {
 	RH_C_REAL,	/* double */
 	RH_C_BOOL,	/* bool: true/false, on/off, yes/no, 1/0 */
 	RH_C_TEXT,	/* struct rh_slice, NUL behind it; "" is p == NULL */
-	RH_C_SECRET,	/* the same, printed as "********"; "file:/path" reads it
-			 * from that file, without the final newline */
+	RH_C_SECRET,	/* the same, printed as "********" in a comment; "file:/path"
+			 * reads it from that file, without the final newline */
 	RH_C_ENUM,	/* int, an index into names */
 };
 
@@ -61,8 +63,10 @@ struct rh_conf_table {
 /*
  * Reads path into every table's struct. tables ends with { NULL, NULL }.
  * Answers false with one line for each fault in *faults; what was in the
- * structs is then not to be used. unknown is RH_CONF_UNKNOWN_OK for a program
- * that shares the file with an application whose directives it cannot know.
+ * structs is then not to be used (a directive with a fault is left as it
+ * was). unknown is RH_CONF_UNKNOWN_OK for a program that shares the file with
+ * an application whose directives it cannot know. The arena takes a few times
+ * the file's size, which is at most 256 KiB.
  */
 enum rh_conf_unknown { RH_CONF_UNKNOWN_FAULT, RH_CONF_UNKNOWN_OK };
 RH_MUST_CHECK bool rh_conf_read(const char *path,

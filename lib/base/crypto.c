@@ -98,7 +98,7 @@ rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
 	rh_assert(ctx != NULL);
 	if (key.n > sizeof(block))
 		rh_sha256(block, key.p, key.n);
-	else
+	else if (key.n)
 		memcpy(block, key.p, key.n);
 	for (size_t i = 0; i < sizeof(pad); i++)
 		pad[i] = block[i] ^ 0x36;

@@ -29,6 +29,7 @@ struct rh_err {
 	const char *cause;	/* what lay beneath: a driver's message; or NULL */
 	const char *where;	/* file:line */
 	unsigned retry_after_s;	/* 0: no hint */
+	bool transient;		/* nothing was done: the same again may succeed at once */
 	struct rh_err *next;	/* further faults of the same body */
 };
 

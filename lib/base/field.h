@@ -56,12 +56,15 @@ struct rh_field {
 	size_t at;
 	unsigned flags;
 	int64_t min, max;
-	const char *const *names;	/* RH_T_ENUM: NULL-terminated */
+	const char *const *names;	/* RH_T_ENUM: NULL-terminated; "" is no value of it */
 	const struct rh_field *of;	/* RH_T_OBJECT, RH_T_LIST */
 	size_t size;			/* RH_T_LIST: of one item */
 	const char *format;		/* OpenAPI: "email", "uri"; or NULL */
 	const char *doc;		/* one sentence for the API's reference */
 };
+
+/* The index of text among an RH_T_ENUM's names; -1: none of them. */
+int rh_field_enum(const struct rh_field *f, struct rh_slice text);
 
 /* offsetof(record, member), once the member is known to be an RH_CTYPE_##kind. */
 #define RH_AT(kind, record, member)						\

@@ -8,7 +8,7 @@
  *
  * Options of all: -c FILE (default: sysconfdir/rowhouse/rowhouse.conf),
  * -t tests the configuration, -T prints it with secrets masked, -V prints
- * the version, -h the usage.
+ * the version, -h the usage. Options end at the first operand.
  */
 #ifndef RH_BASE_PROGRAM_H
 #define RH_BASE_PROGRAM_H
@@ -20,11 +20,23 @@ struct rh_program {
 	const char *name;		/* "rowhouse-fcgi" */
 	const char *summary;		/* one line of the usage */
 	const char *operands;		/* "up|down N|status", or NULL: takes none */
+	/*
+	 * Options of its own before the operands, as getopt has them ("d:"),
+	 * their lines of the usage, and who takes them (value: NULL where
+	 * there is none). NULL: none.
+	 */
+	const char *options;
+	const char *options_usage;
+	void (*option)(struct rh_program *self, int letter, const char *value);
 	const struct rh_conf_table *tables;
 	enum rh_conf_unknown unknown;
-	/* Further checks across directives: appends "reason\n" per fault. NULL: none. */
+	/*
+	 * Further checks across directives: appends "name: reason\n" per fault.
+	 * One that names a directive which is faulty already is not shown.
+	 * NULL: none.
+	 */
 	void (*check)(struct rh_buf *faults);
-	/* argv holds the operands only. Answers the exit status. */
+	/* argv: the first operand and all after it. Answers the exit status. */
 	int (*run)(struct rh_program *self, int argc, char **argv);
 	/* filled by rh_program_main: */
 	const char *conf_path;

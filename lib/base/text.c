@@ -193,8 +193,8 @@ rh_i64_get(int64_t *to, struct rh_slice text)
 	uint64_t value;
 
 	if (!rh_u64_get(&value, minus ? rh_slice_from(text, 1) : text) ||
-	    value > (uint64_t)INT64_MAX)
+	    value > (uint64_t)INT64_MAX + minus)
 		return false;
-	*to = minus ? -(int64_t)value : (int64_t)value;
+	*to = (int64_t)(minus ? -value : value);
 	return true;
 }

@@ -34,6 +34,7 @@ size_t rh_utf8_count(struct rh_slice text);
 
 /* A whole decimal number and nothing else, without sign or leading zeros. */
 bool rh_u64_get(uint64_t *to, struct rh_slice text);
+/* Likewise, with or without a "-" in front. */
 bool rh_i64_get(int64_t *to, struct rh_slice text);
 
 #endif

@@ -1,0 +1,128 @@
+#include "config.h"
+
+#include "base/conf.h"
+#include "base/conf_value.h"
+
+#define WIDTH	78
+
+/*
+ * A secret that is set stands in a comment: read back, the mask would pass
+ * for the secret itself.
+ */
+static void
+print_row(struct rh_buf *to, const struct rh_directive *d, const void *record)
+{
+	const struct rh_slice *text =
+	    (const void *)((const char *)record + d->at);
+	bool masked = d->type == RH_C_SECRET && text->n;
+
+	rh_buf_printf(to, "%s%s = ", masked ? "# " : "", d->name);
+	if (masked)
+		rh_buf_lit(to, "\"********\"");
+	else
+		rh_conf_value_put(to, d, record);
+	rh_buf_char(to, '\n');
+}
+
+void
+rh_conf_print(struct rh_buf *to, const struct rh_conf_table *tables)
+{
+	for (; tables->directives; tables++)
+		for (const struct rh_directive *d = tables->directives; d->name;
+		    d++)
+			print_row(to, d, tables->to);
+}
+
+static bool
+is_text(const struct rh_directive *d)
+{
+	return d->type == RH_C_TEXT || d->type == RH_C_SECRET;
+}
+
+/* "# " before each line, broken between words. */
+static void
+print_comment(struct rh_buf *to, struct rh_slice text)
+{
+	size_t column = 0;
+
+	while (text.p) {
+		struct rh_slice word = rh_slice_cut(&text, ' ');
+
+		if (column && column + 1 + word.n > WIDTH) {
+			rh_buf_char(to, '\n');
+			column = 0;
+		}
+		rh_buf_slice(to, column ? RH_SLICE(" ") : RH_SLICE("# "));
+		rh_buf_slice(to, word);
+		column += word.n + (column ? 1 : 2);
+	}
+	rh_buf_char(to, '\n');
+}
+
+static void
+put_bounds(struct rh_buf *to, const struct rh_directive *d)
+{
+	if (d->min && d->max)
+		rh_buf_printf(to, " %s to %s.", d->min, d->max);
+	else if (d->min)
+		rh_buf_printf(to, " %s or more.", d->min);
+	else if (d->max)
+		rh_buf_printf(to, " %s or less.", d->max);
+	for (int i = 0; d->type == RH_C_ENUM && d->names[i]; i++)
+		rh_buf_printf(to, "%s%s%s", i ? ", " : " One of ", d->names[i],
+		    d->names[i + 1] ? "" : ".");
+}
+
+static void
+print_reference_row(struct rh_buf *to, const struct rh_directive *d)
+{
+	char memory[1024];
+	struct rh_buf text;
+
+	rh_buf_init_fixed(&text, memory, sizeof(memory));
+	rh_buf_printf(&text, "%s.", d->meaning);
+	put_bounds(&text, d);
+	if (d->change == RH_RELOAD)
+		rh_buf_lit(&text, " A reload takes it.");
+	if (!d->dflt)
+		rh_buf_lit(&text, " Required.");
+	print_comment(to, rh_buf_get(&text));
+	if (!d->dflt)
+		rh_buf_printf(to, "#%s =\n\n", d->name);
+	else if (is_text(d))
+		rh_buf_printf(to, "#%s = \"%s\"\n\n", d->name, d->dflt);
+	else
+		rh_buf_printf(to, "#%s = %s\n\n", d->name, d->dflt);
+}
+
+void
+rh_conf_print_reference(struct rh_buf *to, const struct rh_conf_table *tables)
+{
+	rh_buf_lit(to,
+	    "# All directives, each with its default. Durations: ms, s, min, h, d;"
+	    " sizes:\n"
+	    "# k, m, g. \"${VAR}\" and \"${VAR:-default}\" in double quotes take the"
+	    "\n# environment's; a secret may also be \"file:/path\".\n\n");
+	for (; tables->directives; tables++)
+		for (const struct rh_directive *d = tables->directives; d->name;
+		    d++)
+			print_reference_row(to, d);
+	if (!to->full)
+		to->n--;	/* the blank line after the last one */
+}
+
+void
+rh_conf_restart_needed(struct rh_buf *to, const struct rh_conf_table *now,
+    const struct rh_conf_table *next)
+{
+	bool first = true;
+
+	for (; now->directives; now++, next++)
+		for (const struct rh_directive *d = now->directives; d->name; d++) {
+			if (d->change != RH_RESTART ||
+			    rh_conf_value_is_same(d, now->to, next->to))
+				continue;
+			rh_buf_printf(to, "%s%s", first ? "" : ", ", d->name);
+			first = false;
+		}
+}
