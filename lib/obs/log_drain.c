@@ -1,0 +1,238 @@
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "obs/log.h"
+#include "obs/segment_file.h"
+
+#define BATCH_MAX	65536
+#define POLL_NS		5000000
+#define POLLS_IDLE	20		/* without a line; then it sleeps */
+#define SLEEP_NS	250000000	/* a signal just before is seen then */
+#define TAKES_MS	100
+#define TAKES_IDLE	10		/* of them after *stop, at most */
+#define PREDECESSOR_POLLS 1000	/* 5 s: its end takes less */
+
+struct drain {
+	const struct rh_segment *segment;
+	int fd;
+	const volatile sig_atomic_t *stop;
+	struct rh_tally tally;
+	struct rh_family lines;
+	bool counts;
+	size_t limit;		/* of one write */
+	size_t n;		/* bytes in batch, whole lines */
+	bool gave_up;		/* the reader took nothing, after *stop */
+	bool torn;		/* fd took a line's start, and not its end */
+	char batch[BATCH_MAX + RH_LINE_MAX];
+};
+
+static void
+count(struct drain *d, unsigned outcome, uint64_t n)
+{
+	if (d->counts && n)
+		rh_count(&d->tally, d->lines, outcome, 0, n);
+}
+
+static uint64_t
+lines_in(const char *p, size_t n)
+{
+	const char *end = p + n;
+	uint64_t lines = 0;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+		lines++;
+		p++;
+	}
+	return lines;
+}
+
+/* False where fd takes nothing and nobody may wait for it any longer. */
+static bool
+wait_writable(struct drain *d)
+{
+	struct pollfd p = { .fd = d->fd, .events = POLLOUT };
+	int tries = 0;
+
+	while (!d->gave_up && poll(&p, 1, TAKES_MS) <= 0)
+		d->gave_up = *d->stop && ++tries == TAKES_IDLE;
+	return !d->gave_up;
+}
+
+/* Answers how many bytes fd took. */
+static size_t
+write_all(struct drain *d, const char *p, size_t n)
+{
+	size_t done = 0;
+	ssize_t step;
+
+	while (done < n && wait_writable(d)) {
+		step = write(d->fd, p + done, n - done);
+		if (step >= 0)
+			done += (size_t)step;
+		else if (errno != EINTR && errno != EAGAIN)
+			break;
+	}
+	return done;
+}
+
+static void
+flush(struct drain *d)
+{
+	size_t done = 0;
+	uint64_t written;
+
+	if (d->n == 0)
+		return;
+	if (d->torn)
+		d->torn = write_all(d, "\n", 1) == 0;
+	if (!d->torn)
+		done = write_all(d, d->batch, d->n);
+	written = lines_in(d->batch, done);
+	count(d, 0, written);
+	count(d, 1, lines_in(d->batch, d->n) - written);
+	d->torn |= done && done < d->n && d->batch[done - 1] != '\n';
+	d->n = 0;
+}
+
+static bool
+collect(struct drain *d, struct rh_ring *ring)
+{
+	bool any = false;
+	uint64_t missed;
+	unsigned items;
+	size_t n;
+
+	while (rh_ring_has(ring) && (n = rh_ring_take(ring, d->batch + d->n,
+	    RH_LINE_MAX, &items, &missed))) {
+		any = true;
+		if (d->n + n > d->limit) {
+			char *line = d->batch + d->n;
+
+			flush(d);
+			memmove(d->batch, line, n);
+		}
+		d->n += n;
+	}
+	return any;
+}
+
+static bool
+collect_all(struct drain *d)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < d->segment->head->slots; i++)
+		any |= collect(d, rh_segment_log(d->segment, i));
+	flush(d);
+	return any;
+}
+
+static bool
+has_lines(const struct drain *d)
+{
+	for (unsigned i = 0; i < d->segment->head->slots; i++)
+		if (rh_ring_has(rh_segment_log(d->segment, i)))
+			return true;
+	return false;
+}
+
+static void
+pause_ns(long ns)
+{
+	nanosleep(&(struct timespec){ 0, ns }, NULL);
+}
+
+/*
+ * A writer looks at the bell after its commit without a fence, so it may miss
+ * that it was hung up just then. One more poll's time later what it committed
+ * is in sight, and from then on it sees the bell.
+ */
+static void
+sleep_on_bell(struct drain *d)
+{
+	_Atomic uint32_t *bell = &rh_seg_live(d->segment)->bell;
+	const struct timespec timeout = { 0, SLEEP_NS };
+
+	atomic_store(bell, 1);
+	pause_ns(POLL_NS);
+	while (!has_lines(d) && !*d->stop && atomic_load(bell))
+		syscall(SYS_futex, bell, FUTEX_WAIT, 1, &timeout, NULL, 0);
+	atomic_store(bell, 0);
+}
+
+static void
+find_counter(struct drain *d)
+{
+	const struct rh_seg_head *head = d->segment->head;
+	const struct rh_seg_family *f;
+
+	for (unsigned i = 0; i < head->nfamilies; i++) {
+		f = rh_seg_family(head, i);
+		if (rh_slice_is(rh_seg_text(head, f->name),
+		    RH_SLICE("log_lines_total")) &&
+		    rh_seg_dim_size(head, f->dim_a) >= 2) {
+			d->lines = f->at;
+			d->counts = true;
+		}
+	}
+	d->tally.cells = rh_segment_cells(d->segment,
+	    rh_segment_writer_slot(d->segment));
+}
+
+/* Two readers at once, as after a kill of the master, would lose lines. */
+static void
+wait_for_predecessor(const struct rh_slot *slot,
+    const volatile sig_atomic_t *stop)
+{
+	pid_t pid = slot->pid;
+
+	for (int i = 0; i < PREDECESSOR_POLLS && !*stop; i++) {
+		if (pid <= 0 || slot->pid != pid || kill(pid, 0) < 0)
+			return;
+		pause_ns(POLL_NS);
+	}
+}
+
+void
+rh_log_drain(const struct rh_segment *segment, int fd,
+    const volatile sig_atomic_t *stop)
+{
+	static struct drain d;
+	struct rh_slot *slot = rh_segment_slot(segment,
+	    rh_segment_writer_slot(segment));
+	struct stat st;
+	int32_t self;
+	int idle = 0;
+
+	memset(&d, 0, offsetof(struct drain, batch));
+	d.segment = segment;
+	d.fd = fd;
+	d.stop = stop;
+	d.limit = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? PIPE_BUF :
+	    BATCH_MAX;
+	find_counter(&d);
+	signal(SIGPIPE, SIG_IGN);
+	wait_for_predecessor(slot, stop);
+	slot->pid = getpid();
+	for (;;) {
+		if (collect_all(&d))
+			idle = 0;
+		else if (*stop)
+			break;
+		else if (++idle > POLLS_IDLE)
+			sleep_on_bell(&d);
+		else
+			pause_ns(POLL_NS);
+	}
+	self = getpid();
+	atomic_compare_exchange_strong(&slot->pid, &self, 0);
+}

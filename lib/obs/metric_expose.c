@@ -1,0 +1,295 @@
+#include "config.h"
+
+#include "obs/metric.h"
+
+#include "base/text.h"
+#include "obs/segment_file.h"
+
+/* The same digits in both formats, or a scraper's choice would rename series. */
+static const struct rh_slice bounds[RH_BUCKETS + 1] = {
+	RH_SLICE_INIT("0.0005"), RH_SLICE_INIT("0.001"), RH_SLICE_INIT("0.0025"),
+	RH_SLICE_INIT("0.005"), RH_SLICE_INIT("0.01"), RH_SLICE_INIT("0.025"),
+	RH_SLICE_INIT("0.05"), RH_SLICE_INIT("0.1"), RH_SLICE_INIT("0.25"),
+	RH_SLICE_INIT("0.5"), RH_SLICE_INIT("1.0"), RH_SLICE_INIT("2.5"),
+	RH_SLICE_INIT("5.0"), RH_SLICE_INIT("10.0"), RH_SLICE_INIT("+Inf"),
+};
+
+/* One series on its way out. */
+struct series {
+	const struct rh_segment *segment;
+	const struct rh_seg_family *family;
+	struct rh_buf *to;
+	enum rh_exposition format;
+	struct rh_slice name;
+	uint32_t a, b;
+	uint64_t cells[RH_BUCKETS + 2];	/* summed over the slots */
+};
+
+static uint64_t
+get(const uint64_t *cell)
+{
+	return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}
+
+/* What a dead process last set its gauges to holds no longer. */
+static bool
+counts(const struct series *s, unsigned slot)
+{
+	return s->family->kind != RH_M_GAUGE || atomic_load_explicit(
+	    &rh_segment_slot(s->segment, slot)->pid, memory_order_relaxed);
+}
+
+static void
+add_slot(struct series *s, unsigned slot)
+{
+	struct rh_family at = s->family->at;
+	const uint64_t *cells = rh_segment_cells(s->segment, slot) + at.cell +
+	    s->a * at.stride_a + s->b * at.stride_b;
+	uint64_t value;
+
+	for (unsigned i = 0; i < at.stride_b; i++) {
+		value = get(cells + i);
+		if (s->family->flags & RH_M_MAX)
+			s->cells[i] = RH_MAX(s->cells[i], value);
+		else
+			s->cells[i] += value;
+	}
+}
+
+static bool
+sum(struct series *s)
+{
+	uint64_t any = 0;
+
+	memset(s->cells, 0, sizeof(s->cells));
+	for (unsigned i = 0; i < s->segment->head->slots; i++)
+		if (counts(s, i))
+			add_slot(s, i);
+	for (unsigned i = 0; i < s->family->at.stride_b; i++)
+		any |= s->cells[i];
+	return any || !(s->family->flags & RH_M_SPARSE);
+}
+
+static void
+put_escaped(struct rh_buf *to, struct rh_slice value)
+{
+	size_t step;
+
+	for (; value.n; value = rh_slice_from(value, step)) {
+		step = rh_utf8_step((const unsigned char *)value.p, value.n);
+		if (step == 0) {
+			rh_buf_lit(to, "\xef\xbf\xbd");
+			step = 1;
+		} else if (*value.p == '\n') {
+			rh_buf_lit(to, "\\n");
+		} else {
+			if (*value.p == '"' || *value.p == '\\')
+				rh_buf_char(to, '\\');
+			rh_buf_put(to, value.p, step);
+		}
+	}
+}
+
+static struct rh_seg_name *
+live_name(const struct series *s, const struct rh_seg_dim *dim, uint32_t i)
+{
+	return i < dim->nvalues ? NULL :
+	    rh_seg_names(s->segment, dim) + (i - dim->nvalues);
+}
+
+/* A value that nobody has completed yet is not shown. */
+static bool
+is_shown(const struct series *s, int dim, uint32_t i)
+{
+	struct rh_seg_name *name;
+
+	if (dim < 0)
+		return true;
+	name = live_name(s, rh_seg_dim(s->segment->head, dim), i);
+	return !name || atomic_load_explicit(&name->n, memory_order_acquire);
+}
+
+static void
+put_value(const struct series *s, int dim, uint32_t i)
+{
+	const struct rh_seg_head *head = s->segment->head;
+	const struct rh_seg_dim *d = rh_seg_dim(head, dim);
+	struct rh_seg_name *name = live_name(s, d, i);
+
+	if (!name) {
+		rh_buf_slice(s->to, rh_seg_value(head, d->value + i));
+		return;
+	}
+	rh_buf_slice(s->to, rh_seg_text(head, d->keys));
+	rh_buf_lit(s->to, "=\"");
+	put_escaped(s->to, (struct rh_slice){ name->bytes,
+	    RH_MIN(name->n, sizeof(name->bytes)) });
+	rh_buf_char(s->to, '"');
+}
+
+/* rowhouse_name_suffix{labels,le="…"} and a space */
+static void
+put_sample(const struct series *s, struct rh_slice suffix, struct rh_slice le)
+{
+	const struct rh_seg_family *f = s->family;
+	bool any = false;
+
+	rh_buf_lit(s->to, "rowhouse_");
+	rh_buf_slice(s->to, s->name);
+	rh_buf_slice(s->to, suffix);
+	if (f->dim_a >= 0 || le.n)
+		rh_buf_char(s->to, '{');
+	if (f->dim_a >= 0) {
+		put_value(s, f->dim_a, s->a);
+		any = true;
+	}
+	if (f->dim_b >= 0) {
+		rh_buf_char(s->to, ',');
+		put_value(s, f->dim_b, s->b);
+	}
+	if (le.n) {
+		if (any)
+			rh_buf_char(s->to, ',');
+		rh_buf_lit(s->to, "le=\"");
+		rh_buf_slice(s->to, le);
+		rh_buf_char(s->to, '"');
+	}
+	if (f->dim_a >= 0 || le.n)
+		rh_buf_char(s->to, '}');
+	rh_buf_char(s->to, ' ');
+}
+
+/* A whole copy, or none: its writer may be at it. */
+static bool
+exemplar_get(const struct rh_exemplar *e, struct rh_exemplar *copy)
+{
+	uint32_t seq = atomic_load_explicit(&e->seq, memory_order_acquire);
+
+	copy->trace_id[0] = atomic_load_explicit(&e->trace_id[0],
+	    memory_order_relaxed);
+	copy->trace_id[1] = atomic_load_explicit(&e->trace_id[1],
+	    memory_order_relaxed);
+	copy->value_ns = atomic_load_explicit(&e->value_ns,
+	    memory_order_relaxed);
+	copy->wall_us = atomic_load_explicit(&e->wall_us,
+	    memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	return seq % 2 == 0 && copy->wall_us > 0 &&
+	    atomic_load_explicit(&e->seq, memory_order_relaxed) == seq;
+}
+
+/* The newest of the slots', if its value lies in the bucket. */
+static void
+put_exemplar(const struct series *s, unsigned bucket)
+{
+	struct rh_family at = s->family->at;
+	uint32_t index = at.exemplar + bucket + (RH_BUCKETS + 1) *
+	    ((s->a * at.stride_a + s->b * at.stride_b) / at.stride_b);
+	struct rh_exemplar e, newest = { .wall_us = 0 };
+
+	for (unsigned i = 0; i < s->segment->head->slots; i++)
+		if (exemplar_get(rh_seg_exemplars(s->segment, i) + index, &e) &&
+		    e.wall_us > newest.wall_us)
+			newest = e;
+	if (newest.wall_us == 0 ||
+	    (bucket < RH_BUCKETS && newest.value_ns > rh_bucket_ns[bucket]) ||
+	    (bucket > 0 && newest.value_ns <= rh_bucket_ns[bucket - 1]))
+		return;
+	rh_buf_lit(s->to, " # {trace_id=\"");
+	rh_buf_hex(s->to, newest.trace_id, 16);
+	rh_buf_lit(s->to, "\"} ");
+	rh_buf_fixed(s->to, newest.value_ns, 9);
+	rh_buf_char(s->to, ' ');
+	rh_buf_fixed(s->to, (uint64_t)newest.wall_us, 6);
+}
+
+static void
+put_histogram(const struct series *s)
+{
+	uint64_t count = 0;
+	bool exemplars = s->format == RH_EXPO_OPENMETRICS &&
+	    s->family->flags & RH_M_EXEMPLARS;
+
+	for (unsigned i = 0; i <= RH_BUCKETS; i++) {
+		count += s->cells[i];
+		put_sample(s, RH_SLICE("_bucket"), bounds[i]);
+		rh_buf_u64(s->to, count);
+		if (exemplars && s->cells[i])
+			put_exemplar(s, i);
+		rh_buf_char(s->to, '\n');
+	}
+	put_sample(s, RH_SLICE("_count"), RH_SLICE_NONE);
+	rh_buf_u64(s->to, count);
+	rh_buf_char(s->to, '\n');
+	put_sample(s, RH_SLICE("_sum"), RH_SLICE_NONE);
+	rh_buf_fixed(s->to, s->cells[RH_BUCKETS + 1], 9);
+	rh_buf_char(s->to, '\n');
+}
+
+static void
+put_series(const struct series *s)
+{
+	if (s->family->kind == RH_M_HISTOGRAM) {
+		put_histogram(s);
+		return;
+	}
+	put_sample(s, RH_SLICE_NONE, RH_SLICE_NONE);
+	if (s->family->flags & RH_M_NANOSECONDS)
+		rh_buf_fixed(s->to, s->cells[0], 9);
+	else
+		rh_buf_u64(s->to, s->cells[0]);
+	rh_buf_char(s->to, '\n');
+}
+
+static void
+put_head(const struct series *s)
+{
+	static const char *const kinds[] = { " counter\n", " gauge\n",
+	    " histogram\n" };
+	struct rh_slice help = rh_seg_text(s->segment->head, s->family->help);
+	struct rh_slice total = RH_SLICE("_total"), name = s->name;
+
+	/* OpenMetrics names the family without what its samples end in */
+	if (s->format == RH_EXPO_OPENMETRICS &&
+	    s->family->kind == RH_M_COUNTER && name.n > total.n &&
+	    memcmp(name.p + name.n - total.n, total.p, total.n) == 0)
+		name.n -= total.n;
+	rh_buf_lit(s->to, "# HELP rowhouse_");
+	rh_buf_slice(s->to, name);
+	rh_buf_char(s->to, ' ');
+	rh_buf_slice(s->to, help);
+	rh_buf_lit(s->to, "\n# TYPE rowhouse_");
+	rh_buf_slice(s->to, name);
+	rh_buf_put(s->to, kinds[s->family->kind],
+	    strlen(kinds[s->family->kind]));
+}
+
+static void
+expose_family(struct series *s)
+{
+	const struct rh_seg_head *head = s->segment->head;
+	uint32_t na = rh_seg_dim_size(head, s->family->dim_a);
+	uint32_t nb = rh_seg_dim_size(head, s->family->dim_b);
+
+	s->name = rh_seg_text(head, s->family->name);
+	put_head(s);
+	for (s->a = 0; s->a < na; s->a++) {
+		if (!is_shown(s, s->family->dim_a, s->a))
+			continue;
+		for (s->b = 0; s->b < nb; s->b++)
+			if (is_shown(s, s->family->dim_b, s->b) && sum(s))
+				put_series(s);
+	}
+}
+
+void
+rh_metrics_expose(struct rh_buf *to, const struct rh_segment *segment,
+    enum rh_exposition format)
+{
+	struct series s = { .segment = segment, .to = to, .format = format };
+
+	for (unsigned i = 0; i < segment->head->nfamilies; i++) {
+		s.family = rh_seg_family(segment->head, i);
+		expose_family(&s);
+	}
+}

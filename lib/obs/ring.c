@@ -1,0 +1,214 @@
+#include "config.h"
+
+#include "obs/ring.h"
+
+struct record {
+	uint32_t length, items;
+	uint64_t before;	/* items put before this record */
+};
+
+/* In length's place: nothing more before the ring's end. */
+#define FILLER	UINT32_MAX
+
+enum { OVERTAKEN_MAX = 16 };
+
+#define GET(field) \
+	atomic_load_explicit(&(field), memory_order_relaxed)
+#define GET_ACQUIRE(field) \
+	atomic_load_explicit(&(field), memory_order_acquire)
+#define SET(field, value) \
+	atomic_store_explicit(&(field), (value), memory_order_relaxed)
+#define SET_RELEASE(field, value) \
+	atomic_store_explicit(&(field), (value), memory_order_release)
+
+static size_t
+need(size_t n)
+{
+	return (sizeof(struct record) + n + 7) & ~(size_t)7;
+}
+
+size_t
+rh_ring_footprint(size_t size)
+{
+	return sizeof(struct rh_ring) + size;
+}
+
+void
+rh_ring_init(struct rh_ring *ring, size_t size, enum rh_ring_mode mode)
+{
+	rh_assert(size >= 1024 && (size & (size - 1)) == 0);
+	memset(ring, 0, sizeof(*ring));
+	ring->size = size;
+	ring->mode = mode;
+}
+
+/*
+ * Reads the record at *at, moved past a filler. False for what no writer of
+ * ours leaves below head: onlookers map files that anyone may have written.
+ */
+static bool
+record_at(const struct rh_ring *ring, uint64_t *at, uint64_t head,
+    struct record *r)
+{
+	uint64_t start = *at & (ring->size - 1);
+	uint32_t length;
+
+	if (*at % 8)
+		return false;
+	memcpy(&length, ring->bytes + start, sizeof(length));
+	if (length == FILLER) {
+		*at += ring->size - start;
+		start = 0;
+	}
+	if (head < *at || head - *at > ring->size ||
+	    ring->size - start < sizeof(*r))
+		return false;
+	memcpy(r, ring->bytes + start, sizeof(*r));
+	return r->length && r->length <= ring->size / 4 &&
+	    need(r->length) <= head - *at &&
+	    need(r->length) <= ring->size - start;
+}
+
+bool
+rh_ring_is_sound(const struct rh_ring *ring, size_t size,
+    enum rh_ring_mode mode)
+{
+	uint64_t head = ring->head, at = ring->oldest, tail = ring->tail;
+	bool tail_met = tail < at && mode == RH_RING_OVERWRITE;
+	struct record r;
+
+	if (ring->size != size || ring->mode != (uint64_t)mode || head % 8 ||
+	    head < at || head - at > size || tail > head)
+		return false;
+	while (at < head) {
+		tail_met |= at == tail;
+		if (!record_at(ring, &at, head, &r))
+			return false;
+		at += need(r.length);
+	}
+	return tail_met || tail == head;
+}
+
+/* Forgets the oldest records, until what ends at end has room. */
+static void
+make_room(struct rh_ring *ring, uint64_t head, uint64_t end)
+{
+	uint64_t oldest = GET(ring->oldest);
+	struct record r;
+
+	if (end - oldest <= ring->size)
+		return;
+	while (end - oldest > ring->size) {
+		if (record_at(ring, &oldest, head, &r))
+			oldest += need(r.length);
+		else
+			oldest = head;
+	}
+	SET(ring->oldest, oldest);
+	/* who copies what is about to be overwritten must see oldest moved */
+	atomic_thread_fence(memory_order_release);
+}
+
+char *
+rh_ring_reserve(struct rh_ring *ring, size_t n)
+{
+	uint64_t head = GET(ring->head), at = head;
+	uint64_t left = ring->size - (head & (ring->size - 1));
+
+	if (n > ring->size / 4)
+		return NULL;
+	if (need(n) > left)
+		at += left;
+	if (ring->mode == RH_RING_REFUSE &&
+	    at + need(n) - GET_ACQUIRE(ring->tail) > ring->size)
+		return NULL;
+	make_room(ring, head, at + need(n));
+	ring->reserved = at;
+	return ring->bytes + (at & (ring->size - 1)) + sizeof(struct record);
+}
+
+void
+rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items)
+{
+	uint64_t head = GET(ring->head), at = ring->reserved;
+	uint64_t before = GET(ring->items_in);
+	struct record r = { (uint32_t)n, items, before };
+	const uint32_t filler = FILLER;
+
+	rh_assert(n > 0 && n <= ring->size / 4);
+	if (at != head)
+		memcpy(ring->bytes + (head & (ring->size - 1)), &filler,
+		    sizeof(filler));
+	memcpy(ring->bytes + (at & (ring->size - 1)), &r, sizeof(r));
+	/* killed here, the items of a record that never shows count as missed */
+	SET(ring->items_in, before + items);
+	SET_RELEASE(ring->head, at + need(n));
+}
+
+/*
+ * Copies the first intact record from *at on; *at: where it ends. A writer that
+ * overtakes again and again is left alone for now: there is none, and the next
+ * call starts further on.
+ */
+static bool
+copy_next(const struct rh_ring *ring, uint64_t *at, struct record *r,
+    void *to, size_t cap)
+{
+	uint64_t head, oldest, from;
+	bool whole;
+
+	for (int tries = 0; tries < OVERTAKEN_MAX; tries++) {
+		head = GET_ACQUIRE(ring->head);
+		oldest = GET_ACQUIRE(ring->oldest);
+		*at = from = RH_MAX(*at, oldest);
+		if (*at >= head)
+			return false;
+		whole = record_at(ring, &from, head, r) && r->length <= cap;
+		if (whole)
+			memcpy(to, ring->bytes + (from & (ring->size - 1)) +
+			    sizeof(*r), r->length);
+		atomic_thread_fence(memory_order_acquire);
+		if (GET(ring->oldest) > *at)
+			continue;	/* overtaken while copying */
+		*at = whole ? from + need(r->length) : head;
+		return whole;
+	}
+	return false;
+}
+
+size_t
+rh_ring_take(struct rh_ring *ring, void *to, size_t cap, unsigned *items,
+    uint64_t *missed)
+{
+	uint64_t at = GET(ring->tail), out = GET(ring->items_out);
+	struct record r;
+
+	*items = 0;
+	*missed = 0;
+	if (!copy_next(ring, &at, &r, to, cap)) {
+		SET_RELEASE(ring->tail, at);
+		return 0;
+	}
+	*items = r.items;
+	*missed = r.before > out ? r.before - out : 0;
+	/* killed between these two, the next reader takes it again */
+	SET(ring->items_out, r.before + r.items);
+	SET_RELEASE(ring->tail, at);
+	return r.length;
+}
+
+bool
+rh_ring_has(const struct rh_ring *ring)
+{
+	uint64_t tail = GET(ring->tail), oldest = GET(ring->oldest);
+
+	return RH_MAX(tail, oldest) < GET_ACQUIRE(ring->head);
+}
+
+size_t
+rh_ring_peek(const struct rh_ring *ring, uint64_t *at, void *to, size_t cap)
+{
+	struct record r;
+
+	return copy_next(ring, at, &r, to, cap) ? r.length : 0;
+}

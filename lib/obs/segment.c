@@ -1,0 +1,566 @@
+#include "config.h"
+
+#include "obs/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "obs/segment_file.h"
+
+/* A killed master leaves the lock to its workers, until they follow. */
+#define LOCK_TRIES	40
+#define LOCK_PAUSE_NS	50000000
+
+static size_t
+power_of_two(size_t n)
+{
+	size_t p = 4096;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+/* Geometry: from the spec to the description's bytes. */
+
+static void
+lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
+{
+	h->log_bytes = power_of_two(spec->log_ring_bytes);
+	h->span_bytes = power_of_two(spec->span_ring_bytes);
+	h->cells = sizeof(struct rh_slot);
+	h->exemplars = rh_seg_align(h->cells +
+	    h->ncells * sizeof(uint64_t), 64);
+	h->log = rh_seg_align(h->exemplars +
+	    h->nexemplars * sizeof(struct rh_exemplar), RH_SEG_PAGE);
+	h->spans = rh_seg_align(h->log + rh_ring_footprint(h->log_bytes),
+	    RH_SEG_PAGE);
+	h->slot_bytes = rh_seg_align(h->spans +
+	    rh_ring_footprint(h->span_bytes), RH_SEG_PAGE);
+}
+
+static unsigned
+count_areas(const struct rh_segment_spec *spec)
+{
+	unsigned n = 0;
+
+	while (spec->areas && spec->areas[n].name)
+		n++;
+	return n;
+}
+
+static uint64_t
+names_bytes(const char *dims, unsigned ndims)
+{
+	const struct rh_seg_dim *d = (const struct rh_seg_dim *)dims;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < ndims; i++)
+		bytes += d[i].cap * sizeof(struct rh_seg_name);
+	return bytes;
+}
+
+/* Areas stand in the description, but where depends on what comes before. */
+static void
+lay_out_areas(struct rh_seg_head *h, const struct rh_segment_spec *spec)
+{
+	struct rh_seg_area *areas =
+	    (struct rh_seg_area *)((char *)h + h->areas);
+	uint64_t at = rh_seg_align(h->live + sizeof(struct rh_seg_live) +
+	    names_bytes((char *)h + h->dims, h->ndims), RH_SEG_PAGE);
+
+	for (unsigned i = 0; i < h->nareas; i++) {
+		areas[i].at = at;
+		areas[i].bytes = spec->areas[i].bytes;
+		at = rh_seg_align(at + areas[i].bytes, RH_SEG_PAGE);
+	}
+	h->slot0 = at;
+	h->file_bytes = at + h->slots * h->slot_bytes;
+}
+
+/* Heap memory: it must outlive the arena of whoever asks. */
+static struct rh_seg_head *
+describe(const struct rh_segment_spec *spec)
+{
+	struct rh_arena *arena = rh_arena_new(65536, 2 * RH_SEG_DESCRIBED_MAX);
+	struct rh_seg_head h = { .magic = RH_SEG_MAGIC,
+	    .version = RH_SEGMENT_VERSION, .slots = spec->slots + 1 }, *made;
+	struct rh_seg_area area;
+	struct rh_buf b;
+
+	rh_assert(spec->slots > 0 && spec->slots < RH_SEG_SLOTS_MAX);
+	rh_buf_init(&b, arena, 65536, RH_SEG_DESCRIBED_MAX);
+	strncpy(h.pool, spec->pool, sizeof(h.pool) - 1);
+	h.nareas = count_areas(spec);
+	rh_metrics_count(spec->metrics, &h);
+	rh_seg_lay_out_tables(&h);
+	lay_out_slot(&h, spec);
+	rh_buf_put(&b, &h, sizeof(h));
+	for (unsigned i = 0; i < h.nareas; i++) {
+		area = (struct rh_seg_area){ .bytes = 0 };
+		rh_assert(strlen(spec->areas[i].name) < sizeof(area.name));
+		strcpy(area.name, spec->areas[i].name);
+		rh_buf_put(&b, &area, sizeof(area));
+	}
+	rh_metrics_describe(spec->metrics, &b,
+	    h.live + sizeof(struct rh_seg_live));
+	rh_assert(!b.full && b.n == h.described);
+	made = malloc(b.n);
+	rh_assert(made);
+	memcpy(made, b.p, b.n);
+	lay_out_areas(made, spec);
+	made->hash = rh_seg_hash(made);
+	rh_arena_destroy(&arena);
+	return made;
+}
+
+/* Mapping. */
+
+static void *
+new_segment(int fd, const char *path, const struct stat *st)
+{
+	struct rh_segment *s = calloc(1, sizeof(*s));
+
+	rh_assert(s);
+	s->base = MAP_FAILED;
+	s->fd = fd;
+	s->path = strdup(path);
+	s->device = st->st_dev;
+	s->inode = st->st_ino;
+	s->bytes = (size_t)st->st_size;
+	return s;
+}
+
+static bool
+map(struct rh_segment *s, int fd, int protection, struct rh_buf *why)
+{
+	s->base = mmap(NULL, s->bytes, protection, MAP_SHARED, fd, 0);
+	if (s->base == MAP_FAILED)
+		rh_buf_printf(why, "cannot map %s: %s\n", s->path,
+		    strerror(errno));
+	return s->base != MAP_FAILED;
+}
+
+void
+rh_segment_close(struct rh_segment **segment)
+{
+	struct rh_segment *s = *segment;
+
+	if (!s)
+		return;
+	if (s->base != MAP_FAILED)
+		munmap(s->base, s->bytes);
+	if (s->fd >= 0)
+		close(s->fd);
+	free((void *)(uintptr_t)s->head);
+	free(s->path);
+	free(s);
+	*segment = NULL;
+}
+
+static bool
+fail(struct rh_buf *why, const char *what, const char *path)
+{
+	rh_buf_printf(why, "cannot %s %s: %s\n", what, path, strerror(errno));
+	return false;
+}
+
+static bool
+rings_are_sound(const struct rh_segment *s)
+{
+	for (unsigned i = 0; i < s->head->slots; i++)
+		if (rh_segment_log(s, i)->size != s->head->log_bytes ||
+		    rh_segment_spans(s, i)->size != s->head->span_bytes)
+			return false;
+	return true;
+}
+
+static bool
+open_fd(struct rh_segment **segment, int fd, const char *path,
+    struct rh_buf *why)
+{
+	struct rh_segment *s;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail(why, "look at", path);
+	s = new_segment(-1, path, &st);
+	s->head = rh_seg_description_read(fd, (uint64_t)st.st_size, path, why);
+	if (s->head && map(s, fd, PROT_READ, why)) {
+		if (rings_are_sound(s)) {
+			*segment = s;
+			return true;
+		}
+		rh_buf_printf(why, "%s is damaged: its rings\n", path);
+	}
+	rh_segment_close(&s);
+	return false;
+}
+
+bool
+rh_segment_open(struct rh_segment **segment, const char *path,
+    struct rh_buf *why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool done;
+
+	if (fd < 0)
+		return fail(why, "open", path);
+	done = open_fd(segment, fd, path, why);
+	close(fd);
+	return done;
+}
+
+bool
+rh_segment_is_replaced(const struct rh_segment *s)
+{
+	struct stat st;
+
+	return stat(s->path, &st) < 0 || st.st_dev != s->device ||
+	    st.st_ino != s->inode;
+}
+
+/* Making one, or taking one over. */
+
+static void
+begin_life(struct rh_segment *s, const struct rh_segment_spec *spec)
+{
+	struct rh_seg_live *live = rh_seg_live(s);
+
+	live->bell = 0;
+	strncpy(live->service, spec->service, sizeof(live->service) - 1);
+	strncpy(live->version, spec->version, sizeof(live->version) - 1);
+	strncpy(live->revision, spec->revision, sizeof(live->revision) - 1);
+}
+
+static void
+ready_ring(struct rh_ring *ring, size_t size, enum rh_ring_mode mode)
+{
+	if (!rh_ring_is_sound(ring, size, mode))
+		rh_ring_init(ring, size, mode);
+}
+
+/* Rings are kept where they are whole: their last lines and spans count. */
+static void
+ready_slots(struct rh_segment *s)
+{
+	struct rh_slot *slot;
+
+	for (unsigned i = 0; i < s->head->slots; i++) {
+		slot = rh_segment_slot(s, i);
+		/* a killed pool's log writer may yet be at its rings */
+		if (i != rh_segment_writer_slot(s))
+			memset(slot, 0, offsetof(struct rh_slot, generation));
+		ready_ring(rh_segment_log(s, i), s->head->log_bytes,
+		    RH_RING_REFUSE);
+		ready_ring(rh_segment_spans(s, i), s->head->span_bytes,
+		    RH_RING_OVERWRITE);
+	}
+}
+
+/* A name that a process claimed and died of may be claimed again. */
+static void
+ready_names(struct rh_segment *s)
+{
+	const struct rh_seg_dim *dim;
+	struct rh_seg_name *names;
+
+	for (int i = 0; i < (int)s->head->ndims; i++) {
+		dim = rh_seg_dim(s->head, i);
+		names = rh_seg_names(s, dim);
+		for (unsigned j = 0; j < dim->cap; j++)
+			if (names[j].n > RH_SEG_NAME_MAX)
+				names[j].n = 0;
+	}
+}
+
+static void
+empty_areas(struct rh_segment *s)
+{
+	const struct rh_seg_area *a = (const struct rh_seg_area *)
+	    ((const char *)s->head + s->head->areas);
+
+	for (unsigned i = 0; i < s->head->nareas; i++)
+		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		    (off_t)a[i].at,
+		    (off_t)rh_seg_align(a[i].bytes, RH_SEG_PAGE)) < 0)
+			memset(s->base + a[i].at, 0, a[i].bytes);
+}
+
+/* Takes the lock of a file that path still names. 1 yes, 0 gone, -1 fault. */
+static int
+lock(int fd, const char *path, struct stat *st, struct rh_buf *why)
+{
+	const struct timespec pause = { 0, LOCK_PAUSE_NS };
+	struct stat named;
+	int tries = 0;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			fail(why, "lock", path);
+			return -1;
+		}
+		if (++tries == LOCK_TRIES) {
+			rh_buf_printf(why, "%s belongs to a pool that is"
+			    " running; give this one another segment\n", path);
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+	}
+	if (fstat(fd, st) < 0 || stat(path, &named) < 0)
+		return 0;
+	return st->st_dev == named.st_dev && st->st_ino == named.st_ino;
+}
+
+static bool
+same_geometry(int fd, const struct stat *st, const struct rh_seg_head *want)
+{
+	char *there;
+	bool same;
+
+	if ((uint64_t)st->st_size != want->file_bytes)
+		return false;
+	there = malloc(want->described);
+	rh_assert(there);
+	same = pread(fd, there, want->described, 0) ==
+	    (ssize_t)want->described &&
+	    memcmp(there, want, want->described) == 0;
+	free(there);
+	return same;
+}
+
+/* Not what anyone would miss: empty, or begun by one of us. */
+static bool
+may_be_replaced(int fd, const struct stat *st)
+{
+	char magic[sizeof(RH_SEG_MAGIC) - 1];
+
+	if (!S_ISREG(st->st_mode))
+		return false;
+	return st->st_size == 0 ||
+	    (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	    memcmp(magic, RH_SEG_MAGIC, sizeof(magic)) == 0);
+}
+
+static bool
+fill_new(struct rh_segment *s, const struct rh_segment_spec *spec,
+    struct rh_buf *why)
+{
+	const struct rh_seg_head *h = s->head;
+
+	s->bytes = h->file_bytes;
+	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0 ||
+	    ftruncate(s->fd, (off_t)h->file_bytes) < 0 ||
+	    pwrite(s->fd, h, h->described, 0) != (ssize_t)h->described)
+		return fail(why, "write", s->path);
+	if (!map(s, s->fd, PROT_READ | PROT_WRITE, why))
+		return false;
+	rh_random(rh_seg_live(s)->id, sizeof(rh_seg_live(s)->id));
+	ready_slots(s);
+	begin_life(s, spec);
+	return true;
+}
+
+/* Under a name that must not be taken yet, unless it is ours to replace. */
+static bool
+give_name(const char *temporary, const char *path, bool replace)
+{
+	if (replace)
+		return rename(temporary, path) == 0;
+	if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
+	    RENAME_NOREPLACE) == 0)
+		return true;
+	/* not every file system knows it */
+	return errno == EINVAL && link(temporary, path) == 0;
+}
+
+/* Named once it is complete. 1 done, 0 name taken, -1 fault. */
+static int
+make_new(struct rh_segment *s, const struct rh_segment_spec *spec,
+    bool replace, struct rh_buf *why)
+{
+	char *temporary;
+	struct stat st;
+	int done = -1;
+
+	if (asprintf(&temporary, "%s.%ld", s->path, (long)getpid()) < 0)
+		rh_assert(!"memory");
+	unlink(temporary);
+	s->fd = open(temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0640);
+	if (s->fd < 0)
+		fail(why, "make", temporary);
+	else if (fill_new(s, spec, why) && fstat(s->fd, &st) == 0) {
+		s->device = st.st_dev;
+		s->inode = st.st_ino;
+		if (give_name(temporary, s->path, replace))
+			done = 1;
+		else if (errno == EEXIST)
+			done = 0;
+		else
+			fail(why, "name", s->path);
+	}
+	unlink(temporary);
+	free(temporary);
+	return done;
+}
+
+static bool
+take_over(struct rh_segment *s, const struct rh_segment_spec *spec,
+    struct rh_buf *why)
+{
+	if (!map(s, s->fd, PROT_READ | PROT_WRITE, why))
+		return false;
+	ready_slots(s);
+	ready_names(s);
+	empty_areas(s);
+	memset(rh_seg_live(s)->service, 0, sizeof(struct rh_seg_live) -
+	    offsetof(struct rh_seg_live, service));
+	begin_life(s, spec);
+	return true;
+}
+
+/* One try: 1 done, 0 the name changed hands meanwhile, -1 fault. */
+static int
+create(struct rh_segment *s, const struct rh_segment_spec *spec,
+    struct rh_buf *why)
+{
+	int fd = open(s->path, O_RDWR | O_CLOEXEC | O_NONBLOCK), done;
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return make_new(s, spec, false, why);
+	if (fd < 0) {
+		fail(why, "open", s->path);
+		return -1;
+	}
+	if ((done = lock(fd, s->path, &st, why)) == 1) {
+		if (same_geometry(fd, &st, s->head)) {
+			s->fd = fd;
+			s->bytes = (size_t)st.st_size;
+			s->device = st.st_dev;
+			s->inode = st.st_ino;
+			return take_over(s, spec, why) ? 1 : -1;
+		}
+		if (may_be_replaced(fd, &st))
+			done = make_new(s, spec, true, why);
+		else {
+			rh_buf_printf(why, "%s is no segment of Rowhouse;"
+			    " remove it, or name another file\n", s->path);
+			done = -1;
+		}
+	}
+	close(fd);
+	return done;
+}
+
+bool
+rh_segment_create(struct rh_segment **segment, const char *path,
+    const struct rh_segment_spec *spec, struct rh_buf *why)
+{
+	const struct stat none = { .st_size = 0 };
+	struct rh_segment *s;
+	int done;
+
+	do {
+		s = new_segment(-1, path, &none);
+		s->head = describe(spec);
+		if ((done = create(s, spec, why)) != 1)
+			rh_segment_close(&s);
+	} while (done == 0);
+	if (done < 0)
+		return false;
+	rh_metrics_attach(spec->metrics, s);
+	*segment = s;
+	return true;
+}
+
+/* What is where. */
+
+static char *
+slot_at(const struct rh_segment *s, unsigned i, uint64_t within)
+{
+	rh_assert(i < s->head->slots);
+	return s->base + s->head->slot0 + i * s->head->slot_bytes + within;
+}
+
+unsigned
+rh_segment_slots(const struct rh_segment *s)
+{
+	return s->head->slots - 1;
+}
+
+unsigned
+rh_segment_writer_slot(const struct rh_segment *s)
+{
+	return s->head->slots - 1;
+}
+
+struct rh_slot *
+rh_segment_slot(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_slot *)slot_at(s, i, 0);
+}
+
+uint64_t *
+rh_segment_cells(const struct rh_segment *s, unsigned i)
+{
+	return (uint64_t *)slot_at(s, i, s->head->cells);
+}
+
+struct rh_ring *
+rh_segment_log(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_ring *)slot_at(s, i, s->head->log);
+}
+
+struct rh_ring *
+rh_segment_spans(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_ring *)slot_at(s, i, s->head->spans);
+}
+
+void *
+rh_segment_area(const struct rh_segment *s, const char *name)
+{
+	const struct rh_seg_area *a = (const struct rh_seg_area *)
+	    ((const char *)s->head + s->head->areas);
+
+	for (unsigned i = 0; i < s->head->nareas; i++)
+		if (strcmp(a[i].name, name) == 0)
+			return s->base + a[i].at;
+	rh_assert(!"an area of the spec");
+	return NULL;
+}
+
+const char *
+rh_segment_pool(const struct rh_segment *s)
+{
+	return s->head->pool;
+}
+
+const unsigned char *
+rh_segment_id(const struct rh_segment *s)
+{
+	return rh_seg_live(s)->id;
+}
+
+void
+rh_segment_build(const struct rh_segment *s, struct rh_segment_build *build)
+{
+	const struct rh_seg_live *live = rh_seg_live(s);
+
+	memcpy(build->service, live->service, sizeof(build->service));
+	memcpy(build->version, live->version, sizeof(build->version));
+	memcpy(build->revision, live->revision, sizeof(build->revision));
+	build->service[sizeof(build->service) - 1] = 0;
+	build->version[sizeof(build->version) - 1] = 0;
+	build->revision[sizeof(build->revision) - 1] = 0;
+}

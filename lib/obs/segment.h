@@ -1,0 +1,90 @@
+/*
+ * segment - the shared wall: one file on a tmpfs that all processes map.
+ *
+ * Shape    a header (magic, layout version, geometry, hash of the metrics'
+ *          layout), named areas, descriptions of the metrics, and a slot for
+ *          each process: state, metric cells, exemplars, log ring, span ring.
+ *          No pointers, offsets only; sparse, so what is never touched costs
+ *          nothing
+ * Errors   a reason in *why: not our magic, another layout version (named),
+ *          another geometry, truncated, rubbish
+ * Owner    the master makes it and forks; children inherit the mapping; the
+ *          exporter maps it read-only and must survive any content
+ *
+ * rh_segment_create takes over a file that has the same geometry, so that
+ * counters outlive the pool, and lines and spans not yet taken; slots and areas
+ * it empties. Any other segment it replaces by rename, never in place; a file
+ * that is no segment it leaves alone. While the pool lives it holds a lock on
+ * the file, and a second pool is refused.
+ * Slot 0 is the master's, 1 to n the workers'; one more, for the process of
+ * rh_log_drain, is the segment's own.
+ */
+#ifndef RH_OBS_SEGMENT_H
+#define RH_OBS_SEGMENT_H
+
+#include "base/buf.h"
+#include "obs/ring.h"
+
+#define RH_SEGMENT_VERSION	1
+
+enum rh_slot_state {
+	RH_SLOT_EMPTY, RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY,
+	RH_SLOT_DRAINING, RH_SLOT_STATES
+};
+
+/* One process's own page; single writer: the process that has the slot. */
+struct rh_slot {
+	_Atomic int32_t pid;		/* set by the master, 0 when empty */
+	_Atomic uint32_t state;		/* enum rh_slot_state */
+	_Atomic int64_t started_us;	/* wall clock */
+	_Atomic uint64_t requests;	/* since it started */
+	_Atomic uint32_t generation;	/* how many processes had this slot */
+	char pad[36];
+};
+
+/* A named area for the layers above; they lay it out, zeros at first. */
+struct rh_area {
+	const char *name;	/* at most 15 characters */
+	size_t bytes;
+};
+
+struct rh_metrics;
+struct rh_segment;
+
+struct rh_segment_spec {
+	const char *pool;	/* "fcgi" */
+	const char *service, *version, *revision;
+	unsigned slots;		/* master included */
+	size_t log_ring_bytes, span_ring_bytes;	/* rounded up to a power of two */
+	const struct rh_area *areas;	/* ended by { NULL, 0 } */
+	struct rh_metrics *metrics;	/* complete: no family comes later */
+};
+
+RH_MUST_CHECK bool rh_segment_create(struct rh_segment **segment,
+    const char *path, const struct rh_segment_spec *spec, struct rh_buf *why);
+/* Read-only, every offset checked against the file's size before use. */
+RH_MUST_CHECK bool rh_segment_open(struct rh_segment **segment,
+    const char *path, struct rh_buf *why);
+/* The file behind path is another one by now: open it anew. */
+bool rh_segment_is_replaced(const struct rh_segment *segment);
+/* Unmaps; the file stays. */
+void rh_segment_close(struct rh_segment **segment);
+
+unsigned rh_segment_slots(const struct rh_segment *segment);
+struct rh_slot *rh_segment_slot(const struct rh_segment *segment, unsigned i);
+uint64_t *rh_segment_cells(const struct rh_segment *segment, unsigned i);
+struct rh_ring *rh_segment_log(const struct rh_segment *segment, unsigned i);
+struct rh_ring *rh_segment_spans(const struct rh_segment *segment, unsigned i);
+/* Asserts that the area was in the spec. */
+void *rh_segment_area(const struct rh_segment *segment, const char *name);
+const char *rh_segment_pool(const struct rh_segment *segment);
+/* What was built: changes when another version takes the file over. */
+struct rh_segment_build { char service[64], version[32], revision[64]; };
+void rh_segment_build(const struct rh_segment *segment,
+    struct rh_segment_build *build);
+/* The slot of rh_log_drain's process: what comes after the others. */
+unsigned rh_segment_writer_slot(const struct rh_segment *segment);
+/* 16 random bytes of the file's making: names the pool in service.instance.id. */
+const unsigned char *rh_segment_id(const struct rh_segment *segment);
+
+#endif

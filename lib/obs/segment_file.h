@@ -1,0 +1,190 @@
+/*
+ * segment_file - how the segment's file is laid out; for segment*.c, metric*.c
+ * and log*.c alone.
+ *
+ * Shape    description | live part | names of live dimensions | areas | slots.
+ *          The description is fixed when the file is made: head, areas,
+ *          dimensions, their values, families, texts, in that order without
+ *          gaps. Two pools have the same geometry when its bytes are the same.
+ *          The live part begins on a page of its own; each area and each slot
+ *          likewise
+ * Units    offsets and sizes in bytes; "at" counts from the file's start but
+ *          in texts (from head.texts) and slots (from the slot's start)
+ * Errors   whoever opens the file copies the description and checks the copy,
+ *          so nothing that changes afterwards can lead outside of the mapping
+ */
+#ifndef RH_OBS_SEGMENT_FILE_H
+#define RH_OBS_SEGMENT_FILE_H
+
+#include "obs/metric.h"
+#include "obs/segment.h"
+
+#define RH_SEG_MAGIC		"RHSEGMNT"
+#define RH_SEG_NAME_MAX		112
+#define RH_SEG_PAGE		4096
+#define RH_SEG_SLOTS_MAX	4096
+#define RH_SEG_DESCRIBED_MAX	(16 << 20)
+
+struct rh_seg_head {
+	char magic[8];
+	uint32_t version;
+	uint32_t slots;		/* with the log writer's, the last one */
+	uint64_t hash;		/* of the description, this field being 0 */
+	uint64_t described;	/* its bytes */
+	uint64_t file_bytes;
+	char pool[16];
+	uint32_t nareas, ndims, nvalues, nfamilies;
+	uint64_t areas, dims, values, families, texts, ntexts;
+	uint64_t live;
+	uint64_t slot0, slot_bytes;
+	/* within a slot */
+	uint64_t cells, ncells, exemplars, nexemplars;
+	uint64_t log, log_bytes, spans, span_bytes;
+};
+
+struct rh_seg_area {
+	char name[16];
+	uint64_t at, bytes;
+};
+
+struct rh_seg_text {
+	uint32_t at, n;
+};
+
+struct rh_seg_dim {
+	struct rh_seg_text keys;	/* "method,route" */
+	uint32_t value, nvalues;	/* its fixed values in the table of all */
+	uint32_t cap;			/* live values besides them */
+	uint32_t names_at;		/* of struct rh_seg_name, cap of them */
+};
+
+struct rh_seg_family {
+	uint32_t kind, flags;
+	int32_t dim_a, dim_b;
+	struct rh_family at;
+	struct rh_seg_text name, help;
+};
+
+/*
+ * A live value. Its slot is claimed by its keyed hash (0: free) and shown once
+ * n is set. Whoever finds the hash there but no n yet writes the same bytes
+ * again, so a process that dies in between leaves nothing half done.
+ */
+struct rh_seg_name {
+	_Atomic uint64_t hash;
+	_Atomic uint32_t n;
+	uint32_t unused;
+	char bytes[RH_SEG_NAME_MAX];
+};
+
+struct rh_seg_live {
+	_Atomic uint32_t bell;
+	char pad[60];
+	unsigned char id[16];
+	char service[64], version[32], revision[64];
+	char pad2[16];		/* names follow, 64-aligned */
+};
+
+/* Of a trace: one for each bucket of each series. Odd seq: being written. */
+struct rh_exemplar {
+	_Atomic uint32_t seq;
+	uint32_t unused;
+	_Atomic uint64_t trace_id[2];
+	_Atomic uint64_t value_ns;
+	_Atomic int64_t wall_us;	/* 0: none yet */
+};
+
+struct rh_segment {
+	char *base;
+	size_t bytes;
+	int fd;			/* holds the lock; -1 where only opened */
+	char *path;
+	uint64_t device, inode;
+	const struct rh_seg_head *head;	/* of the private copy */
+};
+
+static inline struct rh_seg_live *
+rh_seg_live(const struct rh_segment *s)
+{
+	return (struct rh_seg_live *)(s->base + s->head->live);
+}
+
+static inline const struct rh_seg_dim *
+rh_seg_dim(const struct rh_seg_head *head, int i)
+{
+	return (const struct rh_seg_dim *)((const char *)head + head->dims) + i;
+}
+
+static inline const struct rh_seg_family *
+rh_seg_family(const struct rh_seg_head *head, unsigned i)
+{
+	return (const struct rh_seg_family *)((const char *)head +
+	    head->families) + i;
+}
+
+static inline struct rh_slice
+rh_seg_text(const struct rh_seg_head *head, struct rh_seg_text t)
+{
+	return (struct rh_slice){ (const char *)head + head->texts + t.at, t.n };
+}
+
+/* A fixed value, rendered: method="GET",route="/v1/me" */
+static inline struct rh_slice
+rh_seg_value(const struct rh_seg_head *head, unsigned i)
+{
+	return rh_seg_text(head, ((const struct rh_seg_text *)
+	    ((const char *)head + head->values))[i]);
+}
+
+static inline struct rh_seg_name *
+rh_seg_names(const struct rh_segment *s, const struct rh_seg_dim *dim)
+{
+	return (struct rh_seg_name *)(s->base + dim->names_at);
+}
+
+static inline struct rh_exemplar *
+rh_seg_exemplars(const struct rh_segment *s, unsigned slot)
+{
+	return (struct rh_exemplar *)(s->base + s->head->slot0 +
+	    slot * s->head->slot_bytes + s->head->exemplars);
+}
+
+/* Values of a dimension, fixed and live; 1 where there is none. */
+static inline uint32_t
+rh_seg_dim_size(const struct rh_seg_head *head, int dim)
+{
+	if (dim < 0)
+		return 1;
+	return rh_seg_dim(head, dim)->nvalues + rh_seg_dim(head, dim)->cap;
+}
+
+/* Cells of one series: buckets, the one above all bounds, the sum. */
+static inline uint32_t
+rh_seg_width(uint32_t kind)
+{
+	return kind == RH_M_HISTOGRAM ? RH_BUCKETS + 2 : 1;
+}
+
+static inline uint64_t
+rh_seg_align(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* segment_check.c: where the tables start, one behind the other, by count. */
+void rh_seg_lay_out_tables(struct rh_seg_head *head);
+/* Of a whole description; tells rubbish early, guards nothing. */
+uint64_t rh_seg_hash(const struct rh_seg_head *head);
+/* A checked copy on the heap, or NULL: anyone may have written the file. */
+struct rh_seg_head *rh_seg_description_read(int fd, uint64_t file_bytes,
+    const char *path, struct rh_buf *why);
+
+/* metric.c: what the registry adds to the description. */
+void rh_metrics_count(const struct rh_metrics *m, struct rh_seg_head *head);
+void rh_metrics_describe(const struct rh_metrics *m, struct rh_buf *to,
+    uint64_t names_at);
+void rh_metrics_attach(struct rh_metrics *m, const struct rh_segment *s);
+/* The tables stay within what head says they have, whatever their content. */
+bool rh_metrics_are_sound(const struct rh_seg_head *head);
+
+#endif

@@ -1,0 +1,19 @@
+"""Real servers for the stories: each on loopback, in a folder of its own,
+ended by its own pid. See tests/README.md."""
+
+from . import fcgi
+from .client import Client, Reply
+from .places import BUILD, SOURCE, SANITIZED, free_port, patience, program
+from .pool import Exporter, Pool, migrate
+from .postgres import Postgres
+from .proc import Daemon, TempDir, eventually, runs, wait_until
+from .stack import Stack, Tenant
+from .story import Story, main
+from .web import Apache, Nginx
+
+__all__ = [
+    "Apache", "BUILD", "Client", "Daemon", "Exporter", "Nginx", "Pool",
+    "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
+    "Tenant", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
+    "program", "runs", "wait_until",
+]

@@ -1,0 +1,88 @@
+"""Where things are: the source, what was built, the system's programs."""
+
+import os
+import shutil
+import socket
+
+SOURCE = os.path.abspath(os.environ.get("top_srcdir") or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
+
+
+def _build():
+    """make check names it; by hand, wherever somebody has configured one."""
+    named = os.environ.get("top_builddir") or os.environ.get("ROWHOUSE_BUILD")
+    if named:
+        return os.path.abspath(named)
+    home = os.environ.get("ROWHOUSE_HOME") or os.path.join(SOURCE, "var")
+    for folder in (SOURCE, os.path.join(SOURCE, "build"), os.path.join(home, "build"),
+                   os.path.join(SOURCE, "build-check", "plain")):
+        if os.path.exists(os.path.join(folder, "config.status")):
+            return os.path.abspath(folder)
+    return SOURCE
+
+
+BUILD = _build()
+
+_BUILT = {
+    "rowhouse-fcgi": "fcgi/api/rowhouse-fcgi",
+    "rowhouse-exporter": "fcgi/exporter/rowhouse-exporter",
+    "rowhouse-migrate": "migrate/rowhouse-migrate",
+}
+
+
+def _sanitized():
+    try:
+        with open(os.path.join(BUILD, "Makefile"), encoding="utf-8") as f:
+            return any(line.startswith("RH_CFLAGS = ") and "-fsanitize=" in line
+                       for line in f)
+    except OSError:
+        return False
+
+
+SANITIZED = _sanitized()
+
+
+def patience(seconds):
+    """A bound on waiting: never what a test measures, only when it gives up."""
+    return seconds * (5 if SANITIZED else 1)
+
+
+def program(name):
+    """The path of one of our programs."""
+    return os.path.join(BUILD, _BUILT[name])
+
+
+def system(*names):
+    """The path of the first of the system's programs that is there, or None."""
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    return None
+
+
+def free_port():
+    """A TCP port of loopback that nobody has now. Chosen by pid, outside of the
+    range from which the system gives ports to clients, so that stories that
+    run side by side seldom meet."""
+    low, high = 12000, 32000
+    start = (os.getpid() * 37 + free_port.given * 101) % (high - low)
+    for step in range(high - low):
+        port = low + (start + step) % (high - low)
+        if port in free_port.seen:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        free_port.given += 1
+        free_port.seen.add(port)
+        return port
+    raise RuntimeError("no free port")
+
+
+free_port.given = 0
+free_port.seen = set()

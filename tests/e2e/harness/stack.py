@@ -1,0 +1,126 @@
+"""All of it: PostgreSQL, migrated; the pool; a web server; the exporter."""
+
+import itertools
+import os
+
+from .client import Client
+from .pool import Exporter, Pool, migrate
+from .postgres import Postgres
+from .proc import TempDir, wait_until
+from .web import Nginx
+
+
+class Tenant:
+    """What a sign-up answers, with the owner's session and his API key."""
+
+    def __init__(self, slug, email, password, signup, key=None):
+        self.slug, self.email, self.password = slug, email, password
+        self.id = signup["tenant"]["id"]
+        self.user = signup["user"]
+        self.session = signup["token"]
+        self.token = key or self.session
+        self.path = f"/v1/t/{slug}"
+
+
+class Stack:
+    """with Stack(workers=4) as s: s.signup(); s.api("GET", "/livez")
+
+    web: a class of web.py or None; web_options go to it; exporter: whether;
+    env: more for our programs; settings: rowhouse.conf."""
+
+    def __init__(self, web=Nginx, web_options=None, exporter=False, env=None,
+                 pg_settings=None, **settings):
+        self.temp_dir = TempDir()
+        self.temp = self.temp_dir.path
+        self.postgres = self.pool = self.web = self.exporter = None
+        self._count = itertools.count(1)
+        self._client = None
+        self._wanted = (web, web_options or {}, exporter, env, settings)
+        self._pg_settings = pg_settings
+
+    def start(self):
+        web, web_options, exporter, env, settings = self._wanted
+        self.postgres = Postgres(self._pg_settings)
+        self.pool = Pool(self.temp, self.postgres, env=env, **settings)
+        migrate(self.pool.conf, "up", temp=self.temp)
+        self.pool.start()
+        if web:
+            self.web = web(self.temp, self.pool.socket, **web_options).start()
+            wait_until(self.ready, "/readyz answers 200", 20.0)
+        if exporter:
+            self.exporter = Exporter(self.pool).start()
+        return self
+
+    def ready(self):
+        with Client(self.web.port) as c:
+            return c.request("GET", "/readyz").status == 200
+
+    @property
+    def port(self):
+        return self.web.port
+
+    def client(self):
+        """A connection of its own: one for each thread."""
+        return Client(self.web.port)
+
+    def api(self, method, path, token=None, body=None, headers=None):
+        """Answers a Reply: unpacks into status, headers, json."""
+        if self._client is None:
+            self._client = self.client()
+        return self._client.request(method, path, token, body, headers)
+
+    def signup(self, slug=None, key=True, password="correct horse battery"):
+        """A new tenant with its owner; key: an owner's API key as well."""
+        n = next(self._count)
+        slug = slug or f"t{os.getpid()}-{n}"
+        email = f"owner@{slug}.example"
+        got = self.api("POST", "/v1/signup", body={
+            "email": email, "password": password, "name": "Owner",
+            "tenant": {"slug": slug, "name": slug}})
+        if got.status != 201:
+            raise AssertionError(f"signup: {got}")
+        tenant = Tenant(slug, email, password, got.json)
+        if key:
+            tenant.token = self.key(tenant, "owner")
+        return tenant
+
+    def key(self, tenant, role):
+        """An API key of a role."""
+        got = self.api("POST", f"{tenant.path}/api-keys", tenant.session,
+                       {"name": role, "role": role})
+        if got.status != 201:
+            raise AssertionError(f"api-keys: {got}")
+        return got.json["key"]
+
+    def stop(self):
+        """In the order of a deployment's end; the pool must end with 0."""
+        if self._client:
+            self._client.close()
+        try:
+            for part in (self.web, self.exporter, self.pool):
+                if part and part.daemon and part.daemon.alive():
+                    part.stop()
+        finally:
+            self.close()
+
+    def close(self):
+        """Whatever still runs is ended."""
+        for part in (self.web, self.exporter, self.pool):
+            if part and part.daemon and part.daemon.alive():
+                part.daemon.kill()
+        if self.postgres:
+            self.postgres.close()
+        self.temp_dir.remove()
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.close()
+        else:
+            self.stop()

@@ -1,0 +1,141 @@
+"""Real web servers in front of a pool, with the snippets of etc/."""
+
+import os
+import pwd
+import re
+
+from .places import SOURCE, free_port, system
+from .pool import _answers
+from .proc import Daemon
+
+DEFAULT_SOCKET = "unix:/run/rowhouse/fcgi.sock"
+
+
+def snippet(name, socket):
+    with open(os.path.join(SOURCE, "etc", name), encoding="utf-8") as f:
+        text = f.read()
+    return text.replace(DEFAULT_SOCKET, f"unix:{socket}")
+
+
+class Web:
+    """Shared: a folder, a port, a daemon."""
+
+    def __init__(self, temp, socket, tag):
+        self.dir = f"{temp}/{tag}"
+        os.makedirs(self.dir, exist_ok=True)
+        os.chmod(self.dir, 0o755)
+        self.socket = socket
+        self.port = free_port()
+        self.daemon = None
+
+    def write(self, name, text):
+        with open(f"{self.dir}/{name}", "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def start(self):
+        self.daemon = Daemon(self.argv(), log=f"{self.dir}/error.log")
+        self.daemon.wait_for(lambda: _answers(self.port),
+                             f"{self.daemon.name} listens on {self.port}")
+        return self
+
+    def stop(self):
+        return self.daemon.stop()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.daemon and self.daemon.alive():
+            self.stop()
+
+
+class Nginx(Web):
+    """keep: fastcgi_keep_conn, and the upstream's kept connections."""
+
+    there = staticmethod(lambda: system("nginx"))
+
+    def __init__(self, temp, socket, keep=True):
+        super().__init__(temp, socket, "nginx-keep" if keep else "nginx")
+        upstream = snippet("nginx/rowhouse-upstream.conf", socket)
+        site = snippet("nginx/rowhouse.conf", socket)
+        if not keep:
+            upstream = re.sub(r"(?m)^\s*keepalive.*$", "", upstream)
+            site = site.replace("fastcgi_keep_conn on;", "fastcgi_keep_conn off;")
+        self.write("upstream.conf", upstream)
+        self.write("site.conf", site)
+        temps = "".join(f"\t{k}_temp_path {self.dir}/{k};\n" for k in (
+            "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        self.write("nginx.conf", f"""{user}worker_processes 2;
+daemon off;
+pid {self.dir}/pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+	access_log off;
+{temps}	include {self.dir}/upstream.conf;
+	server {{
+		listen 127.0.0.1:{self.port};
+		keepalive_requests 1000000;
+		include {self.dir}/site.conf;
+	}}
+}}
+""")
+
+    def argv(self):
+        return [system("nginx"), "-p", self.dir, "-c", f"{self.dir}/nginx.conf",
+                "-e", "stderr"]
+
+
+class Apache(Web):
+    """reuse: mod_proxy_fcgi's enablereuse."""
+
+    there = staticmethod(lambda: system("apache2"))
+
+    MODULES = ("mpm_event", "authz_core", "env", "proxy", "proxy_fcgi")
+
+    def __init__(self, temp, socket, reuse=True):
+        super().__init__(temp, socket, "apache-reuse" if reuse else "apache")
+        site = snippet("apache/rowhouse.conf", socket)
+        if not reuse:
+            site = site.replace("enablereuse=on ", "enablereuse=off ")
+        self.write("site.conf", site)
+        modules = "".join(
+            f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so\n"
+            for m in self.MODULES)
+        user = ""
+        if os.geteuid() == 0:
+            name = next(u for u in ("www-data", "nobody") if _known(u))
+            gid = pwd.getpwnam(name).pw_gid
+            user = f"User {name}\nGroup #{gid}\n"
+        self.write("apache.conf", f"""{modules}{user}ServerRoot {self.dir}
+DefaultRuntimeDir {self.dir}
+PidFile {self.dir}/pid
+ServerName localhost
+Listen 127.0.0.1:{self.port}
+ErrorLog {self.dir}/apache.log
+KeepAlive On
+MaxKeepAliveRequests 0
+KeepAliveTimeout 60
+StartServers 4
+ServerLimit 4
+ThreadsPerChild 32
+MaxRequestWorkers 128
+MinSpareThreads 1
+MaxSpareThreads 128
+<VirtualHost 127.0.0.1:{self.port}>
+	Include {self.dir}/site.conf
+</VirtualHost>
+""")
+
+    def argv(self):
+        return [system("apache2"), "-f", f"{self.dir}/apache.conf",
+                "-DFOREGROUND"]
+
+
+def _known(user):
+    try:
+        pwd.getpwnam(user)
+        return True
+    except KeyError:
+        return False

@@ -1,0 +1,371 @@
+/* tests/lib/obs/check_segment.c - counters outlive the pool; no file is trusted. */
+#include "config.h"
+
+#include "obs/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "obs/metric.h"
+#include "obs/segment_file.h"
+#include "scratch.h"
+
+static const struct rh_area areas[] = {
+	{ "tenants", 100000 }, { "connections", 64 }, { NULL, 0 }
+};
+
+static struct rh_metrics *
+some_metrics(unsigned routes)
+{
+	struct rh_metrics *m = rh_metrics_new(rh_check_arena());
+	int route = rh_metrics_dim(m, "method,route", 0);
+	int tenant = rh_metrics_dim(m, "tenant", 8);
+
+	for (unsigned i = 0; i < routes; i++)
+		rh_metrics_value(m, route, (const char *const []){ "GET",
+		    rh_arena_printf(rh_check_arena(), "/v1/r%u", i) });
+	rh_metrics_value(m, tenant, (const char *const []){ "other" });
+	rh_metrics_family(m, &(struct rh_family_spec){ RH_M_COUNTER, 0,
+	    "http_requests_total", "Requests.", route, -1 });
+	rh_metrics_family(m, &(struct rh_family_spec){ RH_M_COUNTER, 0,
+	    "tenant_requests_total", "Requests.", tenant, -1 });
+	rh_metrics_family(m, &(struct rh_family_spec){ RH_M_HISTOGRAM,
+	    RH_M_EXEMPLARS, "http_request_duration_seconds", "Durations.",
+	    route, -1 });
+	return m;
+}
+
+static struct rh_segment_spec
+some_spec(unsigned routes)
+{
+	return (struct rh_segment_spec){ .pool = "fcgi", .service = "rowhouse",
+	    .version = "0.1.0", .revision = "abc", .slots = 4,
+	    .log_ring_bytes = 20000, .span_ring_bytes = 16384,
+	    .areas = areas, .metrics = some_metrics(routes) };
+}
+
+static struct rh_segment *
+made(const char *path, const struct rh_segment_spec *spec)
+{
+	struct rh_buf *why = scratch_buf();
+	struct rh_segment *s = NULL;
+
+	ck_assert_msg(rh_segment_create(&s, path, spec, why), "%s",
+	    scratch_text(why));
+	return s;
+}
+
+static struct rh_segment *
+opened(const char *path)
+{
+	struct rh_buf *why = scratch_buf();
+	struct rh_segment *s = NULL;
+
+	ck_assert_msg(rh_segment_open(&s, path, why), "%s", scratch_text(why));
+	return s;
+}
+
+START_TEST(a_reader_finds_all_that_was_made)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec), *r = opened(path);
+	struct rh_segment_build build;
+
+	ck_assert_uint_eq(rh_segment_slots(r), 4);
+	ck_assert_str_eq(rh_segment_pool(r), "fcgi");
+	rh_segment_build(r, &build);
+	ck_assert_str_eq(build.version, "0.1.0");
+	ck_assert_str_eq(build.revision, "abc");
+	ck_assert_mem_eq(rh_segment_id(r), rh_segment_id(s), 16);
+	ck_assert_uint_eq(rh_segment_log(r, 3)->size, 32768);
+	ck_assert_int_eq(rh_segment_log(r, 0)->mode, RH_RING_REFUSE);
+	ck_assert_int_eq(rh_segment_spans(r, 0)->mode, RH_RING_OVERWRITE);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_uint_eq((uintptr_t)rh_segment_slot(s, i) % 4096, 0);
+	rh_segment_slot(s, 2)->pid = 77;
+	memset(rh_segment_area(s, "tenants"), 1, 100000);
+	ck_assert_int_eq(rh_segment_slot(r, 2)->pid, 77);
+	ck_assert_uint_eq(rh_segment_cells(r, 3)[0], 0);
+	ck_assert_int_eq(*(char *)rh_segment_area(r, "connections"), 0);
+	rh_segment_close(&r);
+	rh_segment_close(&s);
+	ck_assert_ptr_null(s);
+}
+END_TEST
+
+START_TEST(what_is_not_touched_costs_nothing)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s;
+	struct stat st;
+
+	spec.slots = 17;
+	spec.log_ring_bytes = spec.span_ring_bytes = 1 << 20;
+	s = made(path, &spec);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_gt(st.st_size, 34 << 20);
+	ck_assert_int_lt(st.st_blocks * 512, 1 << 20);
+	ck_assert_int_eq(st.st_mode & 0007, 0);
+	rh_segment_close(&s);
+}
+END_TEST
+
+START_TEST(the_same_geometry_is_taken_over)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec), *r;
+	unsigned char id[16];
+	char line[8192];
+	unsigned items;
+	uint64_t missed;
+
+	memcpy(id, rh_segment_id(s), 16);
+	rh_segment_cells(s, 1)[2] = 41;
+	rh_segment_slot(s, 1)->pid = 5;
+	memset(rh_segment_area(s, "tenants"), 1, 100000);
+	memcpy(rh_ring_reserve(rh_segment_log(s, 1), 4), "last", 4);
+	rh_ring_commit(rh_segment_log(s, 1), 4, 1);
+	rh_segment_close(&s);
+	r = opened(path);
+
+	spec = some_spec(3);
+	spec.version = "0.2.0";
+	s = made(path, &spec);
+	ck_assert(!rh_segment_is_replaced(r));
+	ck_assert_mem_eq(rh_segment_id(s), id, 16);
+	ck_assert_uint_eq(rh_segment_cells(s, 1)[2], 41);
+	ck_assert_int_eq(rh_segment_slot(s, 1)->pid, 0);
+	for (size_t i = 0; i < 100000; i++)
+		ck_assert_int_eq(((char *)rh_segment_area(s, "tenants"))[i], 0);
+	ck_assert_uint_eq(rh_ring_take(rh_segment_log(s, 1), line,
+	    sizeof(line), &items, &missed), 4);
+	rh_segment_close(&s);
+	rh_segment_close(&r);
+}
+END_TEST
+
+START_TEST(another_geometry_replaces_by_rename)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec), *r = opened(path), *t;
+
+	rh_segment_cells(s, 1)[0] = 41;
+	rh_segment_close(&s);
+	spec = some_spec(4);
+	t = made(path, &spec);
+	ck_assert(rh_segment_is_replaced(r));
+	ck_assert_uint_eq(rh_segment_cells(r, 1)[0], 41);
+	ck_assert_uint_eq(rh_segment_cells(t, 1)[0], 0);
+	rh_segment_close(&r);
+	rh_segment_close(&t);
+}
+END_TEST
+
+/* Routes of the second: the same geometry, and another. */
+static const unsigned geometries[] = { 3, 4 };
+
+START_TEST(a_second_pool_is_refused)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3), other = some_spec(geometries[_i]);
+	struct rh_segment *s = made(path, &spec), *second = NULL;
+	struct rh_buf *why = scratch_buf();
+
+	ck_assert(!rh_segment_create(&second, path, &other, why));
+	ck_assert_ptr_nonnull(strstr(scratch_text(why), "a pool that is running"));
+	rh_segment_close(&s);
+	s = made(path, &other);
+	rh_segment_close(&s);
+}
+END_TEST
+
+/* All start on nothing at once: one has it, the others hear so or take turns. */
+START_TEST(starters_in_a_race_never_share)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = NULL;
+	struct rh_buf *why = scratch_buf();
+	pid_t pids[6];
+
+	for (int i = 0; i < 6; i++) {
+		pids[i] = fork();
+		ck_assert_int_ge(pids[i], 0);
+		if (pids[i] == 0) {
+			if (!rh_segment_create(&s, path, &spec, why))
+				_exit(1);
+			/* alone, a read, a pause and a write lose nothing */
+			uint64_t n = rh_segment_cells(s, 0)[0];
+
+			usleep(20000);
+			rh_segment_cells(s, 0)[0] = n + 1;
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 6; i++)
+		scratch_reap(pids[i], 0);
+	s = opened(path);
+	ck_assert_uint_eq(rh_segment_cells(s, 0)[0], 6);
+	rh_segment_close(&s);
+}
+END_TEST
+
+/* Ways to spoil a segment, and what is then said of it. */
+static const struct {
+	const char *says;
+	long at;		/* where a byte changes; -1: cut in half; -2: a text file */
+	bool replaced;
+} spoilt[] = {
+	{ "no segment of Rowhouse", 0, false },
+	{ "no segment of Rowhouse", -2, false },
+	{ "layout version", offsetof(struct rh_seg_head, version), true },
+	{ "truncated", -1, true },
+	{ "damaged", offsetof(struct rh_seg_head, hash), true },
+	{ "damaged", sizeof(struct rh_seg_head) + 3, true },
+};
+
+static void
+spoil(const char *path, long at)
+{
+	int fd = open(path, O_RDWR);
+	unsigned char byte;
+	struct stat st;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	if (at == -2) {
+		ck_assert_int_eq(ftruncate(fd, 0), 0);
+		ck_assert_int_eq(pwrite(fd, "root:x:0\n", 9, 0), 9);
+	} else if (at == -1) {
+		ck_assert_int_eq(ftruncate(fd, st.st_size / 2), 0);
+	} else {
+		ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+		byte ^= 0x55;
+		ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+	}
+	close(fd);
+}
+
+START_TEST(a_spoilt_file_is_named_and_refused)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec);
+	struct rh_buf *why = scratch_buf();
+
+	rh_segment_close(&s);
+	spoil(path, spoilt[_i].at);
+	ck_assert(!rh_segment_open(&s, path, why));
+	ck_assert_msg(strstr(scratch_text(why), spoilt[_i].says) != NULL,
+	    "%s", scratch_text(why));
+	spec = some_spec(3);
+	ck_assert_int_eq(rh_segment_create(&s, path, &spec, why),
+	    spoilt[_i].replaced);
+	rh_segment_close(&s);
+}
+END_TEST
+
+START_TEST(no_file_is_a_reason)
+{
+	struct rh_buf *why = scratch_buf();
+	struct rh_segment *s = NULL;
+
+	ck_assert(!rh_segment_open(&s, scratch_open(), why));
+	ck_assert_ptr_nonnull(strstr(scratch_text(why),
+	    "No such file or directory"));
+}
+END_TEST
+
+static void
+scramble(char *bytes, size_t n, uint64_t *state)
+{
+	unsigned changes = 1 + scratch_random(state) % 8;
+
+	while (changes--) {
+		uint64_t at = scratch_random(state) % (n / 4) * 4;
+		uint32_t value = (uint32_t)scratch_random(state);
+
+		switch (scratch_random(state) % 3) {
+		case 0: value %= 64; break;
+		case 1: value = UINT32_MAX - value % 64; break;
+		default: break;
+		}
+		memcpy(bytes + at, &value, 4);
+	}
+}
+
+static void
+look_at_all(const struct rh_segment *s)
+{
+	struct rh_arena *arena = rh_arena_new(65536, 128 << 20);
+	struct rh_buf b;
+	char *record = malloc(65536);
+	uint64_t at;
+
+	rh_buf_init(&b, arena, 4096, 32 << 20);
+	rh_metrics_expose(&b, s, RH_EXPO_OPENMETRICS);
+	for (unsigned i = 0; i < rh_segment_slots(s); i++) {
+		at = 0;
+		for (int j = 0; j < 500 && rh_ring_peek(rh_segment_log(s, i),
+		    &at, record, 65536); j++)
+			;
+	}
+	free(record);
+	rh_arena_destroy(&arena);
+}
+
+/*
+ * Random changes of the head, the description and what follows, with the hash
+ * put right again: whatever the reader accepts, it reads within the file.
+ */
+START_TEST(random_changes_are_survived)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec);
+	size_t described = s->head->described, bytes = s->bytes;
+	char *good = malloc(bytes), *bad = malloc(bytes);
+	struct rh_buf *why = scratch_buf();
+	unsigned accepted = 0;
+	int fd = open(path, O_RDWR);
+
+	rh_segment_close(&s);
+	ck_assert_int_eq(pread(fd, good, bytes, 0), bytes);
+	for (uint64_t seed = 1; seed <= 400; seed++) {
+		struct rh_seg_head *head = (struct rh_seg_head *)bad;
+		uint64_t state = seed * 0x9e3779b97f4a7c15;
+
+		memcpy(bad, good, bytes);
+		scramble(bad, seed % 3 ? described : bytes, &state);
+		if (head->described == described)
+			head->hash = rh_seg_hash(head);
+		ck_assert_int_eq(pwrite(fd, bad, bytes, 0), bytes);
+		if (!rh_segment_open(&s, path, why))
+			continue;
+		accepted++;
+		look_at_all(s);
+		rh_segment_close(&s);
+	}
+	ck_assert_uint_gt(accepted, 20);
+	close(fd);
+	free(good);
+	free(bad);
+}
+END_TEST
+
+RH_CHECK_MAIN("obs/segment",
+    RH_CASE(a_reader_finds_all_that_was_made),
+    RH_CASE(what_is_not_touched_costs_nothing),
+    RH_CASE(the_same_geometry_is_taken_over),
+    RH_CASE(another_geometry_replaces_by_rename),
+    RH_LOOP(a_second_pool_is_refused, geometries),
+    RH_CASE(starters_in_a_race_never_share),
+    RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
+    RH_CASE(no_file_is_a_reason),
+    RH_CASE(random_changes_are_survived))
