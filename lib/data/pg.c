@@ -1,0 +1,255 @@
+#include "config.h"
+
+#include "data/pg_session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include <libpq-fe.h>
+
+#include "base/clock.h"
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, STALE_AFTER_MS = 500 };
+#define MS_NS		UINT64_C(1000000)
+
+struct rh_pg *
+rh_pg_new(struct rh_arena *arena, const struct rh_pg_conf *conf,
+    const struct rh_pg_obs *obs)
+{
+	struct rh_pg *pg = RH_NEW(arena, struct rh_pg);
+
+	pg->conf = conf;
+	pg->obs = obs;
+	pg->prepared = conf->prepared != 2;
+	pg->pipe.pg = pg;
+	return pg;
+}
+
+const char *
+rh_pg_trouble(const struct rh_pg *pg)
+{
+	return pg->trouble;
+}
+
+void
+rh_pg_close(struct rh_pg *pg)
+{
+	PQfinish(pg->conn);
+	pg->conn = NULL;
+	rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 0);
+}
+
+static void
+trouble(struct rh_pg *pg, const char *what)
+{
+	size_t n = strcspn(what, "\n");
+
+	n = RH_MIN(n, sizeof(pg->trouble) - 1);
+	memcpy(pg->trouble, what, n);
+	pg->trouble[n] = '\0';
+}
+
+bool
+rh_pg_wait(const struct rh_pg *pg, short events, int64_t timeout_ms)
+{
+	struct pollfd p = { .fd = PQsocket(pg->conn), .events = events };
+	int n;
+
+	do	/* a signal is no answer; it only makes the wait longer */
+		n = poll(&p, 1, (int)timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+static bool
+connect_within(struct rh_pg *pg, int64_t timeout_ms)
+{
+	uint64_t deadline = rh_clock_mono_ns() + (uint64_t)timeout_ms * MS_NS;
+	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+	const char *const keys[] = { "dbname", "fallback_application_name",
+		"client_encoding", NULL };
+	const char *const values[] = { pg->conf->url,
+		pg->conf->application_name, "UTF8", NULL };
+
+	pg->conn = PQconnectStartParams(keys, values, 1);
+	rh_assert(pg->conn != NULL);
+	while (PQstatus(pg->conn) != CONNECTION_BAD &&
+	    state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
+		uint64_t now = rh_clock_mono_ns();
+
+		if (now >= deadline || !rh_pg_wait(pg,
+		    state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+		    (int64_t)((deadline - now) / MS_NS) + 1)) {
+			trouble(pg, "connecting took too long");
+			return false;
+		}
+		state = PQconnectPoll(pg->conn);
+	}
+	if (PQstatus(pg->conn) == CONNECTION_OK)
+		return true;
+	trouble(pg, PQerrorMessage(pg->conn));
+	return false;
+}
+
+/* The server is to speak first. */
+int64_t
+rh_pg_patience_ms(const struct rh_pg *pg)
+{
+	return pg->conf->statement_timeout_ms + 1000;
+}
+
+bool
+rh_pg_await(struct rh_pg *pg)
+{
+	while (PQisBusy(pg->conn)) {
+		if (!rh_pg_wait(pg, POLLIN, rh_pg_patience_ms(pg))) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+		if (!PQconsumeInput(pg->conn)) {
+			errno = EPIPE;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+state_is(const char *state, const char *other)
+{
+	return state && strcmp(state, other) == 0;
+}
+
+bool
+rh_pg_is_forgetful(const char *sqlstate)
+{
+	return state_is(sqlstate, "26000") || state_is(sqlstate, "42P05");
+}
+
+/* A transaction of its own: a statement that fails must not take it along. */
+static bool
+timeout_send(struct rh_pg *pg)
+{
+	char sql[80];
+
+	snprintf(sql, sizeof(sql), "set statement_timeout = %lld",
+	    (long long)pg->conf->statement_timeout_ms);
+	return PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0) &&
+	    PQpipelineSync(pg->conn);
+}
+
+static bool
+prepare_send(struct rh_pg *pg)
+{
+	for (unsigned i = 0; i < rh_stmts_count(); i++) {
+		const struct rh_stmt *s = rh_stmts_get(i);
+
+		if (!PQsendPrepare(pg->conn, s->name, s->sql, 0, NULL))
+			return false;
+	}
+	return PQpipelineSync(pg->conn);
+}
+
+/* False and the trouble told, but for the kind of server that auto is for. */
+static bool
+warm_judge(struct rh_pg *pg, const PGresult *r, unsigned statement)
+{
+	char text[200];
+
+	if (PQresultStatus(r) != PGRES_FATAL_ERROR)
+		return true;
+	if (pg->conf->prepared == 0 &&
+	    rh_pg_is_forgetful(PQresultErrorField(r, PG_DIAG_SQLSTATE))) {
+		pg->prepared = false;
+		return true;
+	}
+	snprintf(text, sizeof(text), "%s: %s", statement < rh_stmts_count() ?
+	    rh_stmts_get(statement)->name : "session", PQresultErrorMessage(r));
+	trouble(pg, text);
+	return false;
+}
+
+/* Reads syncs transactions to their end; an error names its statement. */
+static bool
+warm_read(struct rh_pg *pg, int syncs)
+{
+	bool good = true;
+
+	for (unsigned i = 0; syncs > 0;) {
+		PGresult *r;
+		ExecStatusType state;
+
+		if (!rh_pg_await(pg))
+			return false;
+		r = PQgetResult(pg->conn);
+		state = PQresultStatus(r);
+		if (r && good)
+			good = warm_judge(pg, r, i - 2);	/* SET and its Sync */
+		i += r != NULL;
+		syncs -= state == PGRES_PIPELINE_SYNC;
+		PQclear(r);
+		if (PQstatus(pg->conn) != CONNECTION_OK)
+			return false;
+	}
+	return good;
+}
+
+/* One round trip for the timeout and all statements. */
+static bool
+warm(struct rh_pg *pg)
+{
+	return PQenterPipelineMode(pg->conn) && timeout_send(pg) &&
+	    (!pg->prepared || prepare_send(pg)) &&
+	    warm_read(pg, pg->prepared ? 2 : 1);
+}
+
+static bool
+open_warm(struct rh_pg *pg)
+{
+	pg->trouble[0] = '\0';
+	if (connect_within(pg, pg->conf->connect_timeout_ms) &&
+	    warm(pg) && PQsetnonblocking(pg->conn, 1) == 0) {
+		snprintf(pg->database, sizeof(pg->database), "%s",
+		    PQdb(pg->conn));
+		pg->backoff_ms = 0;
+		pg->forgot = false;
+		pg->last_used_ns = rh_clock_mono_ns();
+		rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 1);
+		return true;
+	}
+	if (!pg->trouble[0])
+		trouble(pg, PQerrorMessage(pg->conn));
+	rh_pg_close(pg);
+	pg->backoff_ms = RH_MIN(RH_MAX(pg->backoff_ms * 2, BACKOFF_FIRST_MS),
+	    BACKOFF_MAX_MS);
+	pg->next_try_ns = rh_clock_mono_ns() + (uint64_t)pg->backoff_ms * MS_NS;
+	return false;
+}
+
+/*
+ * A server that went away while we were idle has left its farewell in the
+ * socket; nothing else has business there, so what it is need not be known
+ * (libpq sees the end only at the read after it). Looking costs a system call,
+ * so only after a pause.
+ */
+static bool
+is_stale(struct rh_pg *pg, uint64_t now)
+{
+	return now - pg->last_used_ns > STALE_AFTER_MS * MS_NS &&
+	    rh_pg_wait(pg, POLLIN, 0);
+}
+
+bool
+rh_pg_ready(struct rh_pg *pg, bool now)
+{
+	uint64_t at = rh_clock_mono_ns();
+
+	if (pg->conn && !pg->forgot && !is_stale(pg, at))
+		return true;
+	if (pg->conn)
+		rh_pg_close(pg);
+	if (!now && at < pg->next_try_ns)
+		return false;
+	return open_warm(pg);
+}

@@ -1,0 +1,66 @@
+/*
+ * pg - a worker's connection to PostgreSQL: opened and warmed before it
+ * accepts, opened anew with back-off when it breaks.
+ *
+ * Shape    one session; all registered statements are prepared in one flush
+ *          when it opens
+ * Errors   RH_E_UNAVAILABLE while the server is away; a request in the middle
+ *          of which it went is RH_E_UNAVAILABLE too
+ * Owner    the worker; never shared over a fork
+ */
+#ifndef RH_DATA_PG_H
+#define RH_DATA_PG_H
+
+#include "data/pipe.h"
+#include "obs/metric.h"
+#include "obs/trace.h"
+
+struct rh_pg_conf {
+	const char *url;
+	int64_t connect_timeout_ms, statement_timeout_ms;
+	int prepared;		/* enum rh_prepared of serve/conf.h: 0 auto, 1 on, 2 off */
+	const char *application_name;
+};
+
+/* A table ended by { 0 }, before the fork: gives its statements their index. */
+void rh_stmts_register(struct rh_stmt *stmts);
+unsigned rh_stmts_count(void);
+const struct rh_stmt *rh_stmts_get(unsigned index);
+
+/* Outcomes of db_query_duration_seconds, dimension b. */
+enum rh_query_outcome { RH_Q_OK, RH_Q_ERROR, RH_Q_OUTCOMES };
+
+/* What the session tells as it goes. */
+struct rh_pg_obs {
+	const struct rh_tally *tally;
+	struct rh_family query_duration;	/* statement, outcome */
+	struct rh_family round_trips;		/* store: 0 pg */
+	struct rh_family connections;		/* state: 0 open */
+};
+
+struct rh_pg *rh_pg_new(struct rh_arena *worker_arena,
+    const struct rh_pg_conf *conf, const struct rh_pg_obs *obs);
+/*
+ * Opens and warms the connection if it is not open and its back-off has passed
+ * (now: at once). True when it is open.
+ */
+bool rh_pg_ready(struct rh_pg *pg, bool now);
+/* Why the last attempt failed, or "" . */
+const char *rh_pg_trouble(const struct rh_pg *pg);
+void rh_pg_close(struct rh_pg *pg);
+
+/*
+ * The pipe of one request: everything it makes lives in that arena, its spans
+ * in that trace (NULL: none).
+ */
+struct rh_pipe *rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena,
+    struct rh_trace *trace);
+/* The same request once more: its error is forgotten, its counts go on. */
+void rh_pg_again(struct rh_pg *pg);
+/* Discards what was queued and not sent, ends what was sent. At request's end. */
+void rh_pg_end(struct rh_pg *pg);
+/* Round trips and time waited for them since rh_pg_begin. */
+unsigned rh_pipe_round_trips(const struct rh_pipe *p);
+uint64_t rh_pipe_wait_ns(const struct rh_pipe *p);
+
+#endif

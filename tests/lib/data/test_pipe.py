@@ -1,0 +1,29 @@
+#!/usr/bin/python3
+"""check_pipe.c needs a PostgreSQL: starts one, runs it, answers what it did."""
+
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "..", "e2e"))
+
+from harness.places import BUILD, patience  # noqa: E402
+from harness.postgres import Postgres, bin_dir  # noqa: E402
+
+TABLES = """
+create table things (k text primary key);
+create table later (k text unique deferrable initially deferred);
+"""
+
+if __name__ == "__main__":
+    if not bin_dir():
+        print("skipped: the PostgreSQL server is not installed")
+        sys.exit(77)
+    with Postgres() as postgres:
+        postgres.query(TABLES)
+        env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url)
+        done = subprocess.run([os.path.join(BUILD, "tests/lib/data/check_pipe")],
+                              env=env, check=False, timeout=patience(120))
+    sys.exit(done.returncode)
