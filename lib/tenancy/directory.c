@@ -1,0 +1,106 @@
+#include "config.h"
+
+#include "tenancy/directory.h"
+
+#include <stdatomic.h>
+
+#include "base/crypto.h"
+
+enum { FREE, WRITING, READY };
+enum { PROBES = 32 };
+
+struct entry {
+	_Atomic uint32_t state;
+	uint32_t label;
+	struct rh_uuid id;
+	uint8_t length;
+	char slug[RH_SLUG_MAX - 1 + 8];
+};
+
+struct rh_directory {
+	struct entry entries[1];
+};
+
+/* Twice the tenants, so that probes stay short. */
+static size_t
+cells(unsigned tenants)
+{
+	return (size_t)tenants * 2;
+}
+
+size_t
+rh_directory_bytes(unsigned tenants)
+{
+	return (cells(tenants) + PROBES) * sizeof(struct entry);
+}
+
+static bool
+entry_is(const struct entry *e, struct rh_slice slug)
+{
+	return e->length == slug.n && memcmp(e->slug, slug.p, slug.n) == 0;
+}
+
+bool
+rh_directory_find(const struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, struct rh_tenant *tenant)
+{
+	const struct entry *e = &d->entries[rh_hash64(slug.p, slug.n) %
+	    cells(tenants)];
+
+	for (int i = 0; i < PROBES; i++, e++) {
+		uint32_t state = atomic_load_explicit(&e->state,
+		    memory_order_acquire);
+
+		if (state == FREE)
+			return false;
+		if (state == READY && entry_is(e, slug)) {
+			tenant->id = e->id;
+			tenant->label = e->label;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+rh_directory_put(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, const struct rh_tenant *tenant)
+{
+	struct entry *e = &d->entries[rh_hash64(slug.p, slug.n) %
+	    cells(tenants)];
+
+	for (int i = 0; i < PROBES; i++, e++) {
+		uint32_t state = FREE;
+
+		if (atomic_compare_exchange_strong(&e->state, &state, WRITING)) {
+			e->label = tenant->label;
+			e->id = tenant->id;
+			e->length = (uint8_t)slug.n;
+			memcpy(e->slug, slug.p, slug.n);
+			atomic_store_explicit(&e->state, READY,
+			    memory_order_release);
+			return;
+		}
+		if (state == READY && entry_is(e, slug))
+			return;
+	}
+}
+
+static bool
+is_letter(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+bool
+rh_slug_is(struct rh_slice slug)
+{
+	if (slug.n < 3 || slug.n > RH_SLUG_MAX || !is_letter(slug.p[0]) ||
+	    slug.p[slug.n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < slug.n; i++)
+		if (!is_letter(slug.p[i]) && slug.p[i] != '-' &&
+		    (slug.p[i] < '0' || slug.p[i] > '9'))
+			return false;
+	return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * directory - slug to tenant, for all workers of a host.
+ *
+ * Shape    an open-addressed table in the segment; slugs never change and are
+ *          never given twice, so an entry is written once and stays
+ * Errors   a full table remembers nothing more: such a tenant costs a second
+ *          round trip each time
+ * Owner    the segment's area "tenants"; a worker killed while it wrote loses
+ *          one cell
+ */
+#ifndef RH_TENANCY_DIRECTORY_H
+#define RH_TENANCY_DIRECTORY_H
+
+#include <stdint.h>
+
+#include "base/id.h"
+
+#define RH_SLUG_MAX 40
+
+struct rh_directory;	/* in shared memory, zeros at first */
+
+struct rh_tenant {
+	struct rh_uuid id;
+	uint32_t label;		/* of the metrics' tenant dimension */
+};
+
+size_t rh_directory_bytes(unsigned tenants);
+/* False: not known on this host. */
+bool rh_directory_find(const struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, struct rh_tenant *tenant);
+void rh_directory_put(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, const struct rh_tenant *tenant);
+/* As a slug may look: ^[a-z][a-z0-9-]{1,38}[a-z0-9]$ */
+bool rh_slug_is(struct rh_slice slug);
+
+#endif
