@@ -1,0 +1,233 @@
+#include "config.h"
+
+#include "base/clock.h"
+#include "serve/server.h"
+
+enum { PATH_CAP = 1024, AGENT_CAP = 512, ERROR_CAP = 512, SHORT_CAP = 160 };
+
+static bool
+is_security(const struct rh_call *c, const struct rh_err *err)
+{
+	const struct rh_route *route = c->rq->match.route;
+	unsigned status = c->rq->reply.status;
+
+	return c->security || status == 401 || status == 403 ||
+	    (route && route->flags & RH_ROUTE_SECURITY) ||
+	    (err && strcmp(err->code, "tenant.missing") == 0);
+}
+
+static uint64_t
+slow_ns(const struct rh_call *c)
+{
+	const struct rh_route *route = c->rq->match.route;
+	int64_t ms = route && route->slow_ms ? route->slow_ms : c->conf->slow_ms;
+
+	return (uint64_t)ms * 1000000;
+}
+
+bool
+rh_account_decide(struct rh_call *c, const struct rh_err *err)
+{
+	unsigned status = err ? rh_problem_status(err->kind) :
+	    c->rq->reply.status;
+
+	c->rq->reply.status = status;
+	return rh_trace_decide(c->trace, (struct rh_trace_facts){
+	    .error = status >= 500,
+	    .slow = rh_clock_mono_ns() - c->start_ns >= slow_ns(c),
+	    .security = is_security(c, err) });
+}
+
+/* ---- the log line ---- */
+
+static struct rh_slice
+template_of(const struct rh_call *c)
+{
+	const struct rh_route *route = c->rq->match.route;
+
+	return route ? rh_slice_of(route->template) : RH_SLICE_NONE;
+}
+
+static struct rh_slice
+path_of(const struct rh_call *c)
+{
+	const struct rh_route *route = c->rq->match.route;
+
+	if (route && route->flags & RH_ROUTE_SECRET_PATH)
+		return rh_slice_of(route->template);
+	return c->rq->path;
+}
+
+static void
+line_error(struct rh_line *line, const struct rh_err *err)
+{
+	char text[ERROR_CAP];
+	struct rh_buf b;
+
+	rh_buf_init_fixed(&b, text, sizeof(text));
+	rh_buf_slice(&b, rh_slice_of(err->code));
+	if (err->cause) {
+		struct rh_slice cause = rh_slice_of(err->cause);
+
+		cause.n = RH_MIN(cause.n, sizeof(text) / 2);
+		rh_buf_lit(&b, ": ");
+		rh_buf_slice(&b, cause);
+	}
+	if (err->kind == RH_E_BUG || err->kind == RH_E_UNAVAILABLE) {
+		rh_buf_lit(&b, " at ");
+		rh_buf_slice(&b, rh_slice_of(err->where));
+	}
+	rh_line_text(line, "error", rh_buf_get(&b), ERROR_CAP);
+}
+
+static void
+line_who(struct rh_line *line, const struct rh_call *c)
+{
+	rh_line_text(line, "tenant", c->tenant_slug, SHORT_CAP);
+	rh_line_uuid(line, "tenant_id", c->tenant);
+	rh_line_uuid(line, "user_id", c->who.user_id);
+	if (c->who.role > RH_ROLE_NONE)
+		rh_line_text(line, "role",
+		    rh_slice_of(rh_role_names[c->who.role]), SHORT_CAP);
+	rh_line_uuid(line, "token_id", c->who.token_id);
+}
+
+static void
+line_stores(struct rh_line *line, const struct rh_call *c)
+{
+	rh_line_text(line, "cache", rh_slice_of(c->cache), SHORT_CAP);
+	rh_line_text(line, "limiter", rh_slice_of(c->limiter), SHORT_CAP);
+	rh_line_object(line, "rt");
+	rh_line_int(line, "pg", rh_pipe_round_trips(c->pipe));
+	rh_line_int(line, "redis", 0);
+	rh_line_object_end(line);
+	if (rh_pipe_wait_ns(c->pipe) == 0)
+		return;
+	rh_line_object(line, "ms");
+	rh_line_ms(line, "pg", rh_pipe_wait_ns(c->pipe));
+	rh_line_object_end(line);
+}
+
+static void
+line_write(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
+{
+	const struct rh_req *rq = c->rq;
+	unsigned status = rq->reply.status;
+	struct rh_line line;
+
+	rh_line_open(&line, c->log, status >= 500 ? RH_LOG_ERROR : RH_LOG_INFO,
+	    "request", c->start_us);
+	rh_line_text(&line, "request_id", c->request_id, SHORT_CAP);
+	rh_line_hex(&line, "trace_id", c->trace->trace_id, 16);
+	rh_line_hex(&line, "span_id", rh_trace_server(c->trace)->id, 8);
+	rh_line_bool(&line, "sampled", kept);
+	rh_line_text(&line, "sampled_by",
+	    rh_slice_of(rh_sampled_by_names[c->trace->by]), SHORT_CAP);
+	rh_line_text(&line, "method", rq->method_text, SHORT_CAP);
+	rh_line_text(&line, "route", template_of(c), SHORT_CAP);
+	rh_line_text(&line, "path", path_of(c), PATH_CAP);
+	rh_line_int(&line, "status", status);
+	rh_line_ms(&line, "duration_ms", ns);
+	rh_line_int(&line, "bytes_in", (int64_t)rq->bytes_in);
+	rh_line_int(&line, "bytes_out", (int64_t)rq->reply.body.n);
+	line_who(&line, c);
+	line_stores(&line, c);
+	if (err)
+		line_error(&line, err);
+	rh_line_text(&line, "remote", rq->remote, SHORT_CAP);
+	rh_line_text(&line, "user_agent", rq->header[RH_H_USER_AGENT], AGENT_CAP);
+	rh_line_close(&line);
+}
+
+/* ---- metrics ---- */
+
+static enum rh_tenant_outcome
+outcome_of(unsigned status)
+{
+	return status >= 500 ? RH_T_SERVER_ERROR : status == 429 ? RH_T_LIMITED :
+	    status >= 400 ? RH_T_CLIENT_ERROR : RH_T_SUCCESS;
+}
+
+static void
+count(struct rh_call *c, bool kept, uint64_t ns)
+{
+	const struct rh_series *s = &c->server->host->series;
+	const struct rh_tally *t = &c->server->tally;
+	const struct rh_match *m = &c->rq->match;
+	unsigned route = rh_series_route(s, m->route, m->index, c->rq->method);
+	unsigned status = c->rq->reply.status;
+	struct rh_exemplar_of exemplar = { c->trace->trace_id, c->start_us };
+
+	rh_count(t, s->requests, route, rh_series_status(status), 1);
+	rh_observe(t, s->duration, route, 0, ns, kept ? &exemplar : NULL);
+	/* a tenant that authorization did not confirm is nobody's to count for */
+	if (!c->tenant_slug.p || rh_uuid_is_nil(c->who.user_id))
+		return;
+	rh_count(t, s->tenant_requests, c->tenant_label, outcome_of(status), 1);
+	rh_count(t, s->tenant_seconds, c->tenant_label, 0, ns);
+}
+
+/* ---- the trace ---- */
+
+static void
+server_span_fill(struct rh_call *c, const struct rh_err *err)
+{
+	const struct rh_req *rq = c->rq;
+	struct rh_span *span = rh_trace_server(c->trace);
+	struct rh_slice method = rh_slice_of(rh_method_names[rq->method]);
+	struct rh_slice route = template_of(c);
+
+	span->name = rq->method == RH_METHOD_OTHER ? RH_SLICE("HTTP") : method;
+	if (route.p)
+		span->name = rh_slice_of(rh_arena_printf(c->arena, "%.*s %.*s",
+		    RH_SLICE_ARG(span->name), RH_SLICE_ARG(route)));
+	rh_span_text(span, "http.request.method", method);
+	if (rq->method == RH_METHOD_OTHER)
+		rh_span_text(span, "http.request.method_original", rq->method_text);
+	rh_span_text(span, "http.route", route);
+	rh_span_text(span, "url.path", path_of(c));
+	rh_span_text(span, "url.scheme", rq->scheme);
+	rh_span_text(span, "server.address", rq->header[RH_H_HOST]);
+	rh_span_text(span, "client.address", rq->remote);
+	rh_span_text(span, "user_agent.original", rq->header[RH_H_USER_AGENT]);
+	rh_span_int(span, "http.response.status_code", rq->reply.status);
+	rh_span_int(span, "http.request.body.size", (int64_t)rq->bytes_in);
+	rh_span_int(span, "http.response.body.size", (int64_t)rq->reply.body.n);
+	rh_span_text(span, "rowhouse.sampled_by",
+	    rh_slice_of(rh_sampled_by_names[c->trace->by]));
+	if (err && rq->reply.status >= 500)
+		rh_span_fail(span, rh_slice_of(err->code), rh_slice_of(err->detail));
+}
+
+static void
+trace_end(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
+{
+	struct rh_server *s = c->server;
+	struct rh_slice tenant = RH_SLICE_NONE;
+	char text[RH_UUID_LEN];
+
+	if (!kept) {
+		rh_count(&s->tally, s->host->series.spans, RH_SPANS_UNSAMPLED,
+		    0, rh_trace_spans(c->trace));
+		return;
+	}
+	server_span_fill(c, err);
+	if (!rh_uuid_is_nil(c->tenant)) {
+		rh_uuid_put(text, c->tenant);
+		tenant = (struct rh_slice){ text, sizeof(text) };
+	}
+	rh_trace_end(c->trace, rh_segment_spans(s->host->segment, s->slot), true,
+	    c->trace->wall_ns + ns, c->request_id, tenant);
+}
+
+void
+rh_account(struct rh_call *c, const struct rh_err *err, bool kept)
+{
+	uint64_t ns = rh_clock_mono_ns() - c->start_ns;
+
+	if (c->conf->logs)
+		line_write(c, err, kept, ns);
+	if (c->trace->on)
+		trace_end(c, err, kept, ns);
+	count(c, kept, ns);
+}

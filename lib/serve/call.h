@@ -1,0 +1,106 @@
+/*
+ * call - everything that a handler may use of the request it answers.
+ *
+ * Shape    a struct per worker, reset for each request
+ * Owner    the worker; handlers neither free nor keep anything of it
+ *
+ * A handler reads (c->rq), asks (c->pipe), answers (rh_reply_…). By the time
+ * it runs the tenant's authorization stands first in the pipe: it leaves with
+ * the handler's own statements, in one flush, and where it fails they are not
+ * executed.
+ */
+#ifndef RH_SERVE_CALL_H
+#define RH_SERVE_CALL_H
+
+#include "data/limit.h"
+#include "data/pipe.h"
+#include "http/cursor.h"
+#include "http/reply.h"
+#include "http/req.h"
+#include "http/shape.h"
+#include "obs/log.h"
+#include "obs/trace.h"
+#include "serve/conf.h"
+#include "tenancy/password.h"
+#include "tenancy/principal.h"
+
+struct rh_server;
+
+struct rh_call {
+	struct rh_req *rq;
+	struct rh_arena *arena;
+	struct rh_pipe *pipe;
+	struct rh_uuid tenant;		/* nil outside of /v1/t/{tenant} */
+	struct rh_slice tenant_slug;
+	struct rh_principal who;	/* complete once something was read from the pipe */
+	uint32_t tenant_label;		/* of the metrics */
+	struct rh_token token;		/* as presented */
+	const struct rh_serve_conf *conf;
+	const struct rh_hashers *hashers;	/* for passwords */
+	struct rh_slice request_id;
+	struct rh_trace *trace;
+	struct rh_log *log;
+	struct rh_server *server;
+	/* for the log line */
+	const char *limiter;		/* "shm", "off" */
+	const char *cache;		/* "off" */
+	uint64_t start_ns;		/* mono */
+	int64_t start_us;		/* wall */
+	bool security;			/* keep the trace: something touched on it */
+	bool rated;			/* the verdicts below were taken */
+	struct rh_verdict by_tenant, by_token;
+};
+
+/*
+ * The body by the route's table: 400, 413, 415, 422. Defaults stand in *to
+ * before.
+ */
+RH_MUST_CHECK struct rh_err *rh_call_body(struct rh_call *c, void *to,
+    struct rh_given *given);
+/* The query by the route's table: 400. Defaults stand in *to before. */
+RH_MUST_CHECK struct rh_err *rh_call_query(struct rh_call *c, void *to);
+
+/*
+ * Every list's query has these two: a cursor and a limit. The cursor is bound
+ * to the tenant, the route and the filters (their hash, 0 for none).
+ */
+struct rh_paging {
+	struct rh_slice cursor;
+	int64_t limit;
+	struct rh_cursor after;	/* as rh_call_paging leaves it */
+	uint64_t filters;
+};
+#define RH_PAGE_DEFAULT	20
+#define RH_PAGE_MAX	100
+#define RH_PAGING_FIELDS(record, member)					\
+	{ RH_FIELD("cursor", TEXT, record, member.cursor),			\
+	    .doc = "next_cursor of the page before" },				\
+	{ RH_FIELD("limit", INT, record, member.limit), .min = 1,		\
+	    .max = RH_PAGE_MAX, .doc = "items on a page; 20 where not given" }
+RH_MUST_CHECK struct rh_err *rh_call_paging(struct rh_call *c,
+    struct rh_paging *paging, uint64_t filters);
+/*
+ * Answers the page: rows has one more than the limit where there is a next
+ * page; at and id are the offsets of the two columns that it is ordered by.
+ */
+struct rh_page_of {
+	const void *rows;
+	size_t n, bytes, at, id;
+};
+struct rh_err *rh_call_reply_page(struct rh_call *c,
+    const struct rh_paging *paging, const struct rh_page_of *page);
+
+/* {path of the request}/{id}, for Location. */
+struct rh_slice rh_call_location(struct rh_call *c, struct rh_uuid id);
+
+/* "project.missing", "There is no such project." */
+struct rh_err *rh_call_missing(struct rh_call *c, const char *code,
+    const char *detail);
+/*
+ * Why a guarded change touched no row: it is there in another version (412), or
+ * it is not there (404).
+ */
+struct rh_err *rh_call_unchanged(struct rh_call *c, bool exists,
+    const char *code, const char *detail);
+
+#endif

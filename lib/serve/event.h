@@ -1,0 +1,46 @@
+/*
+ * event - what happened, written in the transaction that makes it happen.
+ *
+ * Shape    a CTE in the statement of the change itself: no row changed, no
+ *          event. $1 to $5 of such a statement are the event's (the tenant
+ *          first, as everywhere); its own begin at $6. Where a change either
+ *          touches its row or fails, as an insert does, a statement behind it
+ *          (rh_event_send) is the cheaper way: 13 % less of PostgreSQL's time
+ *          for POST task
+ * Owner    macros of literals: SQL is put together by the compiler only
+ *
+ *	"with x as (update ... returning id, name), e as ("
+ *	RH_EVENT("project.updated", "x", "x.id", "to_jsonb(x)") ") select ... from x"
+ *	rh_pipe_send(c->pipe, &stmts[UPDATE], RH_EVENT_ARGS(c), RH_UUID(id), ...);
+ */
+#ifndef RH_SERVE_EVENT_H
+#define RH_SERVE_EVENT_H
+
+#include "serve/call.h"
+
+#define RH_EVENT(type, from, subject, payload)					\
+	"insert into outbox_events (tenant_id, id, type, subject_id, payload,"	\
+	" actor_id, trace_id, parent_span_id, request_id)"			\
+	" select $1, $2::uuid, '" type "', " subject ", " payload ","		\
+	" actor_id(), $3::bytea, $4::bytea, $5::text from " from
+
+#define RH_EVENT_ARGS(c)							\
+	RH_UUID((c)->tenant), RH_UUID(rh_uuid_v7()),				\
+	RH_BYTES(((struct rh_slice){ (const char *)(c)->trace->trace_id, 16 })), \
+	RH_BYTES(((struct rh_slice){						\
+	    (const char *)rh_trace_server((c)->trace)->id, 8 })),		\
+	RH_TEXT((c)->request_id)
+
+extern struct rh_stmt rh_event_stmts[];
+
+/* object: what was made, as its event tells it; null times become now(). */
+struct rh_event_of {
+	const char *type;
+	struct rh_uuid subject;
+	const struct rh_field *shape;
+	const void *object;
+};
+/* Queues the event of an insert; read it with rh_pipe_done in its turn. */
+void rh_event_send(struct rh_call *c, const struct rh_event_of *event);
+
+#endif

@@ -1,0 +1,266 @@
+/*
+ * life - everything that can happen to a request, in order.
+ */
+#include "config.h"
+
+#include "base/clock.h"
+#include "serve/server.h"
+#include "tenancy/authorize.h"
+
+enum { TRIES = 3 };
+
+/* ---- who calls, and whether that is enough: the first statement in the pipe ---- */
+
+static struct rh_err *
+credentials(struct rh_call *c)
+{
+	struct rh_err *err;
+
+	if (c->rq->match.route->access == RH_PUBLIC)
+		return NULL;
+	if ((err = rh_token_read(c->arena, c->rq->header[RH_H_AUTHORIZATION],
+	    &c->token)))
+		return err;
+	if (c->token.kind != RH_TOKEN_NONE)
+		return NULL;
+	return rh_err_new(c->arena, RH_E_ANON, "token.absent",
+	    "This needs an Authorization field with a bearer token.");
+}
+
+/* A tenant that this host sees for the first time costs a round trip more. */
+static struct rh_err *
+tenant_learn(struct rh_call *c)
+{
+	struct rh_host *h = c->server->host;
+	struct rh_tenant tenant;
+	struct rh_err *err;
+
+	if ((err = rh_authorize_slug(c->pipe, &c->token, c->tenant_slug,
+	    c->rq->match.route->role, &c->who)))
+		return err;
+	tenant.id = c->tenant = c->who.tenant_id;
+	tenant.label = c->tenant_label = rh_metrics_value_live(h->metrics,
+	    h->series.tenants, c->tenant_slug);
+	rh_directory_put(h->directory, (unsigned)c->conf->tenants_max,
+	    c->tenant_slug, &tenant);
+	return NULL;
+}
+
+static struct rh_err *
+authorize(struct rh_call *c)
+{
+	const struct rh_route *route = c->rq->match.route;
+	struct rh_err *err;
+
+	if (route->access == RH_USER)
+		rh_authorize_user(c->pipe, &c->token, &c->who);
+	if (route->access != RH_TENANT)
+		return NULL;
+	if (rh_uuid_is_nil(c->tenant) && (err = tenant_learn(c)))
+		return err;
+	rh_authorize_tenant(c->pipe, &c->token, c->tenant, route->role, &c->who);
+	return NULL;
+}
+
+/* ---- the handler, and what the database makes of it ---- */
+
+/*
+ * What the pipe says comes first: a handler that found no row, or refused a
+ * body, did so without knowing whether its caller may ask at all.
+ */
+static struct rh_err *
+settle(struct rh_call *c, struct rh_err *err)
+{
+	struct rh_err *said = rh_pipe_error(c->pipe);
+
+	rh_principal_read(&c->who);
+	return said ? said : err;
+}
+
+/*
+ * A connection that broke under a read, or a serialization failure, changed
+ * nothing: the same again, on a new connection where need be.
+ */
+static bool
+may_try_again(struct rh_call *c, const struct rh_err *err)
+{
+	if (err->transient)
+		return rh_pg_ready(c->server->pg, true);
+	return err->kind == RH_E_UNAVAILABLE &&
+	    (c->rq->method == RH_GET || c->rq->method == RH_HEAD) &&
+	    rh_pipe_round_trips(c->pipe) > 0 &&
+	    rh_pg_ready(c->server->pg, true);
+}
+
+static struct rh_err *
+handle(struct rh_call *c)
+{
+	struct rh_err *err;
+
+	for (int i = 1;; i++) {
+		if (!(err = authorize(c)))
+			err = settle(c, c->rq->match.route->handler(c));
+		if (!err || i == TRIES || !may_try_again(c, err))
+			return err;
+		rh_reply_clear(&c->rq->reply);
+		rh_pg_again(c->server->pg);
+	}
+}
+
+/* What a route does not ask for is refused, not ignored: a typo shows itself. */
+static struct rh_err *
+no_query(struct rh_call *c)
+{
+	return c->rq->match.route->params ? NULL :
+	    rh_query_read(c->rq, NULL, NULL);
+}
+
+static struct rh_err *
+run(struct rh_call *c, const struct rh_router *router)
+{
+	struct rh_err *err = rh_req_read(c->rq);	/* 400 431 */
+
+	rh_identify(c);			/* also for a request that cannot be read */
+	if (err ||
+	    (err = rh_req_route(c->rq, router)) ||	/* 404, 405 + Allow */
+	    (err = no_query(c)) ||			/* 400 */
+	    (err = credentials(c)) ||			/* 401 */
+	    (err = rh_admit(c)))			/* 429 */
+		return err;
+	return handle(c);		/* 401 403 404, and the one PostgreSQL trip */
+}
+
+/* ---- from accept to account ---- */
+
+static struct rh_call *
+call_open(struct rh_server *s)
+{
+	struct rh_call *c = &s->call;
+
+	*c = (struct rh_call){ .rq = &s->rq, .arena = s->arena,
+	    .conf = s->host->conf, .hashers = &s->host->hashers, .trace = &s->trace, .log = &s->log,
+	    .server = s, .start_ns = rh_clock_mono_ns(),
+	    .start_us = rh_clock_wall_us() };
+	c->pipe = rh_pg_begin(s->pg, s->arena, c->trace);
+	rh_req_reset(c->rq, c->arena, s->fx);
+	rh_gauge_set(&s->tally, s->host->series.in_flight, 0, 1);
+	return c;
+}
+
+static void
+call_close(struct rh_call *c)
+{
+	struct rh_server *s = c->server;
+
+	rh_pg_end(s->pg);
+	s->log.request_id = RH_SLICE_NONE;
+	s->log.tenant = RH_SLICE_NONE;
+	s->log.trace_id = s->log.span_id = NULL;
+	rh_gauge_set(&s->tally, s->host->series.in_flight, 0, 0);
+	rh_arena_reset(s->arena);
+}
+
+static void
+headers_common(struct rh_call *c, bool kept)
+{
+	struct rh_reply *reply = &c->rq->reply;
+	char response[RH_TRACEPARENT_LEN], timing[96];
+	struct rh_buf b;
+
+	rh_reply_header(reply, "X-Request-Id", c->request_id);
+	rh_traceresponse_put(response, c->trace, kept);
+	rh_reply_header(reply, "traceresponse",
+	    (struct rh_slice){ response, sizeof(response) });
+	rh_buf_init_fixed(&b, timing, sizeof(timing));
+	rh_buf_lit(&b, "total;dur=");
+	rh_buf_fixed(&b, (rh_clock_mono_ns() - c->start_ns) / 1000, 3);
+	rh_buf_lit(&b, ", pg;dur=");
+	rh_buf_fixed(&b, rh_pipe_wait_ns(c->pipe) / 1000, 3);
+	rh_reply_header(reply, "Server-Timing", rh_buf_get(&b));
+	rh_admit_headers(c);
+}
+
+static void
+reply_build(struct rh_call *c, const struct rh_err *err, bool kept,
+    struct rh_slice *head, struct rh_slice *body)
+{
+	if (err)
+		rh_reply_problem(c->rq, err, &(struct rh_problem_ids){
+		    c->request_id, c->trace->trace_id });
+	headers_common(c, kept);
+	rh_reply_finish(c->rq, head, body);
+}
+
+/* A client that has left wants nothing done; its line says 499, as nginx does. */
+static struct rh_err *
+left(struct rh_call *c)
+{
+	(void)!rh_req_read(c->rq);
+	rh_identify(c);
+	return rh_err_new(c->arena, RH_E_GONE_AWAY, "client.left",
+	    "The client left before its request was executed.");
+}
+
+/* Parameters over the limit are not read, so nothing is known but that: 431. */
+static enum rh_served
+refuse(struct rh_server *s, int fd)
+{
+	struct rh_call *c = call_open(s);
+	struct rh_err *err = rh_err_new(c->arena, RH_E_HEADERS,
+	    "headers.too_large", "Target and header fields together are over"
+	    " the limit of %lld bytes.",
+	    (long long)c->conf->headers_max_bytes);
+	struct rh_slice head, body;
+	bool kept;
+
+	rh_identify(c);
+	kept = rh_account_decide(c, err);
+	reply_build(c, err, kept, &head, &body);
+	rh_fcgx_refuse(fd, head, body);
+	rh_account(c, err, kept);
+	call_close(c);
+	return RH_SERVED_CLOSE;
+}
+
+static enum rh_served
+serve(struct rh_server *s)
+{
+	struct rh_call *c = call_open(s);
+	struct rh_err *err = rh_fcgx_is_abandoned(s->fx) ? left(c) :
+	    run(c, s->host->router);
+	struct rh_slice head, body;
+	enum rh_served served;
+	bool kept;
+
+	if (err && rh_uuid_is_nil(c->who.user_id))
+		rh_admit_undo(c);
+	kept = rh_account_decide(c, err);
+	reply_build(c, err, kept, &head, &body);
+	rh_fcgx_reply(s->fx, head, body);
+	rh_account(c, err, kept);	/* the parameters live until the finish */
+	served = rh_fcgx_finish(s->fx) ? RH_SERVED_KEEP : RH_SERVED_CLOSE;
+	call_close(c);
+	return served;
+}
+
+enum rh_served
+rh_life(void *server, int fd)
+{
+	struct rh_server *s = server;
+
+	switch (rh_fcgx_look(s->fx, fd)) {
+	case RH_FCGX_READY:
+		return rh_fcgx_accept(s->fx, fd) ? serve(s) : RH_SERVED_CLOSE;
+	case RH_FCGX_EMPTY:
+		return RH_SERVED_NOTHING;
+	case RH_FCGX_INCOMPLETE:
+		return RH_SERVED_NOT_YET;
+	case RH_FCGX_TOO_LARGE:
+		return refuse(s, fd);
+	case RH_FCGX_CLOSED:
+		return RH_SERVED_GONE;
+	case RH_FCGX_HOSTILE:
+		break;
+	}
+	return RH_SERVED_CLOSE;
+}

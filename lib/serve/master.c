@@ -1,0 +1,236 @@
+#include "config.h"
+
+#include "serve/master.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "serve/listen.h"
+#include "serve/worker.h"
+
+#define EVENTS_MAX	64
+/* What the log-writer has at the least, however short the grace. */
+#define WRITER_MS	1000
+
+const char *const rh_end_names[RH_ENDS] = {
+	[RH_END_EXIT] = "exit", [RH_END_SIGNAL] = "signal",
+	[RH_END_KILLED] = "killed", [RH_END_REQUESTS] = "requests",
+};
+
+uint64_t
+rh_master_now_ms(void)
+{
+	return rh_clock_mono_ns() / 1000000;
+}
+
+size_t
+rh_pool_area_bytes(unsigned max_connections)
+{
+	return rh_share_bytes(max_connections);
+}
+
+static void
+stop(struct rh_master *m, int sig)
+{
+	if (m->stop_ms)
+		return;
+	m->stop_ms = rh_master_now_ms() +
+	    (uint64_t)m->spec->shutdown_grace_ms;
+	rh_log_say(m->spec->log, RH_LOG_INFO,
+	    "pool %s: draining after signal %d, for at most %lld ms",
+	    m->spec->name, sig, (long long)m->spec->shutdown_grace_ms);
+	rh_listen_close(m->spec->listen);
+	atomic_store(&m->h.share->draining, 1);
+	rh_master_signal_all(m, SIGTERM);
+}
+
+static void
+hear(struct rh_master *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->signals, &info, sizeof(info)) == sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGCHLD:
+			rh_master_reap(m);
+			break;
+		case SIGHUP:
+		case SIGUSR2:
+			rh_log_say(m->spec->log, RH_LOG_WARN,
+			    "pool %s: signal %u is ignored: restart to reload"
+			    " or to upgrade", m->spec->name, info.ssi_signo);
+			break;
+		default:
+			stop(m, (int)info.ssi_signo);
+			break;
+		}
+	}
+}
+
+static void
+dispatch(struct rh_master *m, const struct epoll_event *ev)
+{
+	unsigned i = rh_woke_index(ev);
+
+	switch (rh_woke_kind(ev)) {
+	case RH_WOKE_SIGNAL:
+		hear(m);
+		break;
+	case RH_WOKE_CHANNEL:
+		/* of a worker that went in this very batch, there is none */
+		if (m->children[i].pid == 0)
+			break;
+		rh_master_receive(m, &m->children[i]);
+		rh_master_tell(m, &m->children[i]);
+		break;
+	case RH_WOKE_SEAT:
+		rh_master_seat_ended(m, i);
+		break;
+	case RH_WOKE_LISTEN:
+	case RH_WOKE_FRESH:
+		break;
+	}
+}
+
+/* How late an overdue request may be noticed. */
+static int
+tick_ms(const struct rh_pool_spec *spec)
+{
+	return (int)RH_MAX(10, RH_MIN(spec->header_timeout_ms / 4, 1000));
+}
+
+static void
+kill_late(struct rh_master *m)
+{
+	if (m->stop_ms == 0 || rh_master_now_ms() < m->stop_ms)
+		return;
+	rh_log_say(m->spec->log, RH_LOG_WARN,
+	    "pool %s: %u workers did not end in time and are killed",
+	    m->spec->name, m->nchildren);
+	rh_master_signal_all(m, SIGKILL);
+	m->stop_ms = UINT64_MAX;
+}
+
+static void
+loop(struct rh_master *m)
+{
+	struct epoll_event events[EVENTS_MAX];
+	uint64_t tick = (uint64_t)tick_ms(m->spec), next_ms = 0, now_ms;
+	int n;
+
+	while (m->stop_ms == 0 || m->nchildren) {
+		if (m->stop_ms == 0)
+			rh_master_spawn_due(m);
+		n = epoll_wait(m->epfd, events, EVENTS_MAX,
+		    rh_master_patience_ms(m, (int)tick));
+		for (int i = 0; i < n; i++)
+			dispatch(m, &events[i]);
+		kill_late(m);
+		if ((now_ms = rh_master_now_ms()) >= next_ms) {
+			rh_master_expire(m);
+			next_ms = now_ms + tick;
+		}
+	}
+}
+
+static void
+take_signals(struct rh_master *m)
+{
+	static const int taken[] = { SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR2,
+		SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < RH_COUNT(taken); i++)
+		sigaddset(&set, taken[i]);
+	/* inherited as ignored, SIGCHLD would let our children go unseen */
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	rh_assert(m->signals >= 0);
+}
+
+static void
+open_eyes(struct rh_master *m)
+{
+	struct epoll_event ev = rh_wake(EPOLLIN, RH_WOKE_SIGNAL, 0);
+
+	m->epfd = epoll_create1(EPOLL_CLOEXEC);
+	rh_assert(m->epfd >= 0);
+	rh_assert(epoll_ctl(m->epfd, EPOLL_CTL_ADD, m->signals, &ev) == 0);
+}
+
+/* Every process may have every kept connection open. */
+static unsigned
+room_for_connections(const struct rh_pool_spec *spec)
+{
+	const rlim_t other = 64 + RH_FRESH_MAX + 2 * (rlim_t)spec->nworkers;
+	rlim_t want = spec->max_connections + other;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return spec->max_connections;
+	if (limit.rlim_cur < want) {
+		limit.rlim_cur = RH_MIN(want, limit.rlim_max);
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+			getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur >= want)
+		return spec->max_connections;
+	want = limit.rlim_cur > other ? limit.rlim_cur - other : 1;
+	rh_log_say(spec->log, RH_LOG_WARN, "pool %s: %llu descriptors a process"
+	    " (ulimit -n) leave room for %u kept connections, not %u",
+	    spec->name, (unsigned long long)limit.rlim_cur, (unsigned)want,
+	    spec->max_connections);
+	return (unsigned)want;
+}
+
+static void
+set_up(struct rh_master *m, const struct rh_pool_spec *spec,
+    struct rh_arena *arena)
+{
+	size_t words = (spec->max_connections + 63) / 64;
+
+	m->spec = m->h.spec = spec;
+	m->h.master = getpid();
+	m->children = rh_arena_zalloc(arena, spec->nworkers,
+	    sizeof(*m->children));
+	for (unsigned i = 0; i < spec->nworkers; i++)
+		m->children[i].unsent = rh_arena_zalloc(arena, words,
+		    sizeof(uint64_t));
+	rh_master_seats_init(m, arena);
+	m->h.share->limit = room_for_connections(spec);
+}
+
+int
+rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
+{
+	struct rh_master *m = RH_NEW(arena, struct rh_master);
+	struct rh_slot *record = rh_segment_slot(spec->segment, 0);
+	uint64_t deadline_ms;
+
+	prctl(PR_SET_NAME, "rh-master");
+	take_signals(m);
+	set_up(m, spec, arena);
+	rh_master_writer_spawn(m);
+	open_eyes(m);
+	atomic_store(&record->pid, getpid());
+	atomic_store(&record->started_us, rh_clock_wall_us());
+	atomic_store(&record->state, RH_SLOT_IDLE);
+	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: %u workers", spec->name,
+	    spec->nworkers);
+	loop(m);
+	deadline_ms = RH_MAX(rh_master_now_ms() + WRITER_MS,
+	    m->stop_ms == UINT64_MAX ? 0 : m->stop_ms);
+	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: stopped", spec->name);
+	atomic_store(&record->state, RH_SLOT_EMPTY);
+	atomic_store(&record->pid, 0);
+	rh_master_writer_end(m, deadline_ms);
+	close(m->epfd);
+	close(m->signals);
+	return 0;
+}

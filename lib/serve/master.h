@@ -1,0 +1,72 @@
+/*
+ * master - the process that has the socket, the workers and a copy of every
+ * kept connection, and never touches a request. For master_*.c.
+ *
+ * Shape    one epoll: signals, a channel to each worker, the kept connections
+ *          (for their end only)
+ * Units    times in mono milliseconds
+ * Owner    the process; it must never block, since workers wait for it when
+ *          they are replaced
+ */
+#ifndef RH_SERVE_MASTER_H
+#define RH_SERVE_MASTER_H
+
+#include "obs/log.h"
+#include "obs/segment.h"
+#include "serve/heritage.h"
+
+/* A worker's place; its index is its slot less one. */
+struct rh_child {
+	pid_t pid;		/* 0: none now */
+	int channel;
+	bool wants_room;	/* the channel was full */
+	uint64_t *unsent;	/* a bit for each seat it was not told of */
+	unsigned nunsent;
+	uint64_t started_ms;
+	uint64_t due_ms;	/* of its next start */
+	unsigned early;		/* ends in a row soon after the start */
+};
+
+struct rh_master {
+	struct rh_heritage h;
+	const struct rh_pool_spec *spec;
+	int epfd, signals;
+	struct rh_child *children;
+	unsigned nchildren;	/* how many run */
+	uint32_t *free_seats;
+	unsigned nfree;
+	struct rh_child writer;	/* of the log */
+	uint64_t stop_ms;	/* when the rest is killed; 0: not stopping */
+};
+
+uint64_t rh_master_now_ms(void);
+
+/* master_reap.c */
+void rh_master_spawn_due(struct rh_master *m);
+/* How long until something is due, at most limit_ms. */
+int rh_master_patience_ms(const struct rh_master *m, int limit_ms);
+void rh_master_reap(struct rh_master *m);
+void rh_master_signal_all(struct rh_master *m, int sig);
+
+/* master_seats.c */
+void rh_master_seats_init(struct rh_master *m, struct rh_arena *arena);
+/* Takes what a worker wants kept. */
+void rh_master_receive(struct rh_master *m, struct rh_child *c);
+/* Tells a worker of the seats it does not know yet, as far as there is room. */
+void rh_master_tell(struct rh_master *m, struct rh_child *c);
+/* A seat's connection went down; the seat is free if a worker closed it. */
+void rh_master_seat_ended(struct rh_master *m, unsigned seat);
+/*
+ * A worker may have died with the news of a connection that nobody else was
+ * told of: another one adds them all anew, and so sees which are readable.
+ */
+void rh_master_remind(struct rh_master *m);
+void rh_master_bereave(struct rh_master *m, unsigned slot);
+void rh_master_expire(struct rh_master *m);
+
+/* master_writer.c */
+void rh_master_writer_spawn(struct rh_master *m);
+/* Waits for its last lines, and kills it at the deadline. */
+void rh_master_writer_end(struct rh_master *m, uint64_t deadline_ms);
+
+#endif

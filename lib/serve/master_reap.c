@@ -1,0 +1,243 @@
+#include "config.h"
+
+#include "serve/master.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "serve/pass.h"
+
+/* A worker that ends sooner than this is taken for one that cannot start. */
+#define EARLY_MS	5000
+#define BACKOFF_MS	100
+#define BACKOFF_MAX_MS	10000
+
+static uint64_t
+backoff_ms(unsigned early)
+{
+	if (early == 0)
+		return 0;
+	return RH_MIN((uint64_t)BACKOFF_MS << RH_MIN(early - 1, 10u),
+	    BACKOFF_MAX_MS);
+}
+
+/*
+ * The first ones of all slots would reach their number together; spread over
+ * its last quarter, they never do again.
+ */
+static uint64_t
+requests_of(const struct rh_master *m, unsigned i)
+{
+	uint64_t max = m->spec->max_requests;
+
+	if (m->children[i].started_ms)
+		return max;
+	return max - max / 4 * i / m->spec->nworkers;
+}
+
+static void
+become_worker(struct rh_master *m, unsigned i, int channel)
+{
+	struct rh_heritage *h = &m->h;
+
+	close(m->epfd);
+	close(m->signals);
+	for (unsigned k = 0; k < m->spec->nworkers; k++) {
+		if (m->children[k].pid)
+			close(m->children[k].channel);
+	}
+	h->slot = i + 1;
+	h->channel = channel;
+	h->max_requests = requests_of(m, i);
+	rh_worker_run(h);
+}
+
+static void
+record_start(const struct rh_master *m, unsigned i, pid_t pid)
+{
+	struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
+
+	atomic_store(&slot->requests, 0);
+	atomic_store(&slot->started_us, rh_clock_wall_us());
+	atomic_fetch_add(&slot->generation, 1);
+	atomic_store(&slot->state, RH_SLOT_STARTING);
+	atomic_store(&slot->pid, pid);
+}
+
+static void
+put_off(struct rh_master *m, struct rh_child *c)
+{
+	c->due_ms = rh_master_now_ms() + backoff_ms(++c->early);
+	rh_log_say(m->spec->log, RH_LOG_ERROR,
+	    "pool %s: cannot start a worker: %s", m->spec->name,
+	    strerror(errno));
+}
+
+/* It has inherited all that its predecessor was still to be told of. */
+static void
+forget_debts(const struct rh_master *m, struct rh_child *c)
+{
+	memset(c->unsent, 0, (m->h.nseats + 63) / 64 * sizeof(*c->unsent));
+	c->nunsent = 0;
+}
+
+static void
+spawn(struct rh_master *m, unsigned i)
+{
+	struct rh_child *c = &m->children[i];
+	struct epoll_event ev = rh_wake(EPOLLIN, RH_WOKE_CHANNEL, i);
+	int ends[2];
+	pid_t pid;
+
+	if (!rh_pass_open(ends)) {
+		put_off(m, c);
+		return;
+	}
+	record_start(m, i, 0);
+	if ((pid = fork()) < 0) {
+		put_off(m, c);
+		close(ends[0]);
+		close(ends[1]);
+		return;
+	}
+	if (pid == 0) {
+		close(ends[0]);
+		become_worker(m, i, ends[1]);
+	}
+	close(ends[1]);
+	atomic_store(&rh_segment_slot(m->spec->segment, i + 1)->pid, pid);
+	c->pid = pid;
+	c->channel = ends[0];
+	c->wants_room = false;
+	forget_debts(m, c);
+	c->started_ms = rh_master_now_ms();
+	m->nchildren++;
+	rh_assert(epoll_ctl(m->epfd, EPOLL_CTL_ADD, ends[0], &ev) == 0);
+}
+
+void
+rh_master_spawn_due(struct rh_master *m)
+{
+	uint64_t now_ms = rh_master_now_ms();
+
+	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+		if (m->children[i].pid == 0 && m->children[i].due_ms <= now_ms)
+			spawn(m, i);
+	}
+	if (m->writer.pid == 0 && m->writer.due_ms <= now_ms)
+		rh_master_writer_spawn(m);
+}
+
+static uint64_t
+due_ms(const struct rh_child *c, uint64_t now_ms, uint64_t other_ms)
+{
+	if (c->pid)
+		return other_ms;
+	return c->due_ms > now_ms ? RH_MIN(other_ms, c->due_ms - now_ms) : 0;
+}
+
+int
+rh_master_patience_ms(const struct rh_master *m, int limit_ms)
+{
+	uint64_t now_ms = rh_master_now_ms(), wait_ms = (uint64_t)limit_ms;
+
+	if (m->stop_ms)
+		return (int)(m->stop_ms > now_ms ?
+		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
+	for (unsigned i = 0; i < m->spec->nworkers; i++)
+		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
+	return (int)due_ms(&m->writer, now_ms, wait_ms);
+}
+
+static enum rh_end
+why(int status)
+{
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGKILL ? RH_END_KILLED :
+		    RH_END_SIGNAL;
+	return WEXITSTATUS(status) == RH_EXIT_REQUESTS ? RH_END_REQUESTS :
+	    RH_END_EXIT;
+}
+
+static void
+tell_end(const struct rh_master *m, unsigned i, int status, enum rh_end end)
+{
+	const struct rh_pool_spec *spec = m->spec;
+	const struct rh_child *c = &m->children[i];
+	bool signaled = WIFSIGNALED(status);
+
+	rh_log_say(spec->log, end == RH_END_REQUESTS ? RH_LOG_INFO :
+	    RH_LOG_WARN, "pool %s: worker %u (pid %d) ended: %s (%s %d)",
+	    spec->name, i + 1, (int)c->pid, rh_end_names[end],
+	    signaled ? "signal" : "exit status",
+	    signaled ? WTERMSIG(status) : WEXITSTATUS(status));
+	rh_count(spec->tally, spec->restarts, end, 0, 1);
+}
+
+static void
+bury(struct rh_master *m, unsigned i, int status)
+{
+	struct rh_child *c = &m->children[i];
+	struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
+	enum rh_end end = why(status);
+	uint64_t now_ms = rh_master_now_ms();
+
+	if (m->stop_ms == 0)
+		tell_end(m, i, status, end);
+	/* what it sent with its last breath is a connection all the same */
+	rh_master_receive(m, c);
+	epoll_ctl(m->epfd, EPOLL_CTL_DEL, c->channel, NULL);
+	close(c->channel);
+	c->pid = 0;
+	m->nchildren--;
+	rh_master_bereave(m, i + 1);
+	/* whoever did not leave on purpose may have taken a wake-up along */
+	if (status != 0 && end != RH_END_REQUESTS && m->stop_ms == 0)
+		rh_master_remind(m);
+	atomic_store(&slot->pid, 0);
+	atomic_store(&slot->state, RH_SLOT_EMPTY);
+	if (end == RH_END_REQUESTS || now_ms - c->started_ms >= EARLY_MS)
+		c->early = 0;
+	else
+		c->early++;
+	c->due_ms = now_ms + backoff_ms(c->early);
+}
+
+static void
+bury_writer(struct rh_master *m)
+{
+	struct rh_child *c = &m->writer;
+	uint64_t now_ms = rh_master_now_ms();
+
+	c->pid = 0;
+	c->early = now_ms - c->started_ms >= EARLY_MS ? 0 : c->early + 1;
+	c->due_ms = now_ms + backoff_ms(c->early);
+}
+
+void
+rh_master_reap(struct rh_master *m)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == m->writer.pid)
+			bury_writer(m);
+		for (unsigned i = 0; i < m->spec->nworkers; i++) {
+			if (m->children[i].pid == pid)
+				bury(m, i, status);
+		}
+	}
+}
+
+void
+rh_master_signal_all(struct rh_master *m, int sig)
+{
+	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+		if (m->children[i].pid)
+			kill(m->children[i].pid, sig);
+	}
+}

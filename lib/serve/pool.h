@@ -1,0 +1,90 @@
+/*
+ * pool - a master and its workers over one listening socket and the
+ * connections that web servers keep open.
+ *
+ * Shape    rh_pool_run() is the master's whole life; the hooks run in the
+ *          workers. Knows neither HTTP nor PostgreSQL
+ * Units    _ms milliseconds, deadlines in mono milliseconds
+ * Errors   to the log; exit status 1 where the pool cannot start
+ * Owner    the caller's spec outlives the pool. Before the fork there must be
+ *          no thread; a worker's own are started by hooks.start
+ *
+ * A kept connection belongs to all workers at once: see README.md.
+ */
+#ifndef RH_SERVE_POOL_H
+#define RH_SERVE_POOL_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "obs/metric.h"
+
+struct rh_listen;
+struct rh_log;
+struct rh_segment;
+
+/* The segment's area that the pool needs, and its bytes. */
+#define RH_POOL_AREA	"conns"
+size_t rh_pool_area_bytes(unsigned max_connections);
+
+enum rh_served {
+	RH_SERVED_KEEP,		/* answered; the connection may carry another */
+	RH_SERVED_CLOSE,	/* answered, or hostile: close it */
+	RH_SERVED_NOT_YET,	/* part of a request is there; none was read */
+	RH_SERVED_NOTHING,	/* nothing was there: another was faster */
+	RH_SERVED_GONE,		/* the web server has closed it */
+};
+
+struct rh_pool_hooks {
+	/*
+	 * In the worker, before it accepts: opens the database, starts threads.
+	 * SIGTERM stays blocked in whatever threads it starts. False: something
+	 * is amiss, and its own log says what; the worker serves all the same,
+	 * and idle may mend it.
+	 */
+	bool (*start)(void *ctx, unsigned slot);
+	/*
+	 * At most one request of the connection, which may well have none. Must
+	 * not close fd. May block for its body and its answer.
+	 */
+	enum rh_served (*serve)(void *ctx, int fd);
+	/* Nothing happened for idle_ms. NULL: none. */
+	void (*idle)(void *ctx);
+	/* The worker's last act, to be done by then. NULL: none. */
+	void (*stop)(void *ctx, int64_t deadline_ms);
+};
+
+/* Why a worker ended: dimension a of worker_restarts_total. */
+enum rh_end {
+	RH_END_EXIT, RH_END_SIGNAL, RH_END_KILLED, RH_END_REQUESTS, RH_ENDS
+};
+extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
+
+struct rh_pool_spec {
+	const char *name;		/* "fcgi" */
+	struct rh_listen *listen;	/* open; the pool closes it */
+	unsigned nworkers;		/* slots 1 to n of the segment */
+	uint64_t max_requests;		/* then a worker is replaced; 0: never */
+	unsigned max_connections;
+	int64_t shutdown_grace_ms;
+	int64_t header_timeout_ms;
+	int64_t idle_ms;		/* 0: 1000 */
+	struct rh_segment *segment;	/* nworkers + 1 slots, RH_POOL_AREA */
+	struct rh_log *log;		/* the master's, bound to slot 0 */
+	const struct rh_tally *tally;	/* the master's */
+	struct rh_family restarts;	/* worker_restarts_total; a: rh_end */
+	int log_fd;			/* the log-writer's: 1, as a rule */
+	struct rh_pool_hooks hooks;
+	/* In the worker, for its log: out of descriptors, say. NULL: none. */
+	void (*trouble)(void *ctx, const char *what, int error);
+	void *ctx;
+};
+
+/*
+ * Until SIGTERM, SIGQUIT or SIGINT and the end of what they drain; answers the
+ * exit status. Forks the log-writer (log_fd -1: none), then the workers, which
+ * never return.
+ */
+int rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena);
+
+#endif

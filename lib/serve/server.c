@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include "serve/server.h"
+
+#include "base/clock.h"
+
+enum { OWN_FIRST = 16 << 10, OWN_CAP = 4 << 20, ARENA_FIRST = 64 << 10, ARENA_CAP = 192 << 20 };
+
+static void
+dependency_note(struct rh_server *s, bool up)
+{
+	rh_gauge_set(&s->tally, s->host->series.dependency_up,
+	    RH_DEPENDENCY_POSTGRES, up);
+}
+
+static void
+signals_open(struct rh_server *s)
+{
+	struct rh_host *h = s->host;
+
+	rh_tally_bind(&s->tally, h->metrics,
+	    h->conf->metrics ? h->segment : NULL, s->slot);
+	rh_log_bind(&s->log, h->segment, s->slot, s->own);
+	rh_log_name(&s->log, s->own, (char *)h->otlp.service_name.p,
+	    h->app->version);
+	s->log.tally = &s->tally;
+	s->log.lines = h->series.lines;
+	if (!h->otlp.traces)
+		return;
+	s->shipper = rh_shipper_start(&(struct rh_shipper_spec){
+	    .conf = &h->otlp, .segment = h->segment, .slot = s->slot,
+	    .ring = rh_segment_spans(h->segment, s->slot), .tally = &s->tally,
+	    .spans = h->series.spans, .version = h->app->version });
+}
+
+bool
+rh_server_start(void *server, unsigned slot)
+{
+	struct rh_server *s = server;
+	const struct rh_serve_conf *conf = s->host->conf;
+	bool ready;
+
+	s->slot = slot;
+	s->own = rh_arena_new(OWN_FIRST, OWN_CAP);
+	s->arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
+	signals_open(s);
+	s->fx = rh_fcgx_new(s->own, &(struct rh_fcgx_limits){
+	    (size_t)conf->headers_max_bytes, (int)conf->header_timeout_ms,
+	    (int)conf->body_timeout_ms });
+	s->pg_obs = (struct rh_pg_obs){ &s->tally,
+	    s->host->series.query_duration, s->host->series.round_trips,
+	    s->host->series.connections };
+	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
+	ready = rh_pg_ready(s->pg, true);
+	dependency_note(s, ready);
+	if (!ready)
+		rh_log_say(&s->log, RH_LOG_WARN, "PostgreSQL is away: %s",
+		    rh_pg_trouble(s->pg));
+	return ready;
+}
+
+void
+rh_server_idle(void *server)
+{
+	struct rh_server *s = server;
+
+	dependency_note(s, rh_pg_ready(s->pg, false));
+}
+
+void
+rh_server_trouble(void *server, const char *what, int error)
+{
+	struct rh_server *s = server;
+
+	rh_log_say(&s->log, RH_LOG_WARN, "%s: %s", what, strerror(error));
+}
+
+void
+rh_server_stop(void *server, int64_t deadline_ms)
+{
+	struct rh_server *s = server;
+	int64_t now_ms = (int64_t)(rh_clock_mono_ns() / 1000000);
+
+	rh_pg_close(s->pg);
+	if (s->shipper)
+		rh_shipper_stop(&s->shipper, RH_MAX(deadline_ms - now_ms, 0));
+	rh_arena_destroy(&s->arena);
+	rh_arena_destroy(&s->own);
+}

@@ -1,0 +1,52 @@
+/*
+ * server - a worker's own side of serving: what it opens after the fork.
+ *
+ * Shape    one a worker; the context of the pool's hooks
+ * Owner    the worker, for its life
+ */
+#ifndef RH_SERVE_SERVER_H
+#define RH_SERVE_SERVER_H
+
+#include "http/fcgx.h"
+#include "obs/log.h"
+#include "obs/metric.h"
+#include "serve/call.h"
+#include "serve/host.h"
+
+struct rh_server {
+	struct rh_host *host;
+	unsigned slot;
+	struct rh_arena *own;		/* for the worker's life */
+	struct rh_arena *arena;		/* for a request's */
+	struct rh_fcgx *fx;
+	struct rh_pg *pg;
+	struct rh_pg_obs pg_obs;
+	struct rh_log log;
+	struct rh_tally tally;
+	struct rh_shipper *shipper;
+	struct rh_trace trace;
+	struct rh_req rq;
+	struct rh_call call;
+};
+
+/* The hooks of serve/pool.h. */
+bool rh_server_start(void *server, unsigned slot);
+void rh_server_idle(void *server);
+void rh_server_stop(void *server, int64_t deadline_ms);
+void rh_server_trouble(void *server, const char *what, int error);
+/* life.c: at most one request of the connection, from accept to account. */
+enum rh_served rh_life(void *server, int fd);
+
+/* identify.c: request id and trace, whatever else is wrong with the request. */
+void rh_identify(struct rh_call *c);
+/* admit.c: the rate limits, before anything costs more than this process. */
+RH_MUST_CHECK struct rh_err *rh_admit(struct rh_call *c);
+/* A caller that turned out not to be the tenant's does not use up its budget. */
+void rh_admit_undo(struct rh_call *c);
+void rh_admit_headers(struct rh_call *c);
+/* account.c: whether the trace is kept, known before the reply goes out … */
+bool rh_account_decide(struct rh_call *c, const struct rh_err *err);
+/* … and one log line, one count, one duration, the spans, after it. */
+void rh_account(struct rh_call *c, const struct rh_err *err, bool kept);
+
+#endif

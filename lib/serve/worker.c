@@ -1,0 +1,247 @@
+#include "config.h"
+
+#include "serve/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "serve/listen.h"
+
+/* For requests whose first bytes are still to come, and for stop(). */
+#define FAREWELL_MS	1000
+
+uint64_t
+rh_worker_now_ms(void)
+{
+	return rh_clock_mono_ns() / 1000000;
+}
+
+void
+rh_worker_trouble(struct rh_worker *w, const char *what)
+{
+	if (w->h->spec->trouble)
+		w->h->spec->trouble(w->h->spec->ctx, what, errno);
+}
+
+static void
+show(struct rh_worker *w, enum rh_slot_state state)
+{
+	atomic_store_explicit(&w->record->state, state, memory_order_relaxed);
+}
+
+static bool
+is_worn(const struct rh_worker *w)
+{
+	return w->h->max_requests && w->requests >= w->h->max_requests;
+}
+
+enum rh_served
+rh_worker_serve(struct rh_worker *w, int fd)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	enum rh_served served;
+
+	show(w, RH_SLOT_BUSY);
+	served = spec->hooks.serve(spec->ctx, fd);
+	show(w, w->leaving ? RH_SLOT_DRAINING : RH_SLOT_IDLE);
+	if (served != RH_SERVED_KEEP && served != RH_SERVED_CLOSE)
+		return served;
+	w->requests++;
+	atomic_store_explicit(&w->record->requests, w->requests,
+	    memory_order_relaxed);
+	if (is_worn(w) && !w->leaving)
+		w->leaving = RH_LEAVES_TO_HEIR;
+	/* nobody will be there to serve another one */
+	return w->leaving == RH_LEAVES_LAST ? RH_SERVED_CLOSE : served;
+}
+
+static void
+stop_listening(struct rh_worker *w)
+{
+	if (!w->listening)
+		return;
+	w->listening = false;
+	epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->h->spec->listen->fd, NULL);
+	close(w->h->spec->listen->fd);
+	show(w, RH_SLOT_DRAINING);
+}
+
+static void
+tell(struct rh_worker *w)
+{
+	w->leaving = RH_LEAVES_TO_HEIR;
+	if (!atomic_load(&w->h->share->draining))
+		return;
+	w->leaving = RH_LEAVES_LAST;
+	rh_fresh_hurry(w, FAREWELL_MS);
+}
+
+static void
+hear(struct rh_worker *w)
+{
+	struct signalfd_siginfo info;
+
+	if (read(w->signals, &info, sizeof(info)) == sizeof(info))
+		tell(w);
+}
+
+static void
+dispatch(struct rh_worker *w, const struct epoll_event *ev)
+{
+	switch (rh_woke_kind(ev)) {
+	case RH_WOKE_SEAT:
+		rh_seats_look(w, rh_woke_index(ev));
+		break;
+	case RH_WOKE_LISTEN:
+		rh_fresh_accept(w);
+		break;
+	case RH_WOKE_FRESH:
+		rh_fresh_look(w, rh_woke_index(ev));
+		break;
+	case RH_WOKE_CHANNEL:
+		if (!rh_seats_receive(w))
+			tell(w);
+		break;
+	case RH_WOKE_SIGNAL:
+		hear(w);
+		break;
+	}
+}
+
+static int
+patience_ms(const struct rh_worker *w)
+{
+	int64_t idle_ms = w->h->spec->idle_ms ? w->h->spec->idle_ms : 1000;
+	uint64_t now_ms;
+
+	if (w->leaving && rh_fresh_count(w) == 0)
+		return 0;
+	if (w->nkept)
+		idle_ms = 10;
+	if (w->next_deadline_ms == UINT64_MAX)
+		return (int)idle_ms;
+	now_ms = rh_worker_now_ms();
+	if (w->next_deadline_ms <= now_ms)
+		return 0;
+	return (int)RH_MIN((uint64_t)idle_ms, w->next_deadline_ms - now_ms);
+}
+
+static void
+loop(struct rh_worker *w)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	struct epoll_event ev;
+	int n;
+
+	for (;;) {
+		n = epoll_wait(w->epfd, &ev, 1, patience_ms(w));
+		rh_assert(n >= 0 || errno == EINTR);
+		if (n > 0)
+			dispatch(w, &ev);
+		if (rh_fresh_count(w))
+			rh_fresh_tend(w);
+		if (w->leaving)
+			stop_listening(w);
+		else if (n == 0 && spec->hooks.idle)
+			spec->hooks.idle(spec->ctx);
+		if (w->leaving == RH_LEAVES_TO_HEIR)
+			rh_fresh_hand_over(w);
+		/*
+		 * Kept connections that wait in our epoll wait in our
+		 * successor's, too; if there is none we serve them first.
+		 */
+		if (w->leaving && rh_fresh_count(w) == 0 &&
+		    (n == 0 || w->leaving == RH_LEAVES_TO_HEIR))
+			return;
+	}
+}
+
+static void
+watch(struct rh_worker *w, int fd, uint32_t events, enum rh_woke kind)
+{
+	struct epoll_event ev = rh_wake(events, kind, 0);
+
+	rh_assert(epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == 0);
+}
+
+static void
+bind_to_master(struct rh_worker *w)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "rh-worker %u", w->h->slot);
+	prctl(PR_SET_NAME, name);
+	/* the kill is certain, and frees the socket for the next master */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != w->h->master)
+		_exit(0);
+}
+
+static void
+take_signals(struct rh_worker *w)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	/* a terminal sends these to all of us; the master decides */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	w->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	rh_assert(w->signals >= 0);
+}
+
+static void
+open_eyes(struct rh_worker *w)
+{
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	rh_assert(w->epfd >= 0);
+	watch(w, w->signals, EPOLLIN, RH_WOKE_SIGNAL);
+	watch(w, w->h->channel, EPOLLIN, RH_WOKE_CHANNEL);
+	watch(w, w->h->spec->listen->fd, EPOLLIN | EPOLLEXCLUSIVE,
+	    RH_WOKE_LISTEN);
+	w->listening = true;
+	rh_seats_inherit(w);
+}
+
+static void
+farewell(const struct rh_worker *w)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	int64_t left_ms = FAREWELL_MS;
+
+	if (w->leaving == RH_LEAVES_LAST)
+		left_ms = RH_MIN(left_ms, spec->shutdown_grace_ms / 2);
+	if (spec->hooks.stop)
+		spec->hooks.stop(spec->ctx,
+		    (int64_t)rh_worker_now_ms() + left_ms);
+}
+
+void
+rh_worker_run(struct rh_heritage *heritage)
+{
+	static struct rh_worker worker;
+	struct rh_worker *w = &worker;
+	const struct rh_pool_spec *spec = heritage->spec;
+
+	w->h = heritage;
+	w->record = rh_segment_slot(spec->segment, heritage->slot);
+	bind_to_master(w);
+	take_signals(w);
+	rh_fresh_init(w);
+	if (spec->hooks.start)
+		spec->hooks.start(spec->ctx, heritage->slot);
+	open_eyes(w);
+	show(w, RH_SLOT_IDLE);
+	loop(w);
+	farewell(w);
+	_exit(is_worn(w) ? RH_EXIT_REQUESTS : 0);
+}

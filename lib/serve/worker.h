@@ -1,0 +1,65 @@
+/*
+ * worker - one process that answers, one request at a time. For worker_*.c.
+ *
+ * Shape    an epoll of its own with three kinds of connections in it: the
+ *          listening socket, fresh ones (accepted here, known to nobody else)
+ *          and seats (kept, known to all)
+ * Units    deadlines in mono milliseconds
+ * Owner    the process; epoll_wait takes one event at a time, since what a
+ *          busy worker has taken and not looked at, no other would be told of
+ */
+#ifndef RH_SERVE_WORKER_H
+#define RH_SERVE_WORKER_H
+
+#include "obs/segment.h"
+#include "serve/heritage.h"
+
+#define RH_FRESH_MAX	256
+
+/* HEIR: its connections are another worker's from then on. */
+enum rh_leaving { RH_STAYS, RH_LEAVES_TO_HEIR, RH_LEAVES_LAST };
+
+/* A connection of this worker's alone. */
+struct rh_fresh {
+	int fd;			/* -1: none */
+	uint64_t deadline_ms;	/* 0: was kept, and waits for the master */
+};
+
+struct rh_worker {
+	struct rh_heritage *h;
+	struct rh_slot *record;
+	int epfd, signals;
+	enum rh_leaving leaving;
+	bool listening;
+	uint64_t requests;
+	struct rh_fresh fresh[RH_FRESH_MAX];
+	uint16_t free_fresh[RH_FRESH_MAX];
+	unsigned nfree;
+	unsigned nkept;		/* fresh ones that wait for the master */
+	uint64_t next_deadline_ms;	/* no fresh one's is earlier */
+};
+
+uint64_t rh_worker_now_ms(void);
+/* Runs the hook and counts; the caller disposes of fd. */
+enum rh_served rh_worker_serve(struct rh_worker *w, int fd);
+void rh_worker_trouble(struct rh_worker *w, const char *what);
+
+/* worker_fresh.c */
+void rh_fresh_init(struct rh_worker *w);
+unsigned rh_fresh_count(const struct rh_worker *w);
+void rh_fresh_accept(struct rh_worker *w);
+void rh_fresh_look(struct rh_worker *w, unsigned i);
+/* Ends what is overdue; gives the master what it had no room for. */
+void rh_fresh_tend(struct rh_worker *w);
+/* Told to leave: none may take longer than this. */
+void rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms);
+/* On the way out, with a successor: all that are left go to the master. */
+void rh_fresh_hand_over(struct rh_worker *w);
+
+/* worker_seats.c */
+void rh_seats_inherit(struct rh_worker *w);
+/* Takes what the master has sent. False: the master is gone. */
+RH_MUST_CHECK bool rh_seats_receive(struct rh_worker *w);
+void rh_seats_look(struct rh_worker *w, unsigned seat);
+
+#endif

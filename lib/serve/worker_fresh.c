@@ -1,0 +1,237 @@
+#include "config.h"
+
+#include "serve/worker.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "serve/listen.h"
+#include "serve/pass.h"
+
+void
+rh_fresh_init(struct rh_worker *w)
+{
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		w->fresh[i].fd = -1;
+		w->free_fresh[i] = (uint16_t)i;
+	}
+	w->nfree = RH_FRESH_MAX;
+	w->next_deadline_ms = UINT64_MAX;
+}
+
+unsigned
+rh_fresh_count(const struct rh_worker *w)
+{
+	return RH_FRESH_MAX - w->nfree;
+}
+
+static void
+forget(struct rh_worker *w, unsigned i)
+{
+	if (w->fresh[i].deadline_ms == 0)
+		w->nkept--;
+	w->fresh[i].fd = -1;
+	w->free_fresh[w->nfree++] = (uint16_t)i;
+	if (w->nfree == RH_FRESH_MAX)
+		w->next_deadline_ms = UINT64_MAX;
+}
+
+static void
+end(struct rh_worker *w, unsigned i)
+{
+	int fd = w->fresh[i].fd;
+
+	/* no other process has it: close takes it out of the epoll, too */
+	forget(w, i);
+	close(fd);
+}
+
+static enum rh_pass
+send_to_master(struct rh_worker *w, int fd, uint64_t deadline_ms)
+{
+	struct rh_parcel parcel = { .as.keep = { deadline_ms },
+		.bytes = sizeof(parcel.as.keep), .fds = { fd }, .nfds = 1 };
+
+	return rh_pass_send(w->h->channel, &parcel);
+}
+
+static bool
+is_full(const struct rh_worker *w)
+{
+	return atomic_load_explicit(&w->h->share->open,
+	    memory_order_relaxed) >= w->h->share->limit;
+}
+
+/* Out of our epoll, where its description would outlive our descriptor. */
+static int
+take_out(struct rh_worker *w, unsigned i)
+{
+	int fd = w->fresh[i].fd;
+
+	epoll_ctl(w->epfd, EPOLL_CTL_DEL, fd, NULL);
+	forget(w, i);
+	return fd;
+}
+
+static void
+offer(struct rh_worker *w, unsigned i)
+{
+	struct rh_fresh *f = &w->fresh[i];
+
+	/* answered, and nobody can keep it */
+	if (f->deadline_ms == 0 &&
+	    (is_full(w) || w->leaving == RH_LEAVES_LAST)) {
+		end(w, i);
+		return;
+	}
+	if (!is_full(w) &&
+	    send_to_master(w, f->fd, f->deadline_ms) == RH_PASS_DONE)
+		close(take_out(w, i));
+}
+
+/* Too many wait here for their first bytes: the pool takes one, if it can. */
+static void
+spare_oldest(struct rh_worker *w)
+{
+	unsigned oldest = 0;
+
+	for (unsigned i = 1; i < RH_FRESH_MAX; i++) {
+		if (w->fresh[i].deadline_ms < w->fresh[oldest].deadline_ms)
+			oldest = i;
+	}
+	offer(w, oldest);
+	if (w->fresh[oldest].fd >= 0)
+		end(w, oldest);
+}
+
+/* deadline_ms 0: it is to be kept, and waits for the master. */
+static void
+remember(struct rh_worker *w, int fd, uint64_t deadline_ms)
+{
+	struct epoll_event ev;
+	unsigned i;
+
+	if (w->nfree == 0)
+		spare_oldest(w);
+	i = w->free_fresh[--w->nfree];
+	w->fresh[i] = (struct rh_fresh){ fd, deadline_ms };
+	if (deadline_ms == 0)
+		w->nkept++;
+	else if (deadline_ms < w->next_deadline_ms)
+		w->next_deadline_ms = deadline_ms;
+	ev = rh_wake(EPOLLIN | EPOLLET, RH_WOKE_FRESH, i);
+	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == 0)
+		return;
+	rh_worker_trouble(w, "cannot watch a connection");
+	end(w, i);
+}
+
+/* It was answered for the first time, and its web server keeps it open. */
+static void
+keep(struct rh_worker *w, int fd)
+{
+	if (!is_full(w) && send_to_master(w, fd, 0) == RH_PASS_LATER)
+		remember(w, fd, 0);
+	else
+		close(fd);
+}
+
+void
+rh_fresh_accept(struct rh_worker *w)
+{
+	static const struct timespec rest = { .tv_nsec = 10 * 1000 * 1000 };
+	int fd = accept4(w->h->spec->listen->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS &&
+		    errno != ENOMEM)
+			return;
+		rh_worker_trouble(w, "cannot accept a connection");
+		nanosleep(&rest, NULL);
+		return;
+	}
+	switch (rh_worker_serve(w, fd)) {
+	case RH_SERVED_KEEP:
+		keep(w, fd);
+		break;
+	case RH_SERVED_NOT_YET:
+	case RH_SERVED_NOTHING:
+		remember(w, fd, rh_worker_now_ms() +
+		    (uint64_t)w->h->spec->header_timeout_ms);
+		break;
+	case RH_SERVED_CLOSE:
+	case RH_SERVED_GONE:
+		close(fd);
+		break;
+	}
+}
+
+void
+rh_fresh_look(struct rh_worker *w, unsigned i)
+{
+	if (w->fresh[i].fd < 0)
+		return;
+	switch (rh_worker_serve(w, w->fresh[i].fd)) {
+	case RH_SERVED_KEEP:
+		keep(w, take_out(w, i));
+		break;
+	case RH_SERVED_CLOSE:
+	case RH_SERVED_GONE:
+		end(w, i);
+		break;
+	case RH_SERVED_NOT_YET:
+	case RH_SERVED_NOTHING:
+		break;
+	}
+}
+
+void
+rh_fresh_tend(struct rh_worker *w)
+{
+	uint64_t now_ms, next_ms = UINT64_MAX;
+
+	for (unsigned i = 0; w->nkept && i < RH_FRESH_MAX; i++) {
+		if (w->fresh[i].fd >= 0 && w->fresh[i].deadline_ms == 0)
+			offer(w, i);
+	}
+	if (w->next_deadline_ms == UINT64_MAX ||
+	    (now_ms = rh_worker_now_ms()) < w->next_deadline_ms)
+		return;
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		struct rh_fresh *f = &w->fresh[i];
+
+		if (f->fd < 0 || f->deadline_ms == 0)
+			continue;
+		if (f->deadline_ms <= now_ms)
+			end(w, i);
+		else
+			next_ms = RH_MIN(next_ms, f->deadline_ms);
+	}
+	w->next_deadline_ms = next_ms;
+}
+
+void
+rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms)
+{
+	uint64_t deadline_ms = rh_worker_now_ms() + left_ms;
+
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		struct rh_fresh *f = &w->fresh[i];
+
+		if (f->fd >= 0)
+			f->deadline_ms = RH_MIN(f->deadline_ms, deadline_ms);
+	}
+	if (rh_fresh_count(w))
+		w->next_deadline_ms = RH_MIN(w->next_deadline_ms, deadline_ms);
+}
+
+void
+rh_fresh_hand_over(struct rh_worker *w)
+{
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		if (w->fresh[i].fd >= 0)
+			offer(w, i);
+	}
+}
