@@ -1,0 +1,28 @@
+/*
+ * commands - up, down N, status, verify: the operands of rowhouse-migrate.
+ *
+ * Shape    migrate_run reads the operands, the folders and the book, then
+ *          does what the command's row says
+ * Errors   exit 1 with the reasons on stderr; 0 where all is done
+ */
+#ifndef ROWHOUSE_MIGRATE_COMMANDS_H
+#define ROWHOUSE_MIGRATE_COMMANDS_H
+
+#include "base/program.h"
+#include "serve/conf.h"
+
+#define MIGRATE_DIRS_MAX 16
+
+struct migrate_options {
+	const struct rh_serve_conf *conf;
+	const char *dirs[MIGRATE_DIRS_MAX + 1];
+	size_t n_dirs;
+	bool json;
+};
+
+/* One too many is noticed by migrate_run. */
+void migrate_options_add_dir(struct migrate_options *o, const char *dir);
+int migrate_run(struct rh_program *program, struct migrate_options *o,
+    int argc, char **argv);
+
+#endif

@@ -1,0 +1,21 @@
+-- Drops every tenant, user and credential. There is no way back but a backup.
+drop function user_of_token(bytea);
+drop function memberships_of_token(bytea);
+drop function session_close(bytea);
+drop function session_open(uuid, uuid, bytea, timestamptz);
+drop function password_rehash(uuid, text, text);
+drop function password_find(text);
+drop function signup(uuid, text, text, text, uuid, text, text, uuid, bytea, timestamptz, uuid, bytea, bytea, text);
+drop function event_write(uuid, uuid, text, uuid, jsonb, uuid, bytea, bytea, text);
+drop function member_remove(uuid, uuid, bigint);
+drop function member_set_role(uuid, uuid, bigint, member_role);
+drop function member_guard(uuid, uuid, bigint, member_role);
+drop function actor_role();
+drop function actor_id();
+drop function tenant_find(text);
+drop function authorize_user(bytea);
+drop function authorize_session(bytea, uuid, member_role);
+drop function authorize_key(bytea, uuid, member_role);
+drop table outbox_events, api_keys, memberships, sessions, users, tenants;
+drop type member_role;
+revoke usage on schema public from rowhouse_app, rowhouse_auth;

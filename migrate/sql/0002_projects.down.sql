@@ -1,0 +1,2 @@
+-- Drops every project and task.
+drop table tasks, projects;
