@@ -1,0 +1,20 @@
+#include "config.h"
+
+#include "api/resources.h"
+
+#include "accounts/accounts.h"
+#include "api_keys/api_keys.h"
+#include "members/members.h"
+#include "projects/projects.h"
+#include "tasks/tasks.h"
+#include "tenants/tenants.h"
+
+const struct rh_resource *const api_resources[] = {
+	&accounts_resource,
+	&tenants_resource,
+	&members_resource,
+	&api_keys_resource,
+	&projects_resource,
+	&tasks_resource,
+	NULL
+};

@@ -1,0 +1,90 @@
+"""A PostgreSQL with our migrations in it, two tenants, and our statements."""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "e2e"))
+
+# pylint: disable=wrong-import-position
+from harness.places import BUILD, patience  # noqa: E402
+from harness.pool import environment, migrate, write_conf  # noqa: E402
+from harness.postgres import Postgres, bin_dir  # noqa: E402
+
+A, B = ("0192f3e4-0000-7000-8000-00000000000a",
+        "0192f3e4-0000-7000-8000-00000000000b")
+
+
+def statements():
+    """What the API registers: dicts of name, global, sql, resource."""
+    done = subprocess.run([os.path.join(BUILD, "tests/sql/statements")],
+                          check=True, capture_output=True, text=True,
+                          env=environment("/tmp"), timeout=patience(30))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Migrated(unittest.TestCase):
+    """self.postgres, migrated up; seeded with two tenants, A and B, with a row
+    in every table of a tenant's (test_catalogue checks that it is every)."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        if not bin_dir():
+            raise unittest.SkipTest("the PostgreSQL server is not installed")
+        cls.postgres = Postgres()
+        cls.addClassCleanup(cls.postgres.close)
+        conf = f"{cls.postgres.dir}/rowhouse.conf"
+        write_conf(conf, {"admin_database_url": cls.postgres.admin_url})
+        migrate(conf, "up", temp=cls.postgres.dir)
+        for tenant, n in ((A, 1), (B, 2)):
+            cls.seed(tenant, n)
+
+    @classmethod
+    def seed(cls, tenant, n):
+        user = f"0192f3e4-0000-7000-8000-0000000001{n:02x}"
+        cls.query(
+            f"select signup('{user}', 'u{n}@example.test', 'U', 'x', '{tenant}',"
+            f" 'tenant-{n}', 'T', gen_random_uuid(), sha256('s{n}'), now() +"
+            f" interval '1 day', gen_random_uuid(), substr(sha256('t'), 1, 16),"
+            f" substr(sha256('p'), 1, 8), 'r')")
+        cls.query(
+            f"with u as (insert into users (id, email, name, password_hash)"
+            f"  select gen_random_uuid(), 'm{n}.' || i || '@example.test', 'M', 'x'"
+            f"  from generate_series(1, 500) i returning id)"
+            f" insert into memberships (tenant_id, user_id, role)"
+            f" select '{tenant}', id, 'member' from u;"
+            f"insert into api_keys (tenant_id, id, name, role, created_by, sha256)"
+            f" select '{tenant}', gen_random_uuid(), 'k', 'owner', '{user}',"
+            f" sha256(('k{n}' || i)::bytea) from generate_series(1, 500) i;"
+            f"insert into projects (tenant_id, id, name) select '{tenant}',"
+            f" gen_random_uuid(), 'p' from generate_series(1, 300);"
+            f"insert into tasks (tenant_id, id, project_id, title, assignee_id)"
+            f" select '{tenant}', gen_random_uuid(), p.id, 'word', '{user}'"
+            f" from projects p, generate_series(1, 20)"
+            f" where p.tenant_id = '{tenant}'")
+
+    @classmethod
+    def query(cls, sql, user="postgres"):
+        return cls.postgres.query(sql, user=user)
+
+    def as_tenant(self, tenant, sql):
+        """Rows of the last statement, as the application in that tenant."""
+        setting = (f"select set_config('rowhouse.tenant_id', '{tenant}', true) \\g"
+                   " /dev/null\n") if tenant else ""
+        done = subprocess.run(
+            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1",
+             "-h", self.postgres.dir, "-U", "rowhouse_app", "-d", "rowhouse"],
+            input=f"begin;\n{setting}{sql};\n", text=True, capture_output=True,
+            check=False)
+        if done.returncode:
+            raise AssertionError(f"psql: {done.stderr}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
