@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+"""The exporter: exact counts, both formats, and counters that outlive workers,
+pools and the exporter itself."""
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+
+from harness import (Client, Exporter, Pool, Postgres, Stack,  # noqa: E402
+                     Story, TempDir, main, migrate, wait_until)
+from harness.places import system  # noqa: E402
+
+OPEN = "application/openmetrics-text; version=1.0.0"
+PROMETHEUS = ("application/openmetrics-text;version=1.0.0,application/"
+              "openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;"
+              "q=0.5,*/*;q=0.1")  # as version 2.42 asks
+
+
+def series(text):
+    """Name with labels to value, without exemplars."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.split(" # ")[0].rsplit(" ", 1)
+            assert name not in found, f"twice: {name}"
+            found[name] = float(value)
+    return found
+
+
+def get(port, path="/metrics", method="GET", **headers):
+    with Client(port) as c:
+        return c.request(method, path, headers={
+            k.replace("_", "-"): v for k, v in headers.items()})
+
+
+class Metrics(Story):
+
+    exporter = True
+    settings = {"workers": 3, "trace_ratio": 0.5}
+
+    def shown(self):
+        return series(self.stack.exporter.metrics())
+
+    def counted(self, at_least, name):
+        """A reply is out before it is counted: by how much is bounded."""
+        wait_until(lambda: self.shown().get(name, 0) >= at_least,
+                   f"{name} reaches {at_least}")
+        return self.shown()[name]
+
+    def test_counts_are_exact(self):
+        t = self.stack.signup()
+        route = 'method="GET",route="/v1/t/{tenant}/projects"'
+        ok = f'rowhouse_http_requests_total{{{route},status="200"}}'
+        denied = f'rowhouse_http_requests_total{{{route},status="401"}}'
+        count = f'rowhouse_http_request_duration_seconds_count{{{route}}}'
+        rest = f'rowhouse_http_request_duration_seconds_bucket{{{route},le="+Inf"}}'
+        before = self.shown()
+        for _ in range(137):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        for _ in range(11):
+            self.expect(401, "GET", f"{t.path}/projects", "rhk_nobody")
+        for name, more in ((ok, 137), (denied, 11), (count, 148), (rest, 148)):
+            self.assertEqual(self.counted(before.get(name, 0) + more, name),
+                             before.get(name, 0) + more, name)
+        tenant = f'rowhouse_tenant_requests_total{{tenant="{t.slug}",'
+        self.assertEqual(sum(v for k, v in self.shown().items()
+                             if k.startswith(tenant) and "success" in k),
+                         137 + 1)  # and the key that signup() asked for
+
+    def test_promtool_has_nothing_to_say(self):
+        t = self.stack.signup()
+        self.expect(200, "GET", f"{t.path}/projects", t.token)
+        done = subprocess.run(
+            [system("promtool"), "check", "metrics"], text=True, check=False,
+            input=self.stack.exporter.metrics(), capture_output=True,
+            timeout=60)
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (0, "", ""))
+
+    def test_openmetrics_is_strict_and_exemplars_name_kept_traces(self):
+        try:
+            from prometheus_client.openmetrics import parser
+        except ImportError:
+            self.skipTest("python3-prometheus-client is not installed")
+        t = self.stack.signup()
+        for _ in range(40):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        text = self.stack.exporter.metrics(OPEN)
+        self.assertTrue(text.endswith("# EOF\n"))
+        exemplars = 0
+        for family in parser.text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.exemplar:
+                    exemplars += 1
+                    self.stack.pool.wait_line(
+                        trace_id=sample.exemplar.labels["trace_id"],
+                        sampled=True)
+                    self.assertLessEqual(sample.exemplar.value,
+                                         float(sample.labels["le"]))
+        self.assertGreater(exemplars, 0)
+
+    def test_both_formats_show_the_same_series(self):
+        t = self.stack.signup()
+        self.expect(200, "GET", f"{t.path}/projects", t.token)
+        plain = set(series(self.stack.exporter.metrics()))
+        opened = set(series(self.stack.exporter.metrics(OPEN)))
+        self.assertEqual(plain, opened)
+        self.assertTrue(any('le="1.0"' in name for name in plain))
+
+    def test_who_is_there_and_what_it_is(self):
+        def states():
+            return {re.search('state="(.*)"', k)[1]: v
+                    for k, v in self.shown().items()
+                    if k.startswith("rowhouse_workers{")}
+        self.assertEqual(set(states()), {"starting", "idle", "busy", "draining"})
+        wait_until(lambda: states()["idle"] == 3, "three idle workers")
+        shown = self.shown()
+        build = [k for k in shown if k.startswith("rowhouse_build_info{")]
+        self.assertEqual(len(build), 1)
+        self.assertEqual(shown[build[0]], 1)
+        for name in ("cpu_seconds_total", "resident_memory_bytes",
+                     "virtual_memory_bytes", "open_fds", "max_fds",
+                     "start_time_seconds"):
+            self.assertGreater(shown[f'process_{name}{{pool="fcgi"}}'], 0, name)
+
+    def test_a_killed_worker_takes_nothing_along(self):
+        t = self.stack.signup()
+        for _ in range(30):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        name = ('rowhouse_http_requests_total{method="GET",route='
+                '"/v1/t/{tenant}/projects",status="200"}')
+        self.counted(30, name)
+        before = self.shown()
+        cpu = 'process_cpu_seconds_total{pool="fcgi"}'
+        workers = self.stack.pool.workers()
+        for pid in workers:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                if f.read().strip() != "rh-log":
+                    os.kill(pid, signal.SIGKILL)
+        for _ in range(20):  # while they are missed and reaped
+            self.assertGreaterEqual(self.shown()[cpu], before[cpu])
+        wait_until(self.stack.ready, "the pool answers again", 20.0)
+        self.assertEqual(self.shown()[name], before[name])
+        self.expect(200, "GET", f"{t.path}/projects", t.token)
+        self.assertEqual(self.counted(before[name] + 1, name),
+                         before[name] + 1)
+        killed = 'rowhouse_worker_restarts_total{pool="fcgi",reason="killed"}'
+        self.assertGreaterEqual(self.shown()[killed], 3)
+
+    def test_the_exporter_may_come_and_go(self):
+        t = self.stack.signup()
+        exporter = self.stack.exporter
+        name = ('rowhouse_http_requests_total{method="GET",route='
+                '"/v1/t/{tenant}/projects",status="200"}')
+        before = self.shown().get(name, 0)
+        exporter.stop()
+        for _ in range(25):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        exporter.start()
+        self.assertEqual(self.counted(before + 25, name), before + 25)
+
+    def test_http(self):
+        port = self.stack.exporter.port
+        got = get(port, Accept=PROMETHEUS)
+        self.assertEqual(got.headers["Content-Type"], "application/"
+                         "openmetrics-text; version=1.0.0; charset=utf-8")
+        got = get(port)
+        self.assertEqual(got.headers["Content-Type"],
+                         "text/plain; version=0.0.4; charset=utf-8")
+        self.assertNotIn("Content-Encoding", got.headers)
+        got = get(port, Accept_Encoding="gzip")
+        self.assertEqual(got.headers["Content-Encoding"], "gzip")
+        self.assertIn(b"rowhouse_workers{", gzip.decompress(got.body))
+        got = get(port, method="HEAD")
+        self.assertEqual((got.status, got.body), (200, b""))
+        self.assertGreater(int(got.headers["Content-Length"]), 1000)
+        self.assertEqual(get(port, "/livez").body, b"ok\n")
+        got = get(port, "/")
+        self.assertEqual(got.headers["Content-Type"], "text/html; charset=utf-8")
+        self.assertIn(b'href="/metrics"', got.body)
+        self.assertEqual(get(port, "/metrics/").status, 404)
+        self.assertEqual(get(port, "/metrics?name=x").status, 200)
+        for method in ("POST", "PUT", "DELETE", "GETX"):
+            got = get(port, method=method)
+            self.assertEqual((got.status, got.headers["Allow"]),
+                             (405, "GET, HEAD"), method)
+        with Client(port) as c:
+            got = c.request("POST", "/metrics", body=b"x" * 100000)
+            self.assertEqual(got.status, 405)
+
+    def test_a_kept_connection_is_served_again(self):
+        with Client(self.stack.exporter.port) as c:
+            c.request("GET", "/metrics")
+            first = c.conn.sock
+            c.request("GET", "/livez")
+            self.assertIs(c.conn.sock, first)
+
+
+class Segment(unittest.TestCase):
+
+    def test_without_a_segment_it_waits_for_one(self):
+        with TempDir() as temp, Postgres() as postgres:
+            pool = Pool(temp.path, postgres)
+            migrate(pool.conf, "up", temp=temp.path)
+            with Exporter(pool) as exporter:
+                got = get(exporter.port)
+                self.assertEqual(got.status, 503)
+                self.assertIn(b"No such file or directory", got.body)
+                self.assertEqual(get(exporter.port, "/livez").status, 200)
+                self.assertEqual(get(exporter.port, "/").status, 200)
+                with open(pool.segment, "wb") as f:
+                    f.write(b"rubbish" * 1000)
+                got = get(exporter.port)
+                self.assertEqual(got.status, 503)
+                self.assertIn(b"no segment of Rowhouse", got.body)
+                os.unlink(pool.segment)
+                with pool:
+                    self.assertEqual(get(exporter.port).status, 200)
+
+    def test_counters_outlive_the_pool_and_end_with_its_shape(self):
+        name = ('rowhouse_http_requests_total{method="GET",route="/livez",'
+                'status="200"}')
+        with Stack(exporter=True, workers=2) as s:
+            def count():
+                return series(s.exporter.metrics()).get(name, 0)
+            for _ in range(9):
+                self.assertEqual(s.api("GET", "/livez").status, 200)
+            wait_until(lambda: count() == 9, "nine are counted")
+            for how, left in (("the same", 9), ("other workers", 0)):
+                with self.subTest(how):
+                    s.pool.stop()
+                    s.pool.daemon.child.stdout.close()
+                    if left == 0:
+                        s.pool.configure(workers=3)
+                    s.pool.start()
+                    self.assertEqual(count(), left)
+
+    def test_it_needs_no_secret_and_says_what_is_wrong(self):
+        with TempDir() as temp, Postgres() as postgres:
+            pool = Pool(temp.path, postgres)
+            pool.settings.update(database_url="file:/nowhere", secret_key="")
+            pool.configure()
+            with Exporter(pool) as exporter:
+                self.assertEqual(get(exporter.port, "/livez").status, 200)
+                second = Exporter(pool)
+                with self.assertRaisesRegex(AssertionError, "in use"):
+                    second.start()
+                    second.daemon.child.wait(20)
+                    raise AssertionError(second.daemon.said())
+
+
+if __name__ == "__main__":
+    main(["promtool"])
