@@ -2,7 +2,7 @@
 
 #include "accounts/accounts.h"
 
-#include "base/clock.h"
+#include "tenancy/authorize.h"
 
 #define OUTSIDE	"users and their sessions stand outside of tenants"
 #define USER	"id, email, name, created_at, updated_at, version"
@@ -46,13 +46,6 @@ const struct rh_field membership_columns[] = {
 };
 /* clang-format on */
 
-static struct rh_arg
-hash_arg(const struct rh_token *token)
-{
-	return RH_BYTES(((struct rh_slice){ (const char *)token->sha256,
-	    RH_SHA256_LEN }));
-}
-
 void
 accounts_repo_signup(struct rh_call *c, const struct new_account *what,
     struct rh_slice password_hash, const struct rh_token *token,
@@ -65,7 +58,7 @@ accounts_repo_signup(struct rh_call *c, const struct new_account *what,
 	rh_pipe_send(c->pipe, &accounts_stmts[SIGNUP], RH_UUID(out->user.id),
 	    RH_TEXT(what->email), RH_TEXT(what->name), RH_TEXT(password_hash),
 	    RH_UUID(out->tenant.id), RH_TEXT(what->tenant.slug),
-	    RH_TEXT(what->tenant.name), RH_UUID(rh_uuid_v7()), hash_arg(token),
+	    RH_TEXT(what->tenant.name), RH_UUID(rh_uuid_v7()), RH_HASH(token),
 	    RH_TIME(out->expires_at), RH_UUID(rh_uuid_v7()),
 	    RH_BYTES(((struct rh_slice){ (const char *)c->trace->trace_id, 16 })),
 	    RH_BYTES(((struct rh_slice){ (const char *)span, 8 })),
@@ -91,7 +84,7 @@ accounts_repo_session_open(struct rh_call *c, const struct user_with_hash *who,
 		    RH_UUID(who->user.id), RH_TEXT(who->password_hash),
 		    RH_TEXT(rehash));
 	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_OPEN],
-	    RH_UUID(rh_uuid_v7()), RH_UUID(who->user.id), hash_arg(token),
+	    RH_UUID(rh_uuid_v7()), RH_UUID(who->user.id), RH_HASH(token),
 	    RH_TIME(in->expires_at));
 	if (rehash.p)
 		rh_pipe_done(c->pipe);
@@ -101,7 +94,7 @@ accounts_repo_session_open(struct rh_call *c, const struct user_with_hash *who,
 bool
 accounts_repo_session_close(struct rh_call *c)
 {
-	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_CLOSE], hash_arg(&c->token));
+	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_CLOSE], RH_HASH(&c->token));
 	return rh_pipe_int(c->pipe) == 1;
 }
 
@@ -111,8 +104,8 @@ accounts_repo_me(struct rh_call *c, struct user *user,
 {
 	bool found;
 
-	rh_pipe_send(c->pipe, &accounts_stmts[USER_OF_TOKEN], hash_arg(&c->token));
-	rh_pipe_send(c->pipe, &accounts_stmts[MEMBERSHIPS], hash_arg(&c->token));
+	rh_pipe_send(c->pipe, &accounts_stmts[USER_OF_TOKEN], RH_HASH(&c->token));
+	rh_pipe_send(c->pipe, &accounts_stmts[MEMBERSHIPS], RH_HASH(&c->token));
 	found = rh_pipe_row(c->pipe, user_shape, user);
 	memberships->n = rh_pipe_rows(c->pipe, membership_columns,
 	    sizeof(struct membership), &memberships->items);

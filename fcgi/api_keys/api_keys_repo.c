@@ -3,6 +3,7 @@
 #include "api_keys/api_keys.h"
 
 #include "serve/event.h"
+#include "tenancy/authorize.h"
 
 #define COLUMNS	"id, name, role, created_by, expires_at, created_at, updated_at, version"
 
@@ -49,13 +50,6 @@ struct rh_stmt api_keys_stmts[] = {
 };
 /* clang-format on */
 
-static struct rh_arg
-hash_arg(const struct rh_token *token)
-{
-	return RH_BYTES(((struct rh_slice){ (const char *)token->sha256,
-	    RH_SHA256_LEN }));
-}
-
 void
 api_keys_repo_page(struct rh_call *c, const struct api_keys_query *q,
     struct api_keys_page *out)
@@ -82,7 +76,7 @@ api_keys_repo_create(struct rh_call *c, const struct api_key_new *what,
 {
 	rh_pipe_send(c->pipe, &api_keys_stmts[CREATE], RH_EVENT_ARGS(c),
 	    RH_UUID(rh_uuid_v7()), RH_TEXT(what->name),
-	    RH_TEXT(rh_slice_of(rh_role_names[what->role])), hash_arg(token),
+	    RH_TEXT(rh_slice_of(rh_role_names[what->role])), RH_HASH(token),
 	    RH_TIME(what->expires_at));
 	return rh_pipe_row(c->pipe, api_key_shape, out);
 }
@@ -111,7 +105,7 @@ api_keys_repo_rotate(struct rh_call *c, struct rh_uuid id,
 	bool rotated;
 
 	rh_pipe_send(c->pipe, &api_keys_stmts[ROTATE], RH_EVENT_ARGS(c),
-	    RH_UUID(id), hash_arg(token), RH_INT(rh_req_if_match(c->rq)));
+	    RH_UUID(id), RH_HASH(token), RH_INT(rh_req_if_match(c->rq)));
 	state_send(c, id);
 	rotated = rh_pipe_row(c->pipe, api_key_shape, out);
 	state_read(c, state);

@@ -35,12 +35,6 @@ static const struct rh_field slug_columns[] = {
 };
 
 static struct rh_slice
-hash_of(const struct rh_token *token)
-{
-	return (struct rh_slice){ (const char *)token->sha256, RH_SHA256_LEN };
-}
-
-static struct rh_slice
 name_of(enum rh_role role)
 {
 	return rh_slice_of(rh_role_names[role]);
@@ -50,7 +44,7 @@ void
 rh_authorize_tenant(struct rh_pipe *pipe, const struct rh_token *token,
     struct rh_uuid tenant, enum rh_role role, struct rh_principal *who)
 {
-	const struct rh_arg args[] = { RH_UUID(tenant), RH_BYTES(hash_of(token)),
+	const struct rh_arg args[] = { RH_UUID(tenant), RH_HASH(token),
 		RH_TEXT(name_of(role)) };
 
 	rh_pipe_send_into(pipe, &rh_authorize_stmts[token->kind ==
@@ -62,7 +56,7 @@ struct rh_err *
 rh_authorize_slug(struct rh_pipe *pipe, const struct rh_token *token,
     struct rh_slice slug, enum rh_role role, struct rh_principal *who)
 {
-	const struct rh_arg args[] = { RH_TEXT(slug), RH_BYTES(hash_of(token)),
+	const struct rh_arg args[] = { RH_TEXT(slug), RH_HASH(token),
 		RH_TEXT(name_of(role)) };
 
 	rh_pipe_send_into(pipe, &rh_authorize_stmts[token->kind ==
@@ -75,7 +69,7 @@ void
 rh_authorize_user(struct rh_pipe *pipe, const struct rh_token *token,
     struct rh_principal *who)
 {
-	const struct rh_arg args[] = { RH_BYTES(hash_of(token)) };
+	const struct rh_arg args[] = { RH_HASH(token) };
 
 	rh_pipe_send_into(pipe, &rh_authorize_stmts[USER], args,
 	    RH_COUNT(args), &(struct rh_into){ columns, who });

@@ -15,6 +15,11 @@
 #include "data/pipe.h"
 #include "tenancy/principal.h"
 
+/* A token as an argument of a statement: what is stored of it. */
+#define RH_HASH(token)								\
+	RH_BYTES(((struct rh_slice){ (const char *)(token)->sha256,		\
+	    RH_SHA256_LEN }))
+
 extern struct rh_stmt rh_authorize_stmts[];
 
 /* tenant nil: no such tenant, which the caller is told like a foreign one. */
