@@ -2,7 +2,9 @@
  * app - an application: its resources, and rh_app_main() to run them.
  *
  * Shape    struct rh_app lists resources; a resource is its routes, its
- *          statements, what its constraints mean, its metrics
+ *          statements, what its constraints mean. Its migrations are files,
+ *          for rowhouse-migrate -d; its routes and statements have the
+ *          library's metrics
  * Errors   exit 1 with every fault named: configuration, duplicate routes
  * Owner    static tables of the application
  *
