@@ -12,6 +12,7 @@
 #define RH_DATA_PG_H
 
 #include "data/pipe.h"
+#include "obs/flight.h"
 #include "obs/metric.h"
 #include "obs/trace.h"
 
@@ -36,6 +37,7 @@ struct rh_pg_obs {
 	struct rh_family query_duration;	/* statement, outcome */
 	struct rh_family round_trips;		/* store: 0 pg */
 	struct rh_family connections;		/* state: 0 open */
+	struct rh_flight *flight;		/* is told what it waits for; NULL: none */
 };
 
 struct rh_pg *rh_pg_new(struct rh_arena *worker_arena,

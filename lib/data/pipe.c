@@ -142,6 +142,16 @@ rh_pipe_send_args(struct rh_pipe *p, const struct rh_stmt *stmt,
 
 /* ---- waiting ---- */
 
+/* A round trip goes by the name of the handler's first statement. */
+static const struct rh_stmt *
+main_stmt(const struct rh_pipe *p)
+{
+	for (unsigned i = 0; i < p->queued; i++)
+		if (!p->queue[i].into.columns)
+			return p->queue[i].stmt;
+	return p->queue[0].stmt;
+}
+
 static bool
 flush(struct rh_pipe *p)
 {
@@ -152,6 +162,7 @@ flush(struct rh_pipe *p)
 	p->flushed_at = rh_clock_mono_ns();
 	p->round_trips++;
 	rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
+	rh_flight_at(pg->obs->flight, RH_PHASE_QUERYING, main_stmt(p)->name);
 	if (!PQpipelineSync(pg->conn)) {
 		lost(p, "08006", PQerrorMessage(pg->conn));
 		return false;
@@ -393,16 +404,6 @@ rh_pipe_done(struct rh_pipe *p)
 
 /* ---- the end of the transaction ---- */
 
-/* A round trip goes by the name of the handler's first statement. */
-static const struct rh_stmt *
-main_stmt(const struct rh_pipe *p)
-{
-	for (unsigned i = 0; i < p->queued; i++)
-		if (!p->queue[i].into.columns)
-			return p->queue[i].stmt;
-	return p->queue[0].stmt;
-}
-
 static void
 account(struct rh_pipe *p)
 {
@@ -411,6 +412,7 @@ account(struct rh_pipe *p)
 	uint64_t ns = rh_clock_mono_ns() - p->flushed_at;
 	struct rh_span *span;
 
+	rh_flight_at(obs->flight, RH_PHASE_HANDLING, NULL);
 	p->wait_ns += ns;
 	p->pg->last_used_ns = p->flushed_at + ns;
 	rh_observe(obs->tally, obs->query_duration, stmt->index,

@@ -36,7 +36,8 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 {
 	h->log_bytes = power_of_two(spec->log_ring_bytes);
 	h->span_bytes = power_of_two(spec->span_ring_bytes);
-	h->cells = sizeof(struct rh_slot);
+	h->cells = rh_seg_align(sizeof(struct rh_slot) +
+	    sizeof(struct rh_flight), 64);
 	h->exemplars = rh_seg_align(h->cells +
 	    h->ncells * sizeof(uint64_t), 64);
 	h->log = rh_seg_align(h->exemplars +
@@ -257,8 +258,10 @@ ready_slots(struct rh_segment *s)
 	for (unsigned i = 0; i < s->head->slots; i++) {
 		slot = rh_segment_slot(s, i);
 		/* a killed pool's log writer may yet be at its rings */
-		if (i != rh_segment_writer_slot(s))
+		if (i != rh_segment_writer_slot(s)) {
 			memset(slot, 0, offsetof(struct rh_slot, generation));
+			rh_flight_close(rh_segment_flight(s, i));
+		}
 		ready_ring(rh_segment_log(s, i), s->head->log_bytes,
 		    RH_RING_REFUSE);
 		ready_ring(rh_segment_spans(s, i), s->head->span_bytes,
@@ -507,6 +510,12 @@ struct rh_slot *
 rh_segment_slot(const struct rh_segment *s, unsigned i)
 {
 	return (struct rh_slot *)slot_at(s, i, 0);
+}
+
+struct rh_flight *
+rh_segment_flight(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_flight *)slot_at(s, i, sizeof(struct rh_slot));
 }
 
 uint64_t *

@@ -3,7 +3,8 @@
  *
  * Shape    a header (magic, layout version, geometry, hash of the metrics'
  *          layout), named areas, descriptions of the metrics, and a slot for
- *          each process: state, metric cells, exemplars, log ring, span ring.
+ *          each process: state, request in flight, metric cells, exemplars,
+ *          log ring, span ring.
  *          No pointers, offsets only; sparse, so what is never touched costs
  *          nothing
  * Errors   a reason in *why: not our magic, another layout version (named),
@@ -23,9 +24,10 @@
 #define RH_OBS_SEGMENT_H
 
 #include "base/buf.h"
+#include "obs/flight.h"
 #include "obs/ring.h"
 
-#define RH_SEGMENT_VERSION	1
+#define RH_SEGMENT_VERSION	2
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY, RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY,
@@ -72,6 +74,7 @@ void rh_segment_close(struct rh_segment **segment);
 
 unsigned rh_segment_slots(const struct rh_segment *segment);
 struct rh_slot *rh_segment_slot(const struct rh_segment *segment, unsigned i);
+struct rh_flight *rh_segment_flight(const struct rh_segment *segment, unsigned i);
 uint64_t *rh_segment_cells(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_log(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_spans(const struct rh_segment *segment, unsigned i);

@@ -58,6 +58,25 @@ path_of(const struct rh_call *c)
 	return c->rq->path;
 }
 
+void
+rh_account_begin(struct rh_call *c)
+{
+	const struct rh_req *rq = c->rq;
+	const struct rh_trace *trace = c->trace;
+
+	rh_flight_tell(c->server->flight, &(struct rh_flight_facts){
+	    .request_id = c->request_id, .method = rq->method_text,
+	    .route = template_of(c), .path = path_of(c),
+	    .tenant = c->tenant_slug, .remote = rq->remote,
+	    .trace_id = trace->trace_id,
+	    .span_id = rh_trace_server(trace)->id,
+	    .parent_id = trace->parent_id, .on = trace->on,
+	    .head = trace->head, .tenant_id = c->tenant,
+	    .series = rh_series_route(&c->server->host->series,
+	    rq->match.route, rq->match.index, rq->method),
+	    .tenant_label = c->tenant_label });
+}
+
 static void
 line_error(struct rh_line *line, const struct rh_err *err)
 {
@@ -225,6 +244,7 @@ rh_account(struct rh_call *c, const struct rh_err *err, bool kept)
 {
 	uint64_t ns = rh_clock_mono_ns() - c->start_ns;
 
+	rh_flight_at(c->server->flight, RH_PHASE_ACCOUNTING, NULL);
 	if (c->conf->logs)
 		line_write(c, err, kept, ns);
 	if (c->trace->on)

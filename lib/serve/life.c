@@ -74,6 +74,8 @@ settle(struct rh_call *c, struct rh_err *err)
 	struct rh_err *said = rh_pipe_error(c->pipe);
 
 	rh_principal_read(&c->who);
+	rh_flight_who(c->server->flight, c->who.user_id, c->who.token_id,
+	    c->who.role);
 	return said ? said : err;
 }
 
@@ -121,8 +123,10 @@ run(struct rh_call *c, const struct rh_router *router)
 	struct rh_err *err = rh_req_read(c->rq);	/* 400 431 */
 
 	rh_identify(c);			/* also for a request that cannot be read */
+	if (!err)
+		err = rh_req_route(c->rq, router);	/* 404, 405 + Allow */
+	rh_account_begin(c);
 	if (err ||
-	    (err = rh_req_route(c->rq, router)) ||	/* 404, 405 + Allow */
 	    (err = no_query(c)) ||			/* 400 */
 	    (err = credentials(c)) ||			/* 401 */
 	    (err = rh_admit(c)))			/* 429 */
@@ -143,6 +147,7 @@ call_open(struct rh_server *s)
 	    .start_us = rh_clock_wall_us() };
 	c->pipe = rh_pg_begin(s->pg, s->arena, c->trace);
 	rh_req_reset(c->rq, c->arena, s->fx);
+	rh_flight_open(s->flight, c->start_us, c->start_ns);
 	rh_gauge_set(&s->tally, s->host->series.in_flight, 0, 1);
 	return c;
 }
@@ -157,6 +162,7 @@ call_close(struct rh_call *c)
 	s->log.tenant = RH_SLICE_NONE;
 	s->log.trace_id = s->log.span_id = NULL;
 	rh_gauge_set(&s->tally, s->host->series.in_flight, 0, 0);
+	rh_flight_close(s->flight);
 	rh_arena_reset(s->arena);
 }
 
@@ -167,6 +173,7 @@ headers_common(struct rh_call *c, bool kept)
 	char response[RH_TRACEPARENT_LEN], timing[96];
 	struct rh_buf b;
 
+	rh_flight_at(c->server->flight, RH_PHASE_REPLYING, NULL);
 	rh_reply_header(reply, "X-Request-Id", c->request_id);
 	rh_traceresponse_put(response, c->trace, kept);
 	rh_reply_header(reply, "traceresponse",

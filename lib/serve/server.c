@@ -25,6 +25,7 @@ signals_open(struct rh_server *s)
 	    h->app->version);
 	s->log.tally = &s->tally;
 	s->log.lines = h->series.lines;
+	s->flight = rh_segment_flight(h->segment, s->slot);
 	if (!h->otlp.traces)
 		return;
 	s->shipper = rh_shipper_start(&(struct rh_shipper_spec){
@@ -49,7 +50,7 @@ rh_server_start(void *server, unsigned slot)
 	    (int)conf->body_timeout_ms });
 	s->pg_obs = (struct rh_pg_obs){ &s->tally,
 	    s->host->series.query_duration, s->host->series.round_trips,
-	    s->host->series.connections };
+	    s->host->series.connections, s->flight };
 	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
 	ready = rh_pg_ready(s->pg, true);
 	dependency_note(s, ready);

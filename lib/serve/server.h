@@ -23,6 +23,7 @@ struct rh_server {
 	struct rh_pg_obs pg_obs;
 	struct rh_log log;
 	struct rh_tally tally;
+	struct rh_flight *flight;	/* the slot's, in the segment */
 	struct rh_shipper *shipper;
 	struct rh_trace trace;
 	struct rh_req rq;
@@ -44,7 +45,9 @@ RH_MUST_CHECK struct rh_err *rh_admit(struct rh_call *c);
 /* A caller that turned out not to be the tenant's does not use up its budget. */
 void rh_admit_undo(struct rh_call *c);
 void rh_admit_headers(struct rh_call *c);
-/* account.c: whether the trace is kept, known before the reply goes out … */
+/* account.c: what is in work, for whoever looks at the segment … */
+void rh_account_begin(struct rh_call *c);
+/* … whether the trace is kept, known before the reply goes out … */
 bool rh_account_decide(struct rh_call *c, const struct rh_err *err);
 /* … and one log line, one count, one duration, the spans, after it. */
 void rh_account(struct rh_call *c, const struct rh_err *err, bool kept);
