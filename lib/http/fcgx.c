@@ -277,6 +277,26 @@ rh_fcgx_reply(struct rh_fcgx *fx, struct rh_slice head, struct rh_slice body)
 	return false;
 }
 
+/*
+ * A web server takes a connection whose reply is whole for one that it may use
+ * again: closing it after that would race with its next request, and a POST
+ * that loses is a 502. So what was refused is taken off all the same.
+ */
+bool
+rh_fcgx_refuse(struct rh_fcgx *fx, struct rh_slice head, struct rh_slice body)
+{
+	struct rh_conn *c = &fx->conn;
+	bool skipped = rh_conn_skip_head(c, RH_LINGER_NS) &&
+	    rh_conn_read(c, NULL, RH_DRAIN_MAX, RH_DRAIN_MAX) == RH_BODY_OK;
+
+	if (!rh_conn_reply(c->fd, c->id, head, body,
+	    (int)(RH_LINGER_NS / 1000000)))
+		return false;
+	if (!skipped)
+		rh_conn_linger(c->fd);
+	return skipped && c->keep && c->at == c->end;
+}
+
 bool
 rh_fcgx_finish(struct rh_fcgx *fx)
 {

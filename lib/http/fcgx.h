@@ -75,7 +75,11 @@ bool rh_fcgx_reply(struct rh_fcgx *fx, struct rh_slice head,
  * another one; false: the caller closes it.
  */
 bool rh_fcgx_finish(struct rh_fcgx *fx);
-/* For a request that never was one: STDOUT with the bytes, END_REQUEST; then close. */
-void rh_fcgx_refuse(int fd, struct rh_slice head, struct rh_slice body);
+/*
+ * After TOO_LARGE: takes the request off unread, as far as it comes at once,
+ * and answers it. True: the connection may carry another one.
+ */
+bool rh_fcgx_refuse(struct rh_fcgx *fx, struct rh_slice head,
+    struct rh_slice body);
 
 #endif

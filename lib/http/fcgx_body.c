@@ -156,6 +156,39 @@ rh_conn_read(struct rh_conn *c, struct rh_buf *to, size_t max, size_t drain_max)
 	    c->broken ? RH_BODY_BROKEN : RH_BODY_OK;
 }
 
+static enum rh_fcgx_body
+skip_record(struct rh_conn *c, struct drain *d, bool *ended)
+{
+	enum rh_fcgx_body got = need(c, RH_RECORD_LEN, d->deadline_ns);
+	struct rh_record r;
+
+	if (got != RH_BODY_OK)
+		return got;
+	r = rh_record_get(c->bytes + c->at);
+	if (r.version != 1 || r.id != c->id)
+		return foreign(c, &r, d->deadline_ns);
+	if ((r.type != RH_REC_BEGIN && r.type != RH_REC_PARAMS) ||
+	    (d->seen += r.size) > d->drain_max)
+		return RH_BODY_BROKEN;
+	*ended = r.type == RH_REC_PARAMS && r.n == 0;
+	return take(c, r.size, NULL, d->deadline_ns);
+}
+
+bool
+rh_conn_skip_head(struct rh_conn *c, uint64_t ns)
+{
+	struct drain d = { NULL, 0, 0, RH_DRAIN_MAX, rh_clock_mono_ns() + ns };
+	bool ended = false;
+
+	/* what the guard saw is still in the socket */
+	c->at = c->end = 0;
+	c->stdin_ended = c->broken = false;
+	c->managed = 0;
+	while (!ended && !c->broken)
+		c->broken = skip_record(c, &d, &ended) != RH_BODY_OK;
+	return !c->broken;
+}
+
 struct rh_slice
 rh_conn_body_in_place(struct rh_conn *c)
 {

@@ -35,6 +35,7 @@ enum rh_end_status {
 #define RH_PARAMS_MAX		256
 #define RH_MANAGEMENT_MAX	4096	/* bytes of a management record */
 #define RH_DRAIN_MAX		((size_t)8 << 20)
+#define RH_LINGER_NS		((uint64_t)250 * 1000000)
 
 struct rh_record {
 	unsigned version, type, id;
@@ -106,6 +107,11 @@ RH_MUST_CHECK bool rh_conn_answer(int fd, const struct rh_record *r,
 /* Reads stdin on to its end; to NULL: only drains. */
 enum rh_fcgx_body rh_conn_read(struct rh_conn *c, struct rh_buf *to,
     size_t max, size_t drain_max);
+/*
+ * Takes a request's BEGIN and PARAMS off, unread, after a look that found them
+ * too large; for no longer than ns. False: stdin cannot follow.
+ */
+RH_MUST_CHECK bool rh_conn_skip_head(struct rh_conn *c, uint64_t ns);
 /* The whole body where it stands in bytes as one record; p == NULL: it does not. */
 struct rh_slice rh_conn_body_in_place(struct rh_conn *c);
 

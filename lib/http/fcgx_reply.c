@@ -18,7 +18,6 @@
 
 #define CONTENT_MAX	65528u	/* of a record: the most that needs no padding */
 #define BATCH		8	/* records a system call */
-#define LINGER_NS	((uint64_t)250 * 1000000)
 
 bool
 rh_conn_send(int fd, struct iovec *iov, unsigned n, int timeout_ms)
@@ -112,7 +111,7 @@ rh_conn_reply(int fd, unsigned id, struct rh_slice head, struct rh_slice body,
 void
 rh_conn_linger(int fd)
 {
-	uint64_t deadline = rh_clock_mono_ns() + LINGER_NS;
+	uint64_t deadline = rh_clock_mono_ns() + RH_LINGER_NS;
 	char trash[4096];
 	ssize_t n;
 
@@ -122,17 +121,4 @@ rh_conn_linger(int fd)
 			return;
 		n = recv(fd, trash, sizeof(trash), MSG_DONTWAIT);
 	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
-}
-
-void
-rh_fcgx_refuse(int fd, struct rh_slice head, struct rh_slice body)
-{
-	unsigned char first[RH_RECORD_LEN];
-	unsigned id = 1;
-
-	if (recv(fd, first, sizeof(first), MSG_PEEK | MSG_DONTWAIT) ==
-	    sizeof(first))
-		id = rh_record_get(first).id;
-	if (rh_conn_reply(fd, id, head, body, (int)(LINGER_NS / 1000000)))
-		rh_conn_linger(fd);
 }

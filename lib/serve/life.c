@@ -210,7 +210,7 @@ left(struct rh_call *c)
 
 /* Parameters over the limit are not read, so nothing is known but that: 431. */
 static enum rh_served
-refuse(struct rh_server *s, int fd)
+refuse(struct rh_server *s)
 {
 	struct rh_call *c = call_open(s);
 	struct rh_err *err = rh_err_new(c->arena, RH_E_HEADERS,
@@ -218,15 +218,15 @@ refuse(struct rh_server *s, int fd)
 	    " the limit of %lld bytes.",
 	    (long long)c->conf->headers_max_bytes);
 	struct rh_slice head, body;
-	bool kept;
+	bool kept, keeps;
 
 	rh_identify(c);
 	kept = rh_account_decide(c, err);
 	reply_build(c, err, kept, &head, &body);
-	rh_fcgx_refuse(fd, head, body);
+	keeps = rh_fcgx_refuse(s->fx, head, body);
 	rh_account(c, err, kept);
 	call_close(c);
-	return RH_SERVED_CLOSE;
+	return keeps ? RH_SERVED_KEEP : RH_SERVED_CLOSE;
 }
 
 static enum rh_served
@@ -263,7 +263,7 @@ rh_life(void *server, int fd)
 	case RH_FCGX_INCOMPLETE:
 		return RH_SERVED_NOT_YET;
 	case RH_FCGX_TOO_LARGE:
-		return refuse(s, fd);
+		return refuse(s);
 	case RH_FCGX_CLOSED:
 		return RH_SERVED_GONE;
 	case RH_FCGX_HOSTILE:

@@ -359,8 +359,46 @@ START_TEST(what_is_too_large_is_refused_with_its_id)
 	peer_send(&p, w->p, w->n);
 	shutdown(p.ours, SHUT_WR);
 	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_TOO_LARGE);
-	rh_fcgx_refuse(p.theirs, RH_SLICE("Status: 431\r\n\r\n"), RH_SLICE("no"));
+	ck_assert(!rh_fcgx_refuse(p.fx, RH_SLICE("Status: 431\r\n\r\n"), RH_SLICE("no")));
 	rh_assert_slice_eq(peer_reply(&p, 258), RH_SLICE("Status: 431\r\n\r\nno"));
+	peer_close(&p);
+}
+END_TEST
+
+static void
+large_request(struct wire *w, bool keep)
+{
+	static char value[60000];
+	struct wire *pairs = wire_new();
+
+	memset(value, 'x', sizeof(value));
+	wire_pair(pairs, RH_SLICE("HTTP_X"), (struct rh_slice){ value, sizeof(value) });
+	wire_begin(w, 1, RH_ROLE_RESPONDER, keep);
+	wire_record(w, RH_REC_PARAMS, 1, (struct rh_slice){ (char *)pairs->p, pairs->n });
+	wire_record(w, RH_REC_PARAMS, 1, RH_SLICE(""));
+	wire_record(w, RH_REC_STDIN, 1, RH_SLICE("a body"));
+	wire_record(w, RH_REC_STDIN, 1, RH_SLICE(""));
+}
+
+static const bool keeps[] = { false, true };
+
+START_TEST(after_a_refusal_a_kept_connection_is_as_good_as_before)
+{
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+
+	large_request(w, keeps[_i]);
+	peer_send(&p, w->p, w->n);
+	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_TOO_LARGE);
+	ck_assert_int_eq(rh_fcgx_refuse(p.fx, RH_SLICE("Status: 431\r\n\r\n"),
+	    RH_SLICE("no")), keeps[_i]);
+	rh_assert_slice_eq(peer_reply(&p, 1), RH_SLICE("Status: 431\r\n\r\nno"));
+	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_EMPTY);
+	w->n = 0;
+	wire_begin(w, 1, RH_ROLE_RESPONDER, true);
+	wire_record(w, RH_REC_PARAMS, 1, RH_SLICE(""));
+	peer_send(&p, w->p, w->n);
+	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_READY);
 	peer_close(&p);
 }
 END_TEST
@@ -372,4 +410,5 @@ RH_CHECK_MAIN("http/fcgx_guard",
     RH_CASE(repeated_values_are_answered_once),
     RH_CASE(unknown_management_is_answered_and_taken_off),
     RH_LOOP(what_cannot_begin_is_ended, ends),
-    RH_CASE(what_is_too_large_is_refused_with_its_id))
+    RH_CASE(what_is_too_large_is_refused_with_its_id),
+    RH_LOOP(after_a_refusal_a_kept_connection_is_as_good_as_before, keeps))
