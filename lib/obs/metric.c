@@ -163,6 +163,19 @@ rh_metrics_family(struct rh_metrics *m, const struct rh_family_spec *spec)
 	return f->at;
 }
 
+bool
+rh_metrics_has(const struct rh_metrics *m, const char *name)
+{
+	for (unsigned i = 0; i < m->nfamilies; i++) {
+		const struct rh_seg_text *t = &m->families[i].name;
+		struct rh_slice taken = { m->texts.p + t->at, t->n };
+
+		if (rh_slice_is(taken, rh_slice_of(name)))
+			return true;
+	}
+	return false;
+}
+
 void
 rh_metrics_count(const struct rh_metrics *m, struct rh_seg_head *head)
 {

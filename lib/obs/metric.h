@@ -67,6 +67,7 @@ unsigned rh_metrics_value(struct rh_metrics *m, int dim,
     const char *const values[]);
 struct rh_family rh_metrics_family(struct rh_metrics *m,
     const struct rh_family_spec *spec);
+bool rh_metrics_has(const struct rh_metrics *m, const char *name);
 /*
  * A value of a live dimension, from any process at any time: its index, or
  * that of "other" (0, added first by its owner) once the bound is reached.

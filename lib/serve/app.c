@@ -47,6 +47,17 @@ resources_open(struct rh_arena *arena, struct rh_buf *why)
 }
 
 static bool
+instruments_open(struct rh_metrics *m, struct rh_buf *why)
+{
+	for (const struct rh_resource *const *r = app->resources; *r; r++) {
+		if ((*r)->instruments &&
+		    !rh_instruments_register(m, (*r)->instruments, why))
+			return false;
+	}
+	return true;
+}
+
+static bool
 segment_open(struct rh_host *h, struct rh_buf *why)
 {
 	const struct rh_area areas[] = {
@@ -92,6 +103,8 @@ host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 		conf.prepared_statements, app->name };
 	h->metrics = rh_metrics_new(arena);
 	rh_series_init(&h->series, h->metrics, h->router, "fcgi");
+	if (!instruments_open(h->metrics, why))
+		return false;
 	h->openapi = rh_openapi_make(arena, h->router, &info);
 	rh_cursor_key(conf.secret_key);
 	return true;

@@ -2,10 +2,11 @@
  * app - an application: its resources, and rh_app_main() to run them.
  *
  * Shape    struct rh_app lists resources; a resource is its routes, its
- *          statements, what its constraints mean. Its migrations are files,
- *          for rowhouse-migrate -d; its routes and statements have the
- *          library's metrics
- * Errors   exit 1 with every fault named: configuration, duplicate routes
+ *          statements, what its constraints mean, its metrics besides those
+ *          that every route and statement has. Its migrations are files, for
+ *          rowhouse-migrate -d
+ * Errors   exit 1 with every fault named: configuration, duplicate routes,
+ *          metrics whose name is taken
  * Owner    static tables of the application
  *
  *	static const struct rh_resource *const resources[] = { &notes, NULL };
@@ -20,12 +21,14 @@
 #include "data/pipe.h"
 #include "http/route.h"
 #include "serve/call.h"
+#include "serve/instrument.h"
 
 struct rh_resource {
 	const char *name;
 	const struct rh_route *routes;			/* ended by { 0 } */
 	struct rh_stmt *stmts;				/* ended by { 0 }; NULL: none */
 	const struct rh_pg_constraint *constraints;	/* ended by { 0 }; NULL: none */
+	struct rh_instrument *instruments;		/* ended by { 0 }; NULL: none */
 };
 
 struct rh_app {

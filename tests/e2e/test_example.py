@@ -175,6 +175,22 @@ class Example(Story):
                 '{statement="notes.page",outcome="ok"}'), 2)
         eventually(counted)
 
+    def test_a_resource_has_metrics_of_its_own(self):
+        t = self.stack.signup()
+        before = {n: self.exporter.value(
+            f'rowhouse_notes_written_total{{length="{n}"}}') for n in ("short", "long")}
+        for text in ("brief", "x" * 141, "terse"):
+            self.assertEqual(self.notes("POST", f"{t.path}/notes", t.token,
+                                        {"text": text}).status, 201)
+        self.assertProblem(self.notes("POST", f"{t.path}/notes", t.token, {}), 422)
+
+        def counted():
+            for name, n in (("short", 2), ("long", 1)):
+                self.assertEqual(self.exporter.value(
+                    f'rowhouse_notes_written_total{{length="{name}"}}'),
+                    before[name] + n, name)
+        eventually(counted)
+
     def test_forty_lines_greet_the_tenant(self):
         t, other = self.stack.signup(), self.stack.signup()
         temp = TempDir()

@@ -30,6 +30,15 @@ static struct rh_stmt stmts[] = {
 	{ 0 }
 };
 
+enum { LENGTH_SHORT, LENGTH_LONG };
+static const char *const lengths[] = { "short", "long", NULL };
+enum { WRITTEN };
+static struct rh_instrument instruments[] = {
+	[WRITTEN] = { .name = "notes_written_total", .kind = RH_M_COUNTER,
+	    .help = "notes written", .label = "length", .values = lengths },
+	{ 0 }
+};
+
 static struct rh_err *
 list(struct rh_call *c)
 {
@@ -58,7 +67,8 @@ create(struct rh_call *c)
 		return err;
 	rh_pipe_send(c->pipe, &stmts[CREATE], RH_EVENT_ARGS(c), RH_UUID(rh_uuid_v7()),
 	    RH_TEXT(note.text));
-	rh_pipe_row(c->pipe, shape, &note);
+	if (rh_pipe_row(c->pipe, shape, &note))
+		rh_call_count(c, &instruments[WRITTEN], note.text.n > 140 ? LENGTH_LONG : LENGTH_SHORT, 1);
 	return rh_reply_created(c->rq, shape, &note, rh_call_location(c, note.id), 0);
 }
 
@@ -73,7 +83,8 @@ static const struct rh_route routes[] = {
 int
 main(int argc, char **argv)
 {
-	static const struct rh_resource notes = { .name = "notes", .routes = routes, .stmts = stmts };
+	static const struct rh_resource notes = { .name = "notes", .routes = routes, .stmts = stmts,
+		.instruments = instruments };
 	static const struct rh_resource *const resources[] = { &notes, NULL };
 	static const struct rh_app app = { .name = "notes", .title = "Notes", .version = "1.0",
 		.description = "serves a tenant's notes", .resources = resources };
