@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_plain.h"
 #include "base/text.h"
 
 void
@@ -144,7 +145,16 @@ rh_buf_json(struct rh_buf *b, struct rh_slice text)
 {
 	const unsigned char *s = (const unsigned char *)text.p;
 	size_t i = 0, plain, step;
+	char *to;
 
+	if (text.n && rh_json_is_plain(text.p, text.n)) {
+		if (!(to = rh_buf_room(b, text.n + 2)))
+			return;
+		to[0] = to[text.n + 1] = '"';
+		memcpy(to + 1, text.p, text.n);
+		b->n += text.n + 2;
+		return;
+	}
 	rh_buf_char(b, '"');
 	while (i < text.n) {
 		for (plain = i; i < text.n && !json_class[s[i]]; i++)

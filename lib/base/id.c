@@ -30,15 +30,15 @@ rh_uuid_v7(void)
 void
 rh_uuid_put(char to[RH_UUID_LEN], struct rh_uuid id)
 {
-	rh_hex_put(to, id.b, 4);
-	to[8] = '-';
-	rh_hex_put(to + 9, id.b + 4, 2);
-	to[13] = '-';
-	rh_hex_put(to + 14, id.b + 6, 2);
-	to[18] = '-';
-	rh_hex_put(to + 19, id.b + 8, 2);
-	to[23] = '-';
-	rh_hex_put(to + 24, id.b + 10, 6);
+	char hex[32];
+
+	rh_hex_put(hex, id.b, sizeof(id.b));
+	memcpy(to, hex, 8);
+	memcpy(to + 9, hex + 8, 4);
+	memcpy(to + 14, hex + 12, 4);
+	memcpy(to + 19, hex + 16, 4);
+	memcpy(to + 24, hex + 20, 12);
+	to[8] = to[13] = to[18] = to[23] = '-';
 }
 
 bool

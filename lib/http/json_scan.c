@@ -2,7 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
-#include "http/json_plain.h"
+#include "base/json_plain.h"
 #include "http/shape.h"
 
 /*
