@@ -85,15 +85,14 @@ rh_line_open(struct rh_line *line, struct rh_log *log, enum rh_level level,
 }
 
 static void
-put_key(struct rh_line *line, const char *key)
+put_key(struct rh_line *line, struct rh_slice key)
 {
 	struct rh_buf *b = &line->buf;
 
-	if (b->n && b->p[b->n - 1] != '{')
-		rh_buf_char(b, ',');
-	rh_buf_char(b, '"');
-	rh_buf_put(b, key, strlen(key));
-	rh_buf_lit(b, "\":");
+	/* the first one of an object has no comma in front */
+	if (b->n && b->p[b->n - 1] == '{')
+		key = rh_slice_from(key, 1);
+	rh_buf_slice(b, key);
 }
 
 /* Takes back a field that had no room. */
@@ -131,7 +130,7 @@ put_cut(struct rh_buf *b, struct rh_slice value, size_t cap)
 }
 
 void
-rh_line_text(struct rh_line *line, const char *key, struct rh_slice value,
+rh_line_put_text(struct rh_line *line, struct rh_slice key, struct rh_slice value,
     size_t cap)
 {
 	struct rh_buf *b = &line->buf;
@@ -155,7 +154,7 @@ rh_line_text(struct rh_line *line, const char *key, struct rh_slice value,
 }
 
 void
-rh_line_int(struct rh_line *line, const char *key, int64_t value)
+rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value)
 {
 	size_t before = line->buf.n;
 
@@ -165,7 +164,7 @@ rh_line_int(struct rh_line *line, const char *key, int64_t value)
 }
 
 void
-rh_line_ms(struct rh_line *line, const char *key, uint64_t ns)
+rh_line_put_ms(struct rh_line *line, struct rh_slice key, uint64_t ns)
 {
 	size_t before = line->buf.n;
 
@@ -175,7 +174,7 @@ rh_line_ms(struct rh_line *line, const char *key, uint64_t ns)
 }
 
 void
-rh_line_bool(struct rh_line *line, const char *key, bool value)
+rh_line_put_bool(struct rh_line *line, struct rh_slice key, bool value)
 {
 	size_t before = line->buf.n;
 
@@ -188,7 +187,7 @@ rh_line_bool(struct rh_line *line, const char *key, bool value)
 }
 
 void
-rh_line_hex(struct rh_line *line, const char *key, const void *bytes, size_t n)
+rh_line_put_hex(struct rh_line *line, struct rh_slice key, const void *bytes, size_t n)
 {
 	size_t before = line->buf.n;
 
@@ -202,7 +201,7 @@ rh_line_hex(struct rh_line *line, const char *key, const void *bytes, size_t n)
 }
 
 void
-rh_line_uuid(struct rh_line *line, const char *key, struct rh_uuid id)
+rh_line_put_uuid(struct rh_line *line, struct rh_slice key, struct rh_uuid id)
 {
 	size_t before = line->buf.n;
 	char *to;
@@ -223,7 +222,7 @@ rh_line_uuid(struct rh_line *line, const char *key, struct rh_uuid id)
  * within it finds none either.
  */
 void
-rh_line_object(struct rh_line *line, const char *key)
+rh_line_put_object(struct rh_line *line, struct rh_slice key)
 {
 	struct rh_buf *b = &line->buf;
 	size_t before = b->n;

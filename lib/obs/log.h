@@ -61,22 +61,40 @@ void rh_log_name(struct rh_log *log, struct rh_arena *arena,
 void rh_line_open(struct rh_line *line, struct rh_log *log,
     enum rh_level level, const char *msg, int64_t wall_us);
 /*
- * A field with nothing to say (p == NULL, bytes NULL, a nil id) is left out.
- * A text is cut, at a whole character, where its JSON would be longer than cap
- * bytes without the quotes, or the line than RH_LINE_MAX.
+ * A field: key is a literal, as it stands in the line. One with nothing to say
+ * (p == NULL, bytes NULL, a nil id) is left out. A text is cut, at a whole
+ * character, where its JSON would be longer than cap bytes without the quotes,
+ * or the line than RH_LINE_MAX. ns are shown in milliseconds with three
+ * decimals. An object is one level deep: "key":{ … }
  */
-void rh_line_text(struct rh_line *line, const char *key, struct rh_slice value,
-    size_t cap);
-void rh_line_int(struct rh_line *line, const char *key, int64_t value);
-/* ns shown in milliseconds with three decimals. */
-void rh_line_ms(struct rh_line *line, const char *key, uint64_t ns);
-void rh_line_bool(struct rh_line *line, const char *key, bool value);
-void rh_line_hex(struct rh_line *line, const char *key, const void *bytes,
-    size_t n);
-void rh_line_uuid(struct rh_line *line, const char *key, struct rh_uuid id);
-/* "key":{ … }, one level deep */
-void rh_line_object(struct rh_line *line, const char *key);
+#define rh_line_text(line, key, ...) /* value, cap */ \
+	rh_line_put_text((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_int(line, key, ...) /* value */ \
+	rh_line_put_int((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_ms(line, key, ...) /* ns */ \
+	rh_line_put_ms((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_bool(line, key, ...) /* value */ \
+	rh_line_put_bool((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_hex(line, key, ...) /* bytes, n */ \
+	rh_line_put_hex((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_uuid(line, key, ...) /* id */ \
+	rh_line_put_uuid((line), RH_LINE_KEY(key), __VA_ARGS__)
+#define rh_line_object(line, key) \
+	rh_line_put_object((line), RH_LINE_KEY(key))
 void rh_line_object_end(struct rh_line *line);
+
+/* Behind the macros: the key with what stands around it, made by the compiler. */
+#define RH_LINE_KEY(key)	RH_SLICE(",\"" key "\":")
+void rh_line_put_text(struct rh_line *line, struct rh_slice key,
+    struct rh_slice value, size_t cap);
+void rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value);
+void rh_line_put_ms(struct rh_line *line, struct rh_slice key, uint64_t ns);
+void rh_line_put_bool(struct rh_line *line, struct rh_slice key, bool value);
+void rh_line_put_hex(struct rh_line *line, struct rh_slice key,
+    const void *bytes, size_t n);
+void rh_line_put_uuid(struct rh_line *line, struct rh_slice key,
+    struct rh_uuid id);
+void rh_line_put_object(struct rh_line *line, struct rh_slice key);
 /* Commits to the ring, or counts the drop. */
 void rh_line_close(struct rh_line *line);
 
