@@ -296,9 +296,9 @@ static void
 field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
     int column)
 {
-	bool null = PQgetisnull(r, row, column);
 	struct rh_slice text = { PQgetvalue(r, row, column),
 		(size_t)PQgetlength(r, row, column) };
+	bool null = text.n == 0 && PQgetisnull(r, row, column);
 	int64_t number;
 
 	switch (f->type) {
