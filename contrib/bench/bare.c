@@ -75,6 +75,8 @@ main(int argc, char **argv)
 	unlink(argv[1]);
 	if (FCGX_Init() != 0 || (listener = FCGX_OpenSocket(argv[1], 1024)) < 0)
 		return 1;
+	/* libfcgi has put a handler there, which a SIGTERM before pause() would waste */
+	signal(SIGTERM, SIG_DFL);
 	chmod(argv[1], 0666);
 	for (int i = atoi(argv[2]); i > 0; i--)
 		if (fork() == 0)

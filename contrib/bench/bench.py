@@ -74,6 +74,7 @@ class Bench:
         requests = f"{HOME}/static/{wl}.tsv"
         with open(requests, "w", encoding="ascii") as f:
             f.write(f"GET\t/{body}\t-\t\n")
+        self.wrk(f"floor_{wl}", wl, conns, requests)
         for name in ("static", "bare_off", "bare_keep4", "bare_keep64"):
             if name != "bare_keep64" or conns <= 64:
                 self.wrk(name, wl, conns, requests)
@@ -161,6 +162,8 @@ def compare(stand, opts):
     prepare(stand, ("pool", on), ("pool_off", off))
     stand.save_bodies("pool")
     stand.add_static()
+    for wl in ("W2", "W3"):
+        stand.add_floor(f"floor_{wl}", opts.workers, wl)
     stand.add_bare("bare_off", 4, 0)
     stand.add_bare("bare_keep4", 4, 2)
     stand.add_bare("bare_keep64", 64, 64)

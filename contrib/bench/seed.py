@@ -98,6 +98,17 @@ def seed(cluster):
 
 # ---- the requests ----
 
+def write_arguments(path, wl):
+    """A line for each request of W2 or W3: hash, tenant, time, project."""
+    with open(path, "w", encoding="ascii") as f:
+        for i in range(1, REQUESTS + 1):
+            t = 1 + i * 7919 % TENANTS
+            k = (30 + i * 104729 % 121 if wl == "W2" else 1 + i * 104729 % PROJECTS)
+            key = _md5(f"k:{t}") + _md5(f"K:{t}")
+            f.write(f"\\x{key.hex()}\t{_uuid(_md5(f't:{t}'))}\t{born(t, k)}\t"
+                    f"{_uuid(_md5(f'p:{t}:{k}'))}\n")
+
+
 def _lines(secret):
     w = {name: [] for name in (*WORKLOADS, "H")}
     contexts = {t: _context(t) for t in range(1, TENANTS + 1)}

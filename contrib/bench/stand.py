@@ -160,6 +160,43 @@ class Bare:
         return self.daemon.pid
 
 
+# What pgbench's scripts compute, as the parameters of floor.c.
+_PARAMETERS = (
+    ("decode(md5('k:' || :t) || md5('K:' || :t), 'hex')", "$1"),
+    ("md5('t:' || :t)::uuid", "$2"),
+    ("to_timestamp(:s)", "to_timestamp($3)"),
+    ("md5('p:' || :t || ':' || :k)::uuid", "$4"),
+)
+
+
+def statements(wl):
+    """Of a pgbench script, with $1 to $4."""
+    with open(f"{HERE}/{wl.lower()}.sql", encoding="ascii") as f:
+        text = f.read().split("\\startpipeline\n")[1].split("\\endpipeline")[0]
+    for computed, parameter in _PARAMETERS:
+        text = text.replace(computed, parameter)
+    return [line.rstrip(";") for line in text.splitlines()]
+
+
+class Floor(Bare):
+    """floor.c: libfcgi, libpq and the kernel, for the requests of W2 or W3."""
+
+    def __init__(self, stand, name, workers, wl):
+        # pylint: disable=super-init-not-called
+        self.socket = f"{stand.home}/{name}.sock"
+        body = f"{stand.home}/static/{('W2', 'W3').index(wl)}"
+        arguments = f"{stand.home}/x/{name}.tsv"
+        seed.write_arguments(arguments, wl)
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.daemon = Daemon(
+            [f"{stand.home}/bin/floor", self.socket, str(workers),
+             stand.cluster.app_url, body, arguments, *statements(wl)],
+            log=f"{stand.home}/{name}.err")
+        self.daemon.wait_for(lambda: os.path.exists(self.socket),
+                             f"{name} listens")
+
+
 class Stand:
     """with Stand(home, logs) as s: all of it, ended in the end."""
 
@@ -211,7 +248,13 @@ class Stand:
 
     def add_bare(self, name, workers, keepalive):
         """keepalive: idle connections of each nginx worker; 0: none is kept."""
-        bare = self.bares[name] = Bare(self, name, workers)
+        self._add_loop(name, Bare(self, name, workers), keepalive)
+
+    def add_floor(self, name, workers, wl):
+        self._add_loop(name, Floor(self, name, workers, wl), 128)
+
+    def _add_loop(self, name, bare, keepalive):
+        self.bares[name] = bare
         port = self.ports[name] = free_port()
         keep = (f"keepalive {keepalive}; keepalive_requests 1000000000; "
                 "keepalive_time 1d;" if keepalive else "")
