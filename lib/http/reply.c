@@ -208,12 +208,13 @@ rh_reply_finish(struct rh_req *rq, struct rh_slice *head, struct rh_slice *body)
 	struct rh_buf b;
 
 	rh_buf_init(&b, rq->arena, reply->head.n + 192, reply->head.n + 192);
+	rh_buf_slice(&b, rh_buf_get(&reply->head));
+	/* behind Location, which HAProxy before 2025 else makes a 302 */
 	rh_buf_lit(&b, "Status: ");
 	rh_buf_u64(&b, reply->status);
 	rh_buf_char(&b, ' ');
 	rh_buf_slice(&b, rh_slice_of(reason(reply->status)));
 	rh_buf_lit(&b, "\r\n");
-	rh_buf_slice(&b, rh_buf_get(&reply->head));
 	rh_buf_lit(&b, "X-Content-Type-Options: nosniff\r\n");
 	if (!bodiless) {
 		rh_buf_lit(&b, "Content-Length: ");

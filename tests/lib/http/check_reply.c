@@ -60,28 +60,32 @@ static const struct item item = { RH_SLICE_INIT("n") };
 
 static const struct { const char *method, *uri, *extra, *reply; } ones[] = {
 	{ "GET", "/x", NULL,
-	    "Status: 200 OK\r\nETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
-	    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+	    "ETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
+	    "Content-Type: application/json\r\nStatus: 200 OK\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 12\r\n\r\n{\"name\":\"n\"}" },
 	{ "HEAD", "/x", NULL,
-	    "Status: 200 OK\r\nETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
-	    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+	    "ETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
+	    "Content-Type: application/json\r\nStatus: 200 OK\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 12\r\n\r\n" },
 	{ "GET", "/x", "HTTP_IF_NONE_MATCH=\"v7\"",
-	    "Status: 304 Not Modified\r\nETag: \"v7\"\r\n"
+	    "ETag: \"v7\"\r\n"
 	    "Cache-Control: private, no-cache\r\n"
-	    "X-Content-Type-Options: nosniff\r\n\r\n" },
+	    "Status: 304 Not Modified\r\nX-Content-Type-Options: nosniff\r\n\r\n" },
 	{ "GET", "/x", "HTTP_IF_NONE_MATCH=\"v6\"",
-	    "Status: 200 OK\r\nETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
-	    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+	    "ETag: \"v7\"\r\nCache-Control: private, no-cache\r\n"
+	    "Content-Type: application/json\r\nStatus: 200 OK\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 12\r\n\r\n{\"name\":\"n\"}" },
 	{ "GET", "/key", NULL,
-	    "Status: 200 OK\r\nCache-Control: no-store\r\n"
-	    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "Content-Type: application/json\r\nStatus: 200 OK\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 12\r\n\r\n{\"name\":\"n\"}" },
 	{ "GET", "/plain", NULL,
-	    "Status: 200 OK\r\nContent-Type: application/json\r\n"
-	    "X-Content-Type-Options: nosniff\r\nContent-Length: 12\r\n\r\n"
+	    "Content-Type: application/json\r\n"
+	    "Status: 200 OK\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 12\r\n\r\n"
 	    "{\"name\":\"n\"}" },
 };
 
@@ -99,9 +103,10 @@ START_TEST(what_was_made_has_a_location)
 	struct request *r = request_to("GET", "/x", NULL);
 
 	ck_assert_ptr_null(rh_reply_created(&r->rq, shape, &item, RH_SLICE("/x/1"), 1));
-	rh_assert_slice_eq(sent(r), RH_SLICE("Status: 201 Created\r\n"
+	rh_assert_slice_eq(sent(r), RH_SLICE(
 	    "ETag: \"v1\"\r\nCache-Control: private, no-cache\r\nLocation: /x/1\r\n"
-	    "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Content-Type: application/json\r\nStatus: 201 Created\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 12\r\n\r\n{\"name\":\"n\"}"));
 }
 END_TEST
@@ -111,8 +116,8 @@ START_TEST(nothing_has_no_length)
 	struct request *r = request_to("GET", "/plain", NULL);
 
 	ck_assert_ptr_null(rh_reply_none(&r->rq));
-	rh_assert_slice_eq(sent(r), RH_SLICE("Status: 204 No Content\r\n"
-	    "X-Content-Type-Options: nosniff\r\n\r\n"));
+	rh_assert_slice_eq(sent(r), RH_SLICE(
+	    "Status: 204 No Content\r\nX-Content-Type-Options: nosniff\r\n\r\n"));
 }
 END_TEST
 
@@ -134,13 +139,13 @@ END_TEST
 
 static const struct { const char *uri, *next, *reply; } pages[] = {
 	{ "/plain", NULL,
-	    "Status: 200 OK\r\nContent-Type: application/json\r\n"
-	    "X-Content-Type-Options: nosniff\r\nContent-Length: 55\r\n\r\n"
+	    "Content-Type: application/json\r\n"
+	    "Status: 200 OK\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 55\r\n\r\n"
 	    "{\"data\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"next_cursor\":null}" },
 	{ "/plain?limit=2&cursor=OLD&q=a%20b>", "NEW",
-	    "Status: 200 OK\r\nContent-Type: application/json\r\n"
+	    "Content-Type: application/json\r\n"
 	    "Link: </plain?limit=2&q=a%20b%3e&cursor=NEW>; rel=\"next\"\r\n"
-	    "X-Content-Type-Options: nosniff\r\nContent-Length: 56\r\n\r\n"
+	    "Status: 200 OK\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 56\r\n\r\n"
 	    "{\"data\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"next_cursor\":\"NEW\"}" },
 };
 
@@ -185,9 +190,9 @@ START_TEST(a_problem_is_rfc_9457)
 
 	rh_reply_header(&r->rq.reply, "X-Of-Handler", RH_SLICE("gone"));
 	rh_assert_slice_eq(problem(r, r->err), RH_SLICE(
-	    "Status: 404 Not found\r\n"
 	    "Content-Type: application/problem+json\r\n"
-	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Cache-Control: no-store\r\nStatus: 404 Not found\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "Content-Length: 215\r\n\r\n"
 	    "{\"type\":\"urn:rowhouse:problem:route.missing\","
 	    "\"title\":\"Not found\",\"status\":404,"
@@ -261,7 +266,7 @@ START_TEST(a_wrong_method_is_told_the_right_ones)
 	struct request *r = request_to("DELETE", "/plain", NULL);
 	struct rh_slice got = problem(r, r->err);
 
-	ck_assert(rh_slice_has_prefix(got, RH_SLICE("Status: 405 Method not allowed\r\n")));
+	ck_assert_ptr_nonnull(memmem(got.p, got.n, "\r\nStatus: 405 ", 14));
 	ck_assert_ptr_nonnull(memmem(got.p, got.n, "\r\nAllow: GET, HEAD\r\n", 20));
 }
 END_TEST
