@@ -13,7 +13,7 @@ packages_nginx=(nginx)
 packages_apache=(apache2-bin)
 packages_redis=(redis-server)
 packages_test=(
-	postgresql postgresql-client nginx apache2-bin redis-server curl
+	postgresql postgresql-client nginx apache2-bin haproxy redis-server curl
 	python3 python3-prometheus-client protobuf-compiler prometheus procps util-linux xz-utils
 	systemd
 )
@@ -105,7 +105,7 @@ packages_disable() {
 	command -v systemctl >/dev/null || return 0
 	for p in "$@"; do
 		case $p in
-		postgresql | nginx | redis-server | prometheus)
+		postgresql | nginx | haproxy | redis-server | prometheus)
 			$sudo systemctl disable --quiet "$p" 2>/dev/null || true ;;
 		esac
 	done

@@ -8,7 +8,8 @@ import time
 
 sys.dont_write_bytecode = True
 
-from harness import Apache, Client, Nginx, Story, main, patience  # noqa: E402
+from harness import (Apache, Client, HAProxy, Nginx, Story, main,  # noqa: E402
+                     patience)
 
 
 class Flow:
@@ -122,6 +123,10 @@ class ApacheReusing(Flow, Story):
 
 class ApacheClosing(Flow, Story):
     web, web_options = Apache, {"reuse": False}
+
+
+class HAProxyReusing(Flow, Story):
+    web = HAProxy
 
 
 if __name__ == "__main__":

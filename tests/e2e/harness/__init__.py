@@ -9,11 +9,11 @@ from .postgres import Postgres
 from .proc import Daemon, TempDir, eventually, runs, wait_until
 from .stack import Stack, Tenant
 from .story import Story, main
-from .web import Apache, Nginx
+from .web import Apache, HAProxy, Nginx
 
 __all__ = [
-    "Apache", "BUILD", "Client", "Daemon", "Exporter", "Nginx", "Pool",
-    "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
+    "Apache", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Nginx",
+    "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
     "Tenant", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

@@ -17,7 +17,7 @@ def missing(*more):
             return f"{name} is not built in {BUILD}"
     if not bin_dir():
         return "the PostgreSQL server is not installed"
-    for name in ("nginx", "apache2", *more):
+    for name in ("nginx", "apache2", "haproxy", *more):
         if not system(name):
             return f"{name} is not installed"
     return None

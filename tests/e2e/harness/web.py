@@ -8,13 +8,13 @@ from .places import SOURCE, free_port, system
 from .pool import _answers
 from .proc import Daemon
 
-DEFAULT_SOCKET = "unix:/run/rowhouse/fcgi.sock"
+DEFAULT_SOCKET = "/run/rowhouse/fcgi.sock"
 
 
 def snippet(name, socket):
     with open(os.path.join(SOURCE, "etc", name), encoding="utf-8") as f:
         text = f.read()
-    return text.replace(DEFAULT_SOCKET, f"unix:{socket}")
+    return text.replace(DEFAULT_SOCKET, socket)
 
 
 class Web:
@@ -131,6 +131,31 @@ MaxSpareThreads 128
     def argv(self):
         return [system("apache2"), "-f", f"{self.dir}/apache.conf",
                 "-DFOREGROUND"]
+
+
+class HAProxy(Web):
+    """It keeps connections to the pool; idle, they may carry anybody's request."""
+
+    there = staticmethod(lambda: system("haproxy"))
+
+    def __init__(self, temp, socket):
+        super().__init__(temp, socket, "haproxy")
+        self.write("rowhouse.cfg", snippet("haproxy/rowhouse.cfg", socket))
+        self.write("haproxy.cfg", f"""global
+	nbthread 2
+	log stderr format raw local0 warning
+defaults
+	log global
+	mode http
+	timeout client 60s
+frontend site
+	bind 127.0.0.1:{self.port}
+	default_backend rowhouse
+""")
+
+    def argv(self):
+        return [system("haproxy"), "-db", "-f", f"{self.dir}/haproxy.cfg",
+                "-f", f"{self.dir}/rowhouse.cfg"]
 
 
 def _known(user):
