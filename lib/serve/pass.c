@@ -54,8 +54,15 @@ rh_pass_take(int channel, struct rh_parcel *parcel)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
-	ssize_t n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n;
 
+	/*
+	 * Where the other end was closed with something unread in it, the first
+	 * call says so, and only the next one has what was sent before that.
+	 */
+	do {
+		n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == ECONNRESET);
 	parcel->nfds = 0;
 	if (n <= 0)
 		return n < 0 && passes(errno) ? RH_PASS_LATER : RH_PASS_BROKEN;
