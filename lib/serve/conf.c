@@ -18,7 +18,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "group",               C(TEXT, group),                    "",                              NULL,    NULL,      RH_RESTART, "group to become when started by root", NULL },
 	{ "workers",             C(INT, workers),                   "8",                             "1",     "512",     RH_RESTART, "processes that answer, one request each at a time", NULL },
 	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RESTART, "a worker is replaced after so many requests; 0: never", NULL },
-	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "connections that web servers may keep open to the pool; beyond it they are closed after their request", NULL },
+	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },
 	{ "shutdown_grace",      C(MS, shutdown_grace_ms),          "30s",                           "0",     "10min",   RH_RESTART, "how long requests in flight may take to end when the pool stops", NULL },
 	{ "header_timeout",      C(MS, header_timeout_ms),          "5s",                            "10ms",  "5min",    RH_RESTART, "how long a web server may take to send a request's parameters", NULL },
 	{ "body_timeout",        C(MS, body_timeout_ms),            "15s",                           "10ms",  "10min",   RH_RESTART, "how long a web server may take to send a request's body", NULL },

@@ -29,7 +29,7 @@ rh_master_now_ms(void)
 size_t
 rh_pool_area_bytes(unsigned max_connections)
 {
-	return rh_share_bytes(max_connections);
+	return rh_share_bytes(max_connections + RH_SEATS_SPARE);
 }
 
 static void
@@ -166,26 +166,29 @@ open_eyes(struct rh_master *m)
 
 /* Every process may have every kept connection open. */
 static unsigned
-room_for_connections(const struct rh_pool_spec *spec)
+room_for_seats(const struct rh_pool_spec *spec)
 {
 	const rlim_t other = 64 + RH_FRESH_MAX + 2 * (rlim_t)spec->nworkers;
-	rlim_t want = spec->max_connections + other;
+	unsigned seats = spec->max_connections + RH_SEATS_SPARE;
+	rlim_t want = seats + other;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return spec->max_connections;
+		return seats;
 	if (limit.rlim_cur < want) {
 		limit.rlim_cur = RH_MIN(want, limit.rlim_max);
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (limit.rlim_cur >= want)
-		return spec->max_connections;
+		return seats;
 	want = limit.rlim_cur > other ? limit.rlim_cur - other : 1;
-	rh_log_say(spec->log, RH_LOG_WARN, "pool %s: %llu descriptors a process"
-	    " (ulimit -n) leave room for %u kept connections, not %u",
-	    spec->name, (unsigned long long)limit.rlim_cur, (unsigned)want,
-	    spec->max_connections);
+	if (want < spec->max_connections)
+		rh_log_say(spec->log, RH_LOG_WARN, "pool %s: %llu descriptors"
+		    " a process (ulimit -n) leave room for %u kept"
+		    " connections, not %u", spec->name,
+		    (unsigned long long)limit.rlim_cur, (unsigned)want,
+		    spec->max_connections);
 	return (unsigned)want;
 }
 
@@ -193,17 +196,18 @@ static void
 set_up(struct rh_master *m, const struct rh_pool_spec *spec,
     struct rh_arena *arena)
 {
-	size_t words = (spec->max_connections + 63) / 64;
+	size_t words;
 
 	m->spec = m->h.spec = spec;
 	m->h.master = getpid();
+	m->h.nseats = room_for_seats(spec);
+	words = (m->h.nseats + 63) / 64;
 	m->children = rh_arena_zalloc(arena, spec->nworkers,
 	    sizeof(*m->children));
 	for (unsigned i = 0; i < spec->nworkers; i++)
 		m->children[i].unsent = rh_arena_zalloc(arena, words,
 		    sizeof(uint64_t));
 	rh_master_seats_init(m, arena);
-	m->h.share->limit = room_for_connections(spec);
 }
 
 int

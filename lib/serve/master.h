@@ -15,6 +15,9 @@
 #include "obs/segment.h"
 #include "serve/heritage.h"
 
+/* Past max_connections: for what workers hand over when they leave. */
+#define RH_SEATS_SPARE	1024
+
 /* A worker's place; its index is its slot less one. */
 struct rh_child {
 	pid_t pid;		/* 0: none now */

@@ -12,11 +12,11 @@ void
 rh_master_seats_init(struct rh_master *m, struct rh_arena *arena)
 {
 	struct rh_heritage *h = &m->h;
-	unsigned n = m->spec->max_connections;
+	unsigned n = h->nseats;
 
 	h->share = rh_segment_area(m->spec->segment, RH_POOL_AREA);
-	h->nseats = n;
 	rh_share_init(h->share, n);
+	h->share->limit = RH_MIN(n, m->spec->max_connections);
 	h->fds = rh_arena_alloc(arena, n * sizeof(*h->fds));
 	h->generations = rh_arena_zalloc(arena, n, sizeof(*h->generations));
 	m->free_seats = rh_arena_alloc(arena, n * sizeof(*m->free_seats));
@@ -104,8 +104,7 @@ rh_master_tell(struct rh_master *m, struct rh_child *c)
 static bool
 has_room(const struct rh_master *m)
 {
-	return m->nfree && m->stop_ms == 0 && m->spec->max_connections -
-	    m->nfree < m->h.share->limit;
+	return m->nfree && m->stop_ms == 0;
 }
 
 static void

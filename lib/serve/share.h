@@ -32,7 +32,7 @@ struct rh_seat {
 
 struct rh_share {
 	_Atomic uint32_t open;	/* seats taken; the master alone writes */
-	uint32_t limit;		/* how many may be */
+	uint32_t limit;		/* past it only leaving workers hand over more */
 	_Atomic uint32_t draining;	/* the pool ends: keep nothing */
 	char pad[52];
 	struct rh_seat seats[];

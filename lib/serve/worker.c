@@ -118,9 +118,10 @@ patience_ms(const struct rh_worker *w)
 	int64_t idle_ms = w->h->spec->idle_ms ? w->h->spec->idle_ms : 1000;
 	uint64_t now_ms;
 
-	if (w->leaving && rh_fresh_count(w) == 0)
+	if (w->leaving && rh_fresh_count(w) ==
+	    (w->leaving == RH_LEAVES_LAST ? w->nkept : 0))
 		return 0;
-	if (w->nkept)
+	if (w->nkept && (w->leaving || !rh_fresh_is_full(w)))
 		idle_ms = 10;
 	if (w->next_deadline_ms == UINT64_MAX)
 		return (int)idle_ms;
@@ -150,6 +151,8 @@ loop(struct rh_worker *w)
 			spec->hooks.idle(spec->ctx);
 		if (w->leaving == RH_LEAVES_TO_HEIR)
 			rh_fresh_hand_over(w);
+		if (w->leaving == RH_LEAVES_LAST && n == 0)
+			rh_fresh_part(w);
 		/*
 		 * Kept connections that wait in our epoll wait in our
 		 * successor's, too; if there is none we serve them first.

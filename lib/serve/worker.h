@@ -15,6 +15,7 @@
 #include "serve/heritage.h"
 
 #define RH_FRESH_MAX	256
+#define RH_PRIVATE_MAX	(RH_FRESH_MAX / 2)	/* of them, kept ones */
 
 /* HEIR: its connections are another worker's from then on. */
 enum rh_leaving { RH_STAYS, RH_LEAVES_TO_HEIR, RH_LEAVES_LAST };
@@ -22,7 +23,8 @@ enum rh_leaving { RH_STAYS, RH_LEAVES_TO_HEIR, RH_LEAVES_LAST };
 /* A connection of this worker's alone. */
 struct rh_fresh {
 	int fd;			/* -1: none */
-	uint64_t deadline_ms;	/* 0: was kept, and waits for the master */
+	uint64_t deadline_ms;	/* 0: it is kept, and waits for a seat */
+	uint64_t used;		/* worker.requests when it was last answered */
 };
 
 struct rh_worker {
@@ -35,7 +37,7 @@ struct rh_worker {
 	struct rh_fresh fresh[RH_FRESH_MAX];
 	uint16_t free_fresh[RH_FRESH_MAX];
 	unsigned nfree;
-	unsigned nkept;		/* fresh ones that wait for the master */
+	unsigned nkept;		/* fresh ones that wait for a seat */
 	uint64_t next_deadline_ms;	/* no fresh one's is earlier */
 };
 
@@ -49,12 +51,16 @@ void rh_fresh_init(struct rh_worker *w);
 unsigned rh_fresh_count(const struct rh_worker *w);
 void rh_fresh_accept(struct rh_worker *w);
 void rh_fresh_look(struct rh_worker *w, unsigned i);
+/* Whether seats have run out: what is kept from now on stays here. */
+bool rh_fresh_is_full(const struct rh_worker *w);
 /* Ends what is overdue; gives the master what it had no room for. */
 void rh_fresh_tend(struct rh_worker *w);
 /* Told to leave: none may take longer than this. */
 void rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms);
 /* On the way out, with a successor: all that are left go to the master. */
 void rh_fresh_hand_over(struct rh_worker *w);
+/* On the way out, without one: what is idle is ended. */
+void rh_fresh_part(struct rh_worker *w);
 
 /* worker_seats.c */
 void rh_seats_inherit(struct rh_worker *w);

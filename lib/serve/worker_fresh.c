@@ -57,8 +57,8 @@ send_to_master(struct rh_worker *w, int fd, uint64_t deadline_ms)
 	return rh_pass_send(w->h->channel, &parcel);
 }
 
-static bool
-is_full(const struct rh_worker *w)
+bool
+rh_fresh_is_full(const struct rh_worker *w)
 {
 	return atomic_load_explicit(&w->h->share->open,
 	    memory_order_relaxed) >= w->h->share->limit;
@@ -80,47 +80,75 @@ offer(struct rh_worker *w, unsigned i)
 {
 	struct rh_fresh *f = &w->fresh[i];
 
-	/* answered, and nobody can keep it */
-	if (f->deadline_ms == 0 &&
-	    (is_full(w) || w->leaving == RH_LEAVES_LAST)) {
-		end(w, i);
-		return;
-	}
-	if (!is_full(w) &&
-	    send_to_master(w, f->fd, f->deadline_ms) == RH_PASS_DONE)
+	if (send_to_master(w, f->fd, f->deadline_ms) == RH_PASS_DONE)
 		close(take_out(w, i));
+}
+
+/* The kept one whose last use is the longest ago; else the next to be overdue. */
+static unsigned
+oldest(const struct rh_worker *w, bool kept)
+{
+	uint64_t least = UINT64_MAX;
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		const struct rh_fresh *f = &w->fresh[i];
+		uint64_t age = kept ? f->used : f->deadline_ms;
+
+		if (f->fd < 0 || (f->deadline_ms == 0) != kept || age > least)
+			continue;
+		found = i;
+		least = age;
+	}
+	return found;
 }
 
 /* Too many wait here for their first bytes: the pool takes one, if it can. */
 static void
 spare_oldest(struct rh_worker *w)
 {
-	unsigned oldest = 0;
+	unsigned i = oldest(w, false);
 
-	for (unsigned i = 1; i < RH_FRESH_MAX; i++) {
-		if (w->fresh[i].deadline_ms < w->fresh[oldest].deadline_ms)
-			oldest = i;
-	}
-	offer(w, oldest);
-	if (w->fresh[oldest].fd >= 0)
-		end(w, oldest);
+	if (!rh_fresh_is_full(w))
+		offer(w, i);
+	if (w->fresh[i].fd >= 0)
+		end(w, i);
 }
 
-/* deadline_ms 0: it is to be kept, and waits for the master. */
+/* 0: it is kept. */
+static void
+set_deadline(struct rh_worker *w, unsigned i, uint64_t deadline_ms)
+{
+	struct rh_fresh *f = &w->fresh[i];
+
+	f->deadline_ms = deadline_ms;
+	f->used = w->requests;
+	if (deadline_ms == 0)
+		w->nkept++;
+	else if (deadline_ms < w->next_deadline_ms)
+		w->next_deadline_ms = deadline_ms;
+}
+
+/* Whom a web server has not used for so long it will hardly use right now. */
+static void
+make_room(struct rh_worker *w, uint64_t deadline_ms)
+{
+	if (deadline_ms == 0 && w->nkept == RH_PRIVATE_MAX)
+		end(w, oldest(w, true));
+	else if (w->nfree == 0)
+		spare_oldest(w);
+}
+
 static void
 remember(struct rh_worker *w, int fd, uint64_t deadline_ms)
 {
 	struct epoll_event ev;
 	unsigned i;
 
-	if (w->nfree == 0)
-		spare_oldest(w);
+	make_room(w, deadline_ms);
 	i = w->free_fresh[--w->nfree];
-	w->fresh[i] = (struct rh_fresh){ fd, deadline_ms };
-	if (deadline_ms == 0)
-		w->nkept++;
-	else if (deadline_ms < w->next_deadline_ms)
-		w->next_deadline_ms = deadline_ms;
+	w->fresh[i].fd = fd;
+	set_deadline(w, i, deadline_ms);
 	ev = rh_wake(EPOLLIN | EPOLLET, RH_WOKE_FRESH, i);
 	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == 0)
 		return;
@@ -128,14 +156,41 @@ remember(struct rh_worker *w, int fd, uint64_t deadline_ms)
 	end(w, i);
 }
 
-/* It was answered for the first time, and its web server keeps it open. */
+static uint64_t
+headers_due_ms(const struct rh_worker *w)
+{
+	return rh_worker_now_ms() + (uint64_t)w->h->spec->header_timeout_ms;
+}
+
+/*
+ * It was answered, and its web server keeps it open. To close it would race
+ * with the next request, which no web server sends twice if it is a POST.
+ */
 static void
 keep(struct rh_worker *w, int fd)
 {
-	if (!is_full(w) && send_to_master(w, fd, 0) == RH_PASS_LATER)
+	if (rh_fresh_is_full(w) || send_to_master(w, fd, 0) == RH_PASS_LATER)
 		remember(w, fd, 0);
 	else
 		close(fd);
+}
+
+static void
+keep_on(struct rh_worker *w, unsigned i)
+{
+	if (rh_fresh_is_full(w) && w->fresh[i].deadline_ms == 0)
+		w->fresh[i].used = w->requests;
+	else
+		keep(w, take_out(w, i));
+}
+
+static void
+expect_rest(struct rh_worker *w, unsigned i)
+{
+	if (w->fresh[i].deadline_ms)
+		return;
+	w->nkept--;
+	set_deadline(w, i, headers_due_ms(w));
 }
 
 void
@@ -158,8 +213,7 @@ rh_fresh_accept(struct rh_worker *w)
 		break;
 	case RH_SERVED_NOT_YET:
 	case RH_SERVED_NOTHING:
-		remember(w, fd, rh_worker_now_ms() +
-		    (uint64_t)w->h->spec->header_timeout_ms);
+		remember(w, fd, headers_due_ms(w));
 		break;
 	case RH_SERVED_CLOSE:
 	case RH_SERVED_GONE:
@@ -175,13 +229,15 @@ rh_fresh_look(struct rh_worker *w, unsigned i)
 		return;
 	switch (rh_worker_serve(w, w->fresh[i].fd)) {
 	case RH_SERVED_KEEP:
-		keep(w, take_out(w, i));
+		keep_on(w, i);
 		break;
 	case RH_SERVED_CLOSE:
 	case RH_SERVED_GONE:
 		end(w, i);
 		break;
 	case RH_SERVED_NOT_YET:
+		expect_rest(w, i);
+		break;
 	case RH_SERVED_NOTHING:
 		break;
 	}
@@ -192,7 +248,8 @@ rh_fresh_tend(struct rh_worker *w)
 {
 	uint64_t now_ms, next_ms = UINT64_MAX;
 
-	for (unsigned i = 0; w->nkept && i < RH_FRESH_MAX; i++) {
+	for (unsigned i = 0; i < RH_FRESH_MAX && w->nkept &&
+	    w->leaving != RH_LEAVES_LAST && !rh_fresh_is_full(w); i++) {
 		if (w->fresh[i].fd >= 0 && w->fresh[i].deadline_ms == 0)
 			offer(w, i);
 	}
@@ -220,7 +277,7 @@ rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms)
 	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
 		struct rh_fresh *f = &w->fresh[i];
 
-		if (f->fd >= 0)
+		if (f->fd >= 0 && f->deadline_ms)
 			f->deadline_ms = RH_MIN(f->deadline_ms, deadline_ms);
 	}
 	if (rh_fresh_count(w))
@@ -233,5 +290,14 @@ rh_fresh_hand_over(struct rh_worker *w)
 	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
 		if (w->fresh[i].fd >= 0)
 			offer(w, i);
+	}
+}
+
+void
+rh_fresh_part(struct rh_worker *w)
+{
+	for (unsigned i = 0; w->nkept && i < RH_FRESH_MAX; i++) {
+		if (w->fresh[i].fd >= 0 && w->fresh[i].deadline_ms == 0)
+			end(w, i);
 	}
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "rh_check.h"
+#include "serve/worker.h"
 #include "stand.h"
 
 #define CLIENTS	64
@@ -132,28 +133,114 @@ START_TEST(a_kept_connection_can_be_closed_by_any_worker)
 }
 END_TEST
 
-START_TEST(past_the_cap_connections_are_closed_after_their_answer)
+/* Until all seats that the cap allows are taken. */
+static void
+await_full(const struct stand *s)
+{
+	const struct rh_share *share = rh_segment_area(s->segment, RH_POOL_AREA);
+
+	for (int ms = 0; share->open < share->limit; ms += 10) {
+		ck_assert_int_lt(ms, STAND_WAIT_MS);
+		stand_nap(10);
+	}
+}
+
+static const unsigned recycled[] = { 1, 3 };
+
+START_TEST(past_the_cap_no_connection_is_closed)
 {
 	struct rh_pool_spec spec;
 	struct stand s;
-	int fds[8];
-	unsigned kept = 0;
+	int fds[16];
 
-	stand_init(&s, &spec, 2);
+	stand_init(&s, &spec, recycled[_i]);
 	spec.max_connections = 3;
+	spec.max_requests = 20;
 	stand_open(&s, &spec);
-	connect_all(&s, fds, 8);
-	for (unsigned i = 0; i < 8; i++) {
+	connect_all(&s, fds, 16);
+	for (int round = 0; round < 40; round++)
+		ask_all(fds, 16, "keep\n");
+	ck_assert_uint_ge(stand_restarts(&s, RH_END_REQUESTS), 16);
+	close_all(fds, 16);
+	ck_assert_int_eq(stand_close(&s), 0);
+}
+END_TEST
+
+START_TEST(past_the_cap_a_part_is_ended_and_idling_is_not)
+{
+	struct rh_pool_spec spec;
+	struct stand s;
+	int fds[3];
+
+	stand_init(&s, &spec, 1);
+	spec.max_connections = 1;
+	spec.header_timeout_ms = 200;
+	stand_open(&s, &spec);
+	connect_all(&s, fds, 3);
+	ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
+	await_full(&s);
+	ask_all(fds + 1, 2, "keep\n");
+	ask_all(fds, 3, "keep\n");
+	stand_say(fds[1], "kee");
+	ck_assert_int_eq(stand_hear(fds[1]), 0);
+	ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
+	ck_assert_int_gt(stand_ask(fds[2], "keep"), 0);
+	close_all(fds, 3);
+	ck_assert_int_eq(stand_close(&s), 0);
+}
+END_TEST
+
+START_TEST(past_the_cap_what_has_come_is_answered_at_the_end)
+{
+	struct rh_pool_spec spec;
+	struct stand s;
+	int fds[3];
+
+	stand_init(&s, &spec, 1);
+	spec.max_connections = 1;
+	stand_open(&s, &spec);
+	connect_all(&s, fds, 3);
+	ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
+	await_full(&s);
+	ask_all(fds + 1, 2, "keep\n");
+	stand_say(fds[0], "slow\n");
+	stand_nap(50);
+	stand_say(fds[1], "keep\n");
+	ck_assert_int_eq(kill(s.master, SIGTERM), 0);
+	ck_assert_int_gt(stand_hear(fds[0]), 0);
+	ck_assert_int_gt(stand_hear(fds[1]), 0);
+	ck_assert_int_eq(stand_hear(fds[2]), 0);
+	ck_assert_int_eq(stand_wait(&s), 0);
+	close_all(fds, 3);
+	stand_clean(&s);
+}
+END_TEST
+
+START_TEST(where_a_worker_has_too_many_the_least_used_goes)
+{
+	enum { MANY = RH_PRIVATE_MAX + 20 };
+	struct rh_pool_spec spec;
+	struct stand s;
+	int first, fds[MANY];
+
+	stand_init(&s, &spec, 1);
+	spec.max_connections = 1;
+	stand_open(&s, &spec);
+	first = stand_connect(&s);
+	ck_assert_int_gt(stand_ask(first, "keep"), 0);
+	await_full(&s);
+	for (unsigned i = 0; i < MANY; i++) {
+		fds[i] = stand_connect(&s);
 		ck_assert_int_gt(stand_ask(fds[i], "keep"), 0);
-		stand_nap(20);
+		ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
 	}
-	for (unsigned i = 0; i < 8; i++) {
-		if (send(fds[i], "keep\n", 5, MSG_NOSIGNAL) == 5 &&
-		    stand_hear(fds[i]) > 0)
-			kept++;
-	}
-	ck_assert_uint_eq(kept, 3);
-	close_all(fds, 8);
+	ck_assert_int_gt(stand_ask(first, "keep"), 0);
+	for (unsigned i = 1; i <= MANY - RH_PRIVATE_MAX; i++)
+		ck_assert_int_eq(stand_hear(fds[i]), 0);
+	ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
+	ask_all(fds + MANY - RH_PRIVATE_MAX + 1, RH_PRIVATE_MAX - 1, "keep\n");
+	close_all(fds, MANY);
+	close(first);
 	ck_assert_int_eq(stand_close(&s), 0);
 }
 END_TEST
@@ -204,8 +291,6 @@ START_TEST(a_worker_that_dies_in_a_request_takes_only_that_with_it)
 	ck_assert_int_eq(stand_close(&s), 0);
 }
 END_TEST
-
-static const unsigned recycled[] = { 1, 3 };
 
 START_TEST(recycling_loses_no_request)
 {
@@ -566,7 +651,10 @@ RH_CHECK_MAIN("serve/pool",
     RH_CASE(idle_workers_take_over_from_a_busy_one),
     RH_CASE(a_connection_that_is_not_kept_is_closed),
     RH_CASE(a_kept_connection_can_be_closed_by_any_worker),
-    RH_CASE(past_the_cap_connections_are_closed_after_their_answer),
+    RH_LOOP(past_the_cap_no_connection_is_closed, recycled),
+    RH_CASE(past_the_cap_a_part_is_ended_and_idling_is_not),
+    RH_CASE(past_the_cap_what_has_come_is_answered_at_the_end),
+    RH_CASE(where_a_worker_has_too_many_the_least_used_goes),
     RH_CASE(a_killed_worker_is_replaced_and_the_others_feel_nothing),
     RH_CASE(a_worker_that_dies_in_a_request_takes_only_that_with_it),
     RH_LOOP(recycling_loses_no_request, recycled),
