@@ -88,7 +88,8 @@ http {{
 
 
 class Apache(Web):
-    """reuse: mod_proxy_fcgi's enablereuse."""
+    """reuse: mod_proxy_fcgi's enablereuse. Each process has threads to spare: one
+    whose threads are all busy closes the connections that its clients keep."""
 
     there = staticmethod(lambda: system("apache2"))
 
@@ -119,10 +120,10 @@ MaxKeepAliveRequests 0
 KeepAliveTimeout 60
 StartServers 4
 ServerLimit 4
-ThreadsPerChild 32
-MaxRequestWorkers 128
+ThreadsPerChild 64
+MaxRequestWorkers 256
 MinSpareThreads 1
-MaxSpareThreads 128
+MaxSpareThreads 256
 <VirtualHost 127.0.0.1:{self.port}>
 	Include {self.dir}/site.conf
 </VirtualHost>
