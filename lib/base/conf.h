@@ -83,5 +83,11 @@ void rh_conf_print_reference(struct rh_buf *to,
  */
 void rh_conf_restart_needed(struct rh_buf *to,
     const struct rh_conf_table *now, const struct rh_conf_table *next);
+/* The same tables over structs of their own, in arena: for a second reading. */
+const struct rh_conf_table *rh_conf_tables_like(
+    const struct rh_conf_table *tables, struct rh_arena *arena);
+/* What RH_RELOAD directives say in next stands in now's structs afterwards. */
+void rh_conf_reload(const struct rh_conf_table *now,
+    const struct rh_conf_table *next);
 
 #endif

@@ -110,19 +110,3 @@ rh_conf_print_reference(struct rh_buf *to, const struct rh_conf_table *tables)
 	if (!to->full)
 		to->n--;	/* the blank line after the last one */
 }
-
-void
-rh_conf_restart_needed(struct rh_buf *to, const struct rh_conf_table *now,
-    const struct rh_conf_table *next)
-{
-	bool first = true;
-
-	for (; now->directives; now++, next++)
-		for (const struct rh_directive *d = now->directives; d->name; d++) {
-			if (d->change != RH_RESTART ||
-			    rh_conf_value_is_same(d, now->to, next->to))
-				continue;
-			rh_buf_printf(to, "%s%s", first ? "" : ", ", d->name);
-			first = false;
-		}
-}

@@ -73,23 +73,44 @@ add_checked(struct rh_buf *faults, const char *path, struct rh_slice checked)
 }
 
 static bool
-read_conf(struct rh_program *p)
+read_tables(const struct rh_program *p, const struct rh_conf_table *tables,
+    struct rh_arena *arena, struct rh_buf *faults)
 {
-	struct rh_buf faults, checked;
+	struct rh_buf checked;
 	bool ok;
 
-	rh_buf_init(&faults, p->arena, 1024, TEXT_MAX);
-	rh_buf_init(&checked, p->arena, 1024, TEXT_MAX);
-	ok = rh_conf_read(p->conf_path, p->tables, p->unknown, p->arena,
-	    &faults);
+	rh_buf_init(&checked, arena, 1024, TEXT_MAX);
+	ok = rh_conf_read(p->conf_path, tables, p->unknown, arena, faults);
 	if (p->check && (ok || access(p->conf_path, R_OK) == 0)) {
-		p->check(&checked);
-		add_checked(&faults, p->conf_path, rh_buf_get(&checked));
+		p->check(tables, &checked);
+		add_checked(faults, p->conf_path, rh_buf_get(&checked));
 	}
-	if (ok && faults.n == 0 && !faults.full)
+	return ok && faults->n == 0 && !faults->full;
+}
+
+static bool
+read_conf(struct rh_program *p)
+{
+	struct rh_buf faults;
+
+	rh_buf_init(&faults, p->arena, 1024, TEXT_MAX);
+	if (read_tables(p, p->tables, p->arena, &faults))
 		return true;
 	print(&faults, stderr);
 	return false;
+}
+
+bool
+rh_program_reread(const struct rh_program *p, struct rh_arena *arena,
+    struct rh_buf *faults, struct rh_buf *restart)
+{
+	const struct rh_conf_table *next = rh_conf_tables_like(p->tables, arena);
+
+	if (!read_tables(p, next, arena, faults))
+		return false;
+	rh_conf_restart_needed(restart, p->tables, next);
+	rh_conf_reload(p->tables, next);
+	return true;
 }
 
 static int

@@ -33,9 +33,11 @@ struct rh_program {
 	/*
 	 * Further checks across directives: appends "name: reason\n" per fault.
 	 * One that names a directive which is faulty already is not shown.
-	 * NULL: none.
+	 * tables: the program's own, or those of a reading that is to be taken
+	 * over. NULL: none.
 	 */
-	void (*check)(struct rh_buf *faults);
+	void (*check)(const struct rh_conf_table *tables,
+	    struct rh_buf *faults);
 	/* argv: the first operand and all after it. Answers the exit status. */
 	int (*run)(struct rh_program *self, int argc, char **argv);
 	/* filled by rh_program_main: */
@@ -45,6 +47,15 @@ struct rh_program {
 };
 
 int rh_program_main(struct rh_program *program, int argc, char **argv);
+
+/*
+ * The configuration once more. Where it has no fault, what RH_RELOAD directives
+ * say now stands in the program's tables (their texts in arena, so the arena
+ * of the reading before is needed no more), and the names of RH_RESTART ones
+ * that differ in *restart. False, with all faults: the tables are as before.
+ */
+RH_MUST_CHECK bool rh_program_reread(const struct rh_program *program,
+    struct rh_arena *arena, struct rh_buf *faults, struct rh_buf *restart);
 
 /* "rowhouse-fcgi: message\n" on stderr; answers 1, for return. */
 int rh_program_fail(const struct rh_program *program, const char *fmt, ...)

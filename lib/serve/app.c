@@ -4,111 +4,14 @@
 
 #include <signal.h>
 
-#include "http/openapi.h"
-#include "serve/event.h"
 #include "serve/listen.h"
 #include "serve/privilege.h"
 #include "serve/server.h"
-#include "tenancy/authorize.h"
 
-enum { RESOURCES_MAX = 64, WHY_MAX = 1024 };
+enum { WHY_MAX = 1024, RELOAD_FIRST = 64 << 10, RELOAD_CAP = 64 << 20 };
 
 static struct rh_serve_conf conf;
 static const struct rh_app *app;
-
-static void
-resource_register(const struct rh_resource *r, const struct rh_route **tables)
-{
-	if (r->stmts)
-		rh_stmts_register(r->stmts);
-	if (r->constraints)
-		rh_pg_constraints_register(r->constraints);
-	if (!r->routes)
-		return;
-	while (*tables)
-		tables++;
-	*tables = r->routes;
-}
-
-static struct rh_router *
-resources_open(struct rh_arena *arena, struct rh_buf *why)
-{
-	const struct rh_route *tables[RESOURCES_MAX + 1] = { NULL };
-	unsigned n = 0;
-
-	rh_stmts_register(rh_authorize_stmts);
-	rh_stmts_register(rh_event_stmts);
-	resource_register(&rh_resource_health, tables);
-	for (const struct rh_resource *const *r = app->resources; *r; r++) {
-		rh_assert(++n < RESOURCES_MAX);
-		resource_register(*r, tables);
-	}
-	return rh_router_new(arena, tables, why);
-}
-
-static bool
-instruments_open(struct rh_metrics *m, struct rh_buf *why)
-{
-	for (const struct rh_resource *const *r = app->resources; *r; r++) {
-		if ((*r)->instruments &&
-		    !rh_instruments_register(m, (*r)->instruments, why))
-			return false;
-	}
-	return true;
-}
-
-static bool
-segment_open(struct rh_host *h, struct rh_buf *why)
-{
-	const struct rh_area areas[] = {
-		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf.max_connections) },
-		{ "tenants", rh_directory_bytes((unsigned)conf.tenants_max) },
-		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
-		{ "hashers", (size_t)conf.password_hashers * sizeof(int32_t) },
-		{ NULL, 0 }
-	};
-	const struct rh_segment_spec spec = {
-		.pool = "fcgi", .service = (char *)h->otlp.service_name.p,
-		.version = app->version, .revision = RH_REVISION,
-		.slots = (unsigned)conf.workers + 1,
-		.log_ring_bytes = (size_t)conf.log_ring_bytes,
-		.span_ring_bytes = (size_t)conf.span_ring_bytes,
-		.areas = areas, .metrics = h->metrics,
-	};
-
-	if (!rh_segment_create(&h->segment, (char *)conf.segment.p, &spec, why))
-		return false;
-	h->directory = rh_segment_area(h->segment, "tenants");
-	h->limits = rh_segment_area(h->segment, "limits");
-	h->hashers = (struct rh_hashers){ rh_segment_area(h->segment, "hashers"),
-		(unsigned)conf.password_hashers };
-	return true;
-}
-
-static bool
-host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
-{
-	const struct rh_api_info info = { app->title, app->version,
-		app->description };
-
-	h->app = app;
-	h->conf = &conf;
-	if (!(h->router = resources_open(arena, why)))
-		return false;
-	rh_otlp_conf_read(&h->otlp, &(struct rh_otlp_defaults){
-	    conf.otlp_endpoint, conf.service_name, conf.trace_ratio, conf.traces },
-	    arena, why);
-	h->pg = (struct rh_pg_conf){ (char *)conf.database_url.p,
-		conf.connect_timeout_ms, conf.statement_timeout_ms,
-		conf.prepared_statements, app->name };
-	h->metrics = rh_metrics_new(arena);
-	rh_series_init(&h->series, h->metrics, h->router, "fcgi");
-	if (!instruments_open(h->metrics, why))
-		return false;
-	h->openapi = rh_openapi_make(arena, h->router, &info);
-	rh_cursor_key(conf.secret_key);
-	return true;
-}
 
 /* The master's own line to the log and to the counters. */
 static void
@@ -125,23 +28,88 @@ master_signals(struct rh_host *h, struct rh_server *master,
 	master->log.lines = h->series.lines;
 }
 
+/* ---- SIGHUP, in the master ---- */
+
+static void
+say_each(struct rh_log *log, enum rh_level level, const char *what,
+    struct rh_slice lines)
+{
+	while (lines.n) {
+		struct rh_slice line = rh_slice_cut(&lines, '\n');
+
+		rh_log_say(log, level, "%s: %.*s", what, RH_SLICE_ARG(line));
+	}
+}
+
+static bool
+reread(struct rh_server *master, struct rh_arena *arena)
+{
+	struct rh_buf faults, restart;
+
+	rh_buf_init(&faults, arena, WHY_MAX, RELOAD_CAP / 4);
+	rh_buf_init(&restart, arena, WHY_MAX, RELOAD_CAP / 4);
+	if (!rh_program_reread(master->host->program, arena, &faults,
+	    &restart)) {
+		say_each(&master->log, RH_LOG_ERROR,
+		    "the configuration is bad, the old one stays",
+		    rh_buf_get(&faults));
+		return false;
+	}
+	if (restart.n)
+		rh_log_say(&master->log, RH_LOG_WARN, "a reload does not"
+		    " change these, a restart does: %.*s",
+		    RH_SLICE_ARG(rh_buf_get(&restart)));
+	return true;
+}
+
+static void
+spec_tune(struct rh_pool_spec *spec)
+{
+	spec->max_requests = (uint64_t)conf.max_requests;
+	spec->shutdown_grace_ms = conf.shutdown_grace_ms;
+	spec->header_timeout_ms = conf.header_timeout_ms;
+}
+
+static bool
+reload(void *ctx, struct rh_pool_spec *spec)
+{
+	struct rh_server *master = ctx;
+	struct rh_host *h = master->host;
+	struct rh_arena *arena = rh_arena_new(RELOAD_FIRST, RELOAD_CAP);
+	struct rh_buf warnings;
+
+	if (!reread(master, arena)) {
+		rh_arena_destroy(&arena);
+		return false;
+	}
+	rh_buf_init(&warnings, arena, WHY_MAX, WHY_MAX * 4);
+	rh_host_tune(h, arena, &warnings);
+	spec_tune(spec);
+	rh_log_name(&master->log, arena, (char *)h->otlp.service_name.p,
+	    app->version);
+	say_each(&master->log, RH_LOG_WARN, "environment",
+	    rh_buf_get(&warnings));
+	rh_arena_destroy(&h->reloaded);
+	h->reloaded = arena;
+	return true;
+}
+
 static int
 serve(struct rh_host *h, struct rh_listen *listen, struct rh_arena *arena)
 {
 	struct rh_server *server = RH_NEW(arena, struct rh_server);
-	const struct rh_pool_spec spec = {
+	struct rh_pool_spec spec = {
 		.name = "fcgi", .listen = listen,
 		.nworkers = (unsigned)conf.workers,
-		.max_requests = (uint64_t)conf.max_requests,
 		.max_connections = (unsigned)conf.max_connections,
-		.shutdown_grace_ms = conf.shutdown_grace_ms,
-		.header_timeout_ms = conf.header_timeout_ms,
 		.segment = h->segment, .log = &server->log,
 		.tally = &server->tally, .restarts = h->series.restarts,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
+		.reload = reload,
 		.hooks = { rh_server_start, rh_life, rh_server_idle, rh_server_stop },
 	};
 
+	spec_tune(&spec);
 	master_signals(h, server, arena);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_run(&spec, arena);
@@ -158,7 +126,10 @@ run(struct rh_program *self, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	rh_buf_init(&why, self->arena, WHY_MAX, WHY_MAX * 4);
-	if (!host_open(h, self->arena, &why) ||
+	h->app = app;
+	h->conf = &conf;
+	h->program = self;
+	if (!rh_host_open(h, self->arena, &why) ||
 	    !rh_listen_open(&listen, &(struct rh_listen_spec){ conf.listen,
 	    conf.listen_owner, conf.listen_group, conf.listen_mode,
 	    conf.listen_backlog }, self->arena, &why))
@@ -167,19 +138,20 @@ run(struct rh_program *self, int argc, char **argv)
 		rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
 	why.n = 0;
 	if (!rh_privilege_drop(conf.user, conf.group, &why) ||
-	    !segment_open(h, &why)) {
+	    !rh_host_segment(h, &why)) {
 		rh_listen_close(&listen);
 		return rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
 	}
 	status = serve(h, &listen, self->arena);
 	rh_segment_close(&h->segment);
+	rh_arena_destroy(&h->reloaded);
 	return status;
 }
 
 static void
-check(struct rh_buf *faults)
+check(const struct rh_conf_table *tables, struct rh_buf *faults)
 {
-	rh_serve_conf_check(&conf, faults);
+	rh_serve_conf_check(tables->to, faults);
 }
 
 int

@@ -3,7 +3,8 @@
  *
  * Shape    configuration, router, the metrics' families, the segment's areas,
  *          the API's reference
- * Owner    the master; workers inherit it and change none of it
+ * Owner    the master, who changes it between two forks where a reload says
+ *          so; workers inherit it and change none of it
  */
 #ifndef RH_SERVE_HOST_H
 #define RH_SERVE_HOST_H
@@ -35,6 +36,16 @@ struct rh_host {
 	struct rh_otlp_conf otlp;
 	struct rh_pg_conf pg;
 	struct rh_slice openapi;
+	const struct rh_program *program;	/* whose file a reload reads */
+	struct rh_arena *reloaded;	/* what the last reload read; NULL: none */
 };
+
+/* app and conf are set. What the environment says amiss is in *why, too. */
+RH_MUST_CHECK bool rh_host_open(struct rh_host *host, struct rh_arena *arena,
+    struct rh_buf *why);
+/* All that is made of directives a reload may change. */
+void rh_host_tune(struct rh_host *host, struct rh_arena *arena,
+    struct rh_buf *warnings);
+RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, struct rh_buf *why);
 
 #endif

@@ -18,6 +18,7 @@
 const char *const rh_end_names[RH_ENDS] = {
 	[RH_END_EXIT] = "exit", [RH_END_SIGNAL] = "signal",
 	[RH_END_KILLED] = "killed", [RH_END_REQUESTS] = "requests",
+	[RH_END_RELOAD] = "reload",
 };
 
 uint64_t
@@ -58,10 +59,12 @@ hear(struct rh_master *m)
 			rh_master_reap(m);
 			break;
 		case SIGHUP:
+			rh_master_reload(m);
+			break;
 		case SIGUSR2:
 			rh_log_say(m->spec->log, RH_LOG_WARN,
-			    "pool %s: signal %u is ignored: restart to reload"
-			    " or to upgrade", m->spec->name, info.ssi_signo);
+			    "pool %s: signal %u is ignored: restart to"
+			    " upgrade", m->spec->name, info.ssi_signo);
 			break;
 		default:
 			stop(m, (int)info.ssi_signo);
@@ -122,8 +125,10 @@ loop(struct rh_master *m)
 	int n;
 
 	while (m->stop_ms == 0 || m->nchildren) {
-		if (m->stop_ms == 0)
+		if (m->stop_ms == 0) {
 			rh_master_spawn_due(m);
+			rh_master_roll(m);
+		}
 		n = epoll_wait(m->epfd, events, EVENTS_MAX,
 		    rh_master_patience_ms(m, (int)tick));
 		for (int i = 0; i < n; i++)
@@ -198,7 +203,8 @@ set_up(struct rh_master *m, const struct rh_pool_spec *spec,
 {
 	size_t words;
 
-	m->spec = m->h.spec = spec;
+	m->own = *spec;
+	m->spec = m->h.spec = &m->own;
 	m->h.master = getpid();
 	m->h.nseats = room_for_seats(spec);
 	words = (m->h.nseats + 63) / 64;

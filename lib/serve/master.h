@@ -28,11 +28,14 @@ struct rh_child {
 	uint64_t started_ms;
 	uint64_t due_ms;	/* of its next start */
 	unsigned early;		/* ends in a row soon after the start */
+	bool old;		/* of before a reload: to be replaced */
+	uint64_t told_ms;	/* when it was told to leave; 0: it was not */
 };
 
 struct rh_master {
 	struct rh_heritage h;
-	const struct rh_pool_spec *spec;
+	const struct rh_pool_spec *spec;	/* &own */
+	struct rh_pool_spec own;	/* the caller's, as reloads changed it */
 	int epfd, signals;
 	struct rh_child *children;
 	unsigned nchildren;	/* how many run */
@@ -40,6 +43,7 @@ struct rh_master {
 	unsigned nfree;
 	struct rh_child writer;	/* of the log */
 	uint64_t stop_ms;	/* when the rest is killed; 0: not stopping */
+	bool rolling;		/* workers are being replaced */
 };
 
 uint64_t rh_master_now_ms(void);
@@ -50,6 +54,13 @@ void rh_master_spawn_due(struct rh_master *m);
 int rh_master_patience_ms(const struct rh_master *m, int limit_ms);
 void rh_master_reap(struct rh_master *m);
 void rh_master_signal_all(struct rh_master *m, int sig);
+
+/* master_roll.c */
+void rh_master_reload(struct rh_master *m);
+/* All workers of now are replaced, a few at a time. */
+void rh_master_roll_begin(struct rh_master *m);
+/* As far as it can go now; for each turn of the loop. */
+void rh_master_roll(struct rh_master *m);
 
 /* master_seats.c */
 void rh_master_seats_init(struct rh_master *m, struct rh_arena *arena);

@@ -14,6 +14,8 @@
 #define EARLY_MS	5000
 #define BACKOFF_MS	100
 #define BACKOFF_MAX_MS	10000
+/* How soon it is seen that a successor accepts. */
+#define ROLL_LOOK_MS	5
 
 static uint64_t
 backoff_ms(unsigned early)
@@ -25,15 +27,15 @@ backoff_ms(unsigned early)
 }
 
 /*
- * The first ones of all slots would reach their number together; spread over
- * its last quarter, they never do again.
+ * The first ones of all slots, as those after a reload, would reach their
+ * number together; spread over its last quarter, they never do again.
  */
 static uint64_t
 requests_of(const struct rh_master *m, unsigned i)
 {
 	uint64_t max = m->spec->max_requests;
 
-	if (m->children[i].started_ms)
+	if (m->children[i].started_ms && !m->rolling)
 		return max;
 	return max - max / 4 * i / m->spec->nworkers;
 }
@@ -111,7 +113,8 @@ spawn(struct rh_master *m, unsigned i)
 	atomic_store(&rh_segment_slot(m->spec->segment, i + 1)->pid, pid);
 	c->pid = pid;
 	c->channel = ends[0];
-	c->wants_room = false;
+	c->wants_room = c->old = false;
+	c->told_ms = 0;
 	forget_debts(m, c);
 	c->started_ms = rh_master_now_ms();
 	m->nchildren++;
@@ -147,19 +150,29 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 	if (m->stop_ms)
 		return (int)(m->stop_ms > now_ms ?
 		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
+	if (m->rolling)
+		wait_ms = RH_MIN(wait_ms, ROLL_LOOK_MS);
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
 	return (int)due_ms(&m->writer, now_ms, wait_ms);
 }
 
 static enum rh_end
-why(int status)
+why(const struct rh_child *c, int status)
 {
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) == SIGKILL ? RH_END_KILLED :
 		    RH_END_SIGNAL;
+	if (status == 0 && c->told_ms)
+		return RH_END_RELOAD;
 	return WEXITSTATUS(status) == RH_EXIT_REQUESTS ? RH_END_REQUESTS :
 	    RH_END_EXIT;
+}
+
+static bool
+is_expected(enum rh_end end)
+{
+	return end == RH_END_REQUESTS || end == RH_END_RELOAD;
 }
 
 static void
@@ -169,7 +182,7 @@ tell_end(const struct rh_master *m, unsigned i, int status, enum rh_end end)
 	const struct rh_child *c = &m->children[i];
 	bool signaled = WIFSIGNALED(status);
 
-	rh_log_say(spec->log, end == RH_END_REQUESTS ? RH_LOG_INFO :
+	rh_log_say(spec->log, is_expected(end) ? RH_LOG_INFO :
 	    RH_LOG_WARN, "pool %s: worker %u (pid %d) ended: %s (%s %d)",
 	    spec->name, i + 1, (int)c->pid, rh_end_names[end],
 	    signaled ? "signal" : "exit status",
@@ -182,7 +195,7 @@ bury(struct rh_master *m, unsigned i, int status)
 {
 	struct rh_child *c = &m->children[i];
 	struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
-	enum rh_end end = why(status);
+	enum rh_end end = why(c, status);
 	uint64_t now_ms = rh_master_now_ms();
 
 	if (m->stop_ms == 0)
@@ -199,7 +212,7 @@ bury(struct rh_master *m, unsigned i, int status)
 		rh_master_remind(m);
 	atomic_store(&slot->pid, 0);
 	atomic_store(&slot->state, RH_SLOT_EMPTY);
-	if (end == RH_END_REQUESTS || now_ms - c->started_ms >= EARLY_MS)
+	if (is_expected(end) || now_ms - c->started_ms >= EARLY_MS)
 		c->early = 0;
 	else
 		c->early++;

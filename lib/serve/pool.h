@@ -56,7 +56,8 @@ struct rh_pool_hooks {
 
 /* Why a worker ended: dimension a of worker_restarts_total. */
 enum rh_end {
-	RH_END_EXIT, RH_END_SIGNAL, RH_END_KILLED, RH_END_REQUESTS, RH_ENDS
+	RH_END_EXIT, RH_END_SIGNAL, RH_END_KILLED, RH_END_REQUESTS,
+	RH_END_RELOAD, RH_ENDS
 };
 extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
 
@@ -77,6 +78,13 @@ struct rh_pool_spec {
 	struct rh_pool_hooks hooks;
 	/* In the worker, for its log: out of descriptors, say. NULL: none. */
 	void (*trouble)(void *ctx, const char *what, int error);
+	/*
+	 * In the master: reads the configuration again, changes what the next
+	 * worker inherits, and in *spec the numbers that may change while the
+	 * pool runs (max_requests, the _ms). False: all is as before, and its
+	 * own log says why. NULL: a reload only replaces the workers.
+	 */
+	bool (*reload)(void *ctx, struct rh_pool_spec *spec);
 	void *ctx;
 };
 

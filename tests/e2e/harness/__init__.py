@@ -3,6 +3,7 @@ ended by its own pid. See tests/README.md."""
 
 from . import fcgi
 from .client import Client, Reply
+from .load import Load
 from .places import BUILD, SOURCE, SANITIZED, free_port, patience, program
 from .pool import Exporter, Pool, migrate
 from .postgres import Postgres
@@ -12,7 +13,7 @@ from .story import Story, main
 from .web import Apache, HAProxy, Nginx
 
 __all__ = [
-    "Apache", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Nginx",
+    "Apache", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load", "Nginx",
     "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
     "Tenant", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",

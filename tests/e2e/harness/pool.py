@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 from .places import SANITIZED, SOURCE, free_port, patience, program
-from .proc import Daemon, children, wait_until
+from .proc import Daemon, children, name_of, wait_until
 
 SECRET_KEY = "0123456789abcdef0123456789abcdef"
 
@@ -90,8 +90,13 @@ class Pool:
         self.daemon = None
 
     def configure(self, **settings):
-        """Writes other values into the file; they count from the next start."""
-        self.settings.update(settings)
+        """Writes other values into the file; they count from the next start,
+        or from a reload."""
+        self.restore({**self.settings, **settings})
+
+    def restore(self, settings):
+        """These values and no others."""
+        self.settings = dict(settings)
         write_conf(self.conf, self.settings)
 
     def start(self):
@@ -131,6 +136,11 @@ class Pool:
             return children(self.pid)
         except FileNotFoundError:
             return []
+
+    def answering(self):
+        """Pids of the workers alone: the log's writer is none."""
+        return {pid for pid in self.workers()
+                if name_of(pid).startswith("rh-worker")}
 
     def find_lines(self, **fields):
         """The lines that have these fields with these values."""

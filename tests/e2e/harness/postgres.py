@@ -1,11 +1,12 @@
 """A PostgreSQL cluster of the story's own, on a unix socket."""
 
+import contextlib
 import os
 import pwd
 import signal
 import subprocess
 
-from .places import SOURCE, system
+from .places import SOURCE, patience, system
 from .proc import Daemon, TempDir
 
 OWNER = "postgresql:///rowhouse?host={0}&user=rowhouse_owner"
@@ -105,6 +106,28 @@ class Postgres:
         if done.returncode:
             raise AssertionError(f"psql: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def transaction(self, user="postgres", database="rowhouse"):
+        """Gives a function that runs statements in it; rolls back at the end."""
+        psql = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+             "-h", self.dir, "-U", user, "-d", database],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def run(sql):
+            psql.stdin.write(f"{sql};\n\\echo done\n")
+            psql.stdin.flush()
+            for line in psql.stdout:
+                if line == "done\n":
+                    return
+            raise AssertionError(f"psql ended: {sql}")
+
+        try:
+            run("begin")
+            yield run
+        finally:
+            psql.communicate("rollback;\n", timeout=patience(20))
 
     def close(self):
         if self.daemon.alive():

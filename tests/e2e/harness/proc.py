@@ -157,6 +157,15 @@ def children(pid):
     return sorted(found)
 
 
+def name_of(pid):
+    """As the process has named itself; "" where it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 def runs(pid):
     """Whether this process runs: a zombie that init has yet to reap does not."""
     try:

@@ -1,7 +1,9 @@
 """All of it: PostgreSQL, migrated; the pool; a web server; the exporter."""
 
+import contextlib
 import itertools
 import os
+import threading
 
 from .client import Client
 from .pool import Exporter, Pool, migrate
@@ -91,6 +93,32 @@ class Stack:
         if got.status != 201:
             raise AssertionError(f"api-keys: {got}")
         return got.json["key"]
+
+    @contextlib.contextmanager
+    def busy(self, path, tenant):
+        """PATCHes path, and keeps that request in flight until the block ends,
+        by a lock on the row. Gives a function: the reply, once it is there."""
+        answer = []
+
+        def patch():
+            with self.client() as c:
+                answer.append(c.request("PATCH", path, tenant.token,
+                                        {"name": "Busy"}))
+
+        def reply():
+            thread.join()
+            return answer[0]
+
+        thread = threading.Thread(target=patch)
+        with self.postgres.transaction() as lock:
+            lock(f"select 1 from projects where id = '{path.rsplit('/', 1)[1]}'"
+                 " for update")
+            thread.start()
+            wait_until(lambda: self.postgres.query(
+                "select 1 from pg_stat_activity where wait_event_type = 'Lock'"),
+                "the request waits for the lock")
+            yield reply
+        thread.join()
 
     def stop(self):
         """In the order of a deployment's end; the pool must end with 0."""

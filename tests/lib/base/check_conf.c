@@ -502,6 +502,30 @@ static const struct { const char *then, *names; } restarts[] = {
 	{ "key = x\nworkers = 9\nlisten = y", "workers, listen, key" },
 };
 
+START_TEST(a_reload_takes_over_what_may_change)
+{
+	static const char text[] = "workers = 9\npause = 1s\nmode = on\n"
+	    "ratio = 1\nlimits = off\nlisten = y\nhome = z";
+	const struct rh_conf_table *next =
+	    rh_conf_tables_like(tables, rh_check_arena());
+	struct conf before;
+
+	ck_assert_ptr_null(next[1].directives);
+	ck_assert_str_eq(read_text(""), "");
+	before = conf;
+	ck_assert_str_eq(read_with(next, text, sizeof(text) - 1,
+	    RH_CONF_UNKNOWN_FAULT), "");
+	rh_conf_reload(tables, next);
+	rh_assert_slice_eq(conf.home, RH_SLICE("z"));
+	ck_assert_int_eq(conf.pause_ms, 1000);
+	ck_assert_int_ne(conf.mode, before.mode);
+	ck_assert(!conf.limits);
+	ck_assert(conf.ratio == 1);
+	ck_assert_int_eq(conf.workers, before.workers);
+	rh_assert_slice_eq(conf.listen, before.listen);
+}
+END_TEST
+
 START_TEST(a_reload_says_what_needs_a_restart)
 {
 	struct conf before;
@@ -540,4 +564,5 @@ RH_CHECK_MAIN("base/conf",
     RH_CASE(what_is_printed_reads_back),
     RH_CASE(the_reference_changes_nothing),
     RH_CASE(the_reference_uncommented_is_the_defaults),
+    RH_CASE(a_reload_takes_over_what_may_change),
     RH_LOOP(a_reload_says_what_needs_a_restart, restarts))

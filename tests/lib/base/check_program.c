@@ -29,11 +29,13 @@ static const struct rh_conf_table tables[] = {
 };
 
 static void
-check(struct rh_buf *faults)
+check(const struct rh_conf_table *read, struct rh_buf *faults)
 {
-	if (conf.key.n < 4)
+	const struct conf *c = read->to;
+
+	if (c->key.n < 4)
 		rh_buf_lit(faults, "key: required, at least 4 characters\n");
-	if (conf.workers == 13)
+	if (c->workers == 13)
 		rh_buf_lit(faults, "workers: not today\n");
 }
 

@@ -467,7 +467,6 @@ START_TEST(a_hangup_ends_nothing)
 	stand_init(&s, &spec, 1);
 	stand_open(&s, &spec);
 	stand_settle(&s, 1);
-	ck_assert_int_eq(kill(s.master, SIGHUP), 0);
 	ck_assert_int_eq(kill(s.master, SIGUSR2), 0);
 	ck_assert_int_eq(kill(rh_segment_slot(s.segment, 1)->pid, SIGHUP), 0);
 	fd = stand_connect(&s);
@@ -475,6 +474,39 @@ START_TEST(a_hangup_ends_nothing)
 	close(fd);
 	for (unsigned i = 0; i < RH_ENDS; i++)
 		ck_assert_uint_eq(stand_restarts(&s, i), 0);
+	ck_assert_int_eq(stand_close(&s), 0);
+}
+END_TEST
+
+START_TEST(a_reload_replaces_workers_under_their_connections)
+{
+	struct rh_pool_spec spec;
+	struct stand s;
+	pid_t first, then;
+	int fds[4];
+
+	stand_init(&s, &spec, 2);
+	spec.max_requests = 1000000;
+	stand_open(&s, &spec);
+	stand_settle(&s, 2);
+	for (unsigned i = 0; i < RH_COUNT(fds); i++)
+		fds[i] = stand_connect(&s);
+	first = rh_segment_slot(s.segment, 1)->pid;
+	then = rh_segment_slot(s.segment, 2)->pid;
+	for (unsigned i = 0; i < RH_COUNT(fds); i++)
+		ck_assert_int_gt(stand_ask(fds[i], "keep"), 0);
+	ck_assert_int_eq(kill(s.master, SIGHUP), 0);
+	stand_await_restarts(&s, RH_END_RELOAD, 2);
+	for (unsigned i = 0; i < RH_COUNT(fds); i++) {
+		pid_t pid = stand_ask(fds[i], "keep");
+
+		ck_assert_int_gt(pid, 0);
+		ck_assert_int_ne(pid, first);
+		ck_assert_int_ne(pid, then);
+		close(fds[i]);
+	}
+	for (unsigned i = 0; i < RH_ENDS; i++)
+		ck_assert_uint_eq(stand_restarts(&s, i), i == RH_END_RELOAD ? 2 : 0);
 	ck_assert_int_eq(stand_close(&s), 0);
 }
 END_TEST
@@ -665,6 +697,7 @@ RH_CHECK_MAIN("serve/pool",
     RH_CASE(the_request_in_flight_is_answered_at_the_end),
     RH_LOOP(these_signals_end_the_pool, enders),
     RH_CASE(a_hangup_ends_nothing),
+    RH_CASE(a_reload_replaces_workers_under_their_connections),
     RH_CASE(what_does_not_end_is_killed_after_the_grace),
     RH_CASE(workers_die_with_their_master),
     RH_CASE(workers_that_cannot_start_do_not_tie_up_the_master),

@@ -1,0 +1,112 @@
+#include "config.h"
+
+#include "serve/host.h"
+
+#include "http/cursor.h"
+#include "http/openapi.h"
+#include "serve/event.h"
+#include "tenancy/authorize.h"
+
+enum { RESOURCES_MAX = 64 };
+
+static void
+resource_register(const struct rh_resource *r, const struct rh_route **tables)
+{
+	if (r->stmts)
+		rh_stmts_register(r->stmts);
+	if (r->constraints)
+		rh_pg_constraints_register(r->constraints);
+	if (!r->routes)
+		return;
+	while (*tables)
+		tables++;
+	*tables = r->routes;
+}
+
+static struct rh_router *
+resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *why)
+{
+	const struct rh_route *tables[RESOURCES_MAX + 1] = { NULL };
+	unsigned n = 0;
+
+	rh_stmts_register(rh_authorize_stmts);
+	rh_stmts_register(rh_event_stmts);
+	resource_register(&rh_resource_health, tables);
+	for (const struct rh_resource *const *r = app->resources; *r; r++) {
+		rh_assert(++n < RESOURCES_MAX);
+		resource_register(*r, tables);
+	}
+	return rh_router_new(arena, tables, why);
+}
+
+static bool
+instruments_open(const struct rh_app *app, struct rh_metrics *m,
+    struct rh_buf *why)
+{
+	for (const struct rh_resource *const *r = app->resources; *r; r++) {
+		if ((*r)->instruments &&
+		    !rh_instruments_register(m, (*r)->instruments, why))
+			return false;
+	}
+	return true;
+}
+
+bool
+rh_host_segment(struct rh_host *h, struct rh_buf *why)
+{
+	const struct rh_serve_conf *conf = h->conf;
+	const struct rh_area areas[] = {
+		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections) },
+		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max) },
+		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
+		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t) },
+		{ NULL, 0 }
+	};
+	const struct rh_segment_spec spec = {
+		.pool = "fcgi", .service = (char *)h->otlp.service_name.p,
+		.version = h->app->version, .revision = RH_REVISION,
+		.slots = (unsigned)conf->workers + 1,
+		.log_ring_bytes = (size_t)conf->log_ring_bytes,
+		.span_ring_bytes = (size_t)conf->span_ring_bytes,
+		.areas = areas, .metrics = h->metrics,
+	};
+
+	if (!rh_segment_create(&h->segment, (char *)conf->segment.p, &spec, why))
+		return false;
+	h->directory = rh_segment_area(h->segment, "tenants");
+	h->limits = rh_segment_area(h->segment, "limits");
+	h->hashers = (struct rh_hashers){ rh_segment_area(h->segment, "hashers"),
+		(unsigned)conf->password_hashers };
+	return true;
+}
+
+void
+rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
+{
+	const struct rh_serve_conf *conf = h->conf;
+
+	rh_otlp_conf_read(&h->otlp, &(struct rh_otlp_defaults){
+	    conf->otlp_endpoint, conf->service_name, conf->trace_ratio,
+	    conf->traces }, arena, warnings);
+	h->pg = (struct rh_pg_conf){ (char *)conf->database_url.p,
+		conf->connect_timeout_ms, conf->statement_timeout_ms,
+		conf->prepared_statements, h->app->name };
+	rh_cursor_key(conf->secret_key);
+}
+
+bool
+rh_host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
+{
+	const struct rh_api_info info = { h->app->title, h->app->version,
+		h->app->description };
+
+	if (!(h->router = resources_open(h->app, arena, why)))
+		return false;
+	rh_host_tune(h, arena, why);
+	h->metrics = rh_metrics_new(arena);
+	rh_series_init(&h->series, h->metrics, h->router, "fcgi");
+	if (!instruments_open(h->app, h->metrics, why))
+		return false;
+	h->openapi = rh_openapi_make(arena, h->router, &info);
+	return true;
+}
