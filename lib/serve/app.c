@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "serve/inherit.h"
 #include "serve/listen.h"
 #include "serve/privilege.h"
 #include "serve/server.h"
@@ -115,6 +116,21 @@ serve(struct rh_host *h, struct rh_listen *listen, struct rh_arena *arena)
 	return rh_pool_run(&spec, arena);
 }
 
+/* From whoever started us, or our own. */
+static bool
+listen_open(struct rh_listen *listen, struct rh_arena *arena,
+    struct rh_buf *why)
+{
+	enum rh_inherited what;
+
+	if (!rh_inherit(listen, &what, why))
+		return false;
+	return what != RH_INHERITED_NOTHING ||
+	    rh_listen_open(listen, &(struct rh_listen_spec){ conf.listen,
+	    conf.listen_owner, conf.listen_group, conf.listen_mode,
+	    conf.listen_backlog }, arena, why);
+}
+
 static int
 run(struct rh_program *self, int argc, char **argv)
 {
@@ -130,9 +146,7 @@ run(struct rh_program *self, int argc, char **argv)
 	h->conf = &conf;
 	h->program = self;
 	if (!rh_host_open(h, self->arena, &why) ||
-	    !rh_listen_open(&listen, &(struct rh_listen_spec){ conf.listen,
-	    conf.listen_owner, conf.listen_group, conf.listen_mode,
-	    conf.listen_backlog }, self->arena, &why))
+	    !listen_open(&listen, self->arena, &why))
 		return rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
 	if (why.n)	/* OTEL_* of the environment that make no sense are no reason to stop */
 		rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));

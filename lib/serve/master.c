@@ -43,6 +43,7 @@ stop(struct rh_master *m, int sig)
 	rh_log_say(m->spec->log, RH_LOG_INFO,
 	    "pool %s: draining after signal %d, for at most %lld ms",
 	    m->spec->name, sig, (long long)m->spec->shutdown_grace_ms);
+	rh_master_notify_stop(m);
 	rh_listen_close(m->spec->listen);
 	atomic_store(&m->h.share->draining, 1);
 	rh_master_signal_all(m, SIGTERM);
@@ -129,6 +130,7 @@ loop(struct rh_master *m)
 			rh_master_spawn_due(m);
 			rh_master_roll(m);
 		}
+		rh_master_notify(m);
 		n = epoll_wait(m->epfd, events, EVENTS_MAX,
 		    rh_master_patience_ms(m, (int)tick));
 		for (int i = 0; i < n; i++)
@@ -228,6 +230,7 @@ rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 	set_up(m, spec, arena);
 	rh_master_writer_spawn(m);
 	open_eyes(m);
+	rh_notify_open(&m->notify);
 	atomic_store(&record->pid, getpid());
 	atomic_store(&record->started_us, rh_clock_wall_us());
 	atomic_store(&record->state, RH_SLOT_IDLE);
@@ -240,6 +243,7 @@ rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 	atomic_store(&record->state, RH_SLOT_EMPTY);
 	atomic_store(&record->pid, 0);
 	rh_master_writer_end(m, deadline_ms);
+	rh_notify_close(&m->notify);
 	close(m->epfd);
 	close(m->signals);
 	return 0;

@@ -14,6 +14,7 @@
 #include "obs/log.h"
 #include "obs/segment.h"
 #include "serve/heritage.h"
+#include "serve/notify.h"
 
 /* Past max_connections: for what workers hand over when they leave. */
 #define RH_SEATS_SPARE	1024
@@ -44,7 +45,11 @@ struct rh_master {
 	struct rh_child writer;	/* of the log */
 	uint64_t stop_ms;	/* when the rest is killed; 0: not stopping */
 	bool rolling;		/* workers are being replaced */
+	struct rh_notify notify;
 };
+
+/* How soon it is seen that a new worker accepts, while that matters. */
+#define RH_LOOK_MS	5
 
 uint64_t rh_master_now_ms(void);
 
@@ -61,6 +66,16 @@ void rh_master_reload(struct rh_master *m);
 void rh_master_roll_begin(struct rh_master *m);
 /* As far as it can go now; for each turn of the loop. */
 void rh_master_roll(struct rh_master *m);
+/* How many serve nobody new: they leave, start, or failed to start. */
+unsigned rh_master_away(const struct rh_master *m);
+
+/* master_notify.c: to the service manager */
+/* Ready once all workers accept; alive, as the watchdog wants to hear. */
+void rh_master_notify(struct rh_master *m);
+void rh_master_notify_reload(struct rh_master *m);
+void rh_master_notify_stop(struct rh_master *m);
+/* How long until rh_master_notify has something to look at. */
+uint64_t rh_master_notify_wait_ms(const struct rh_master *m, uint64_t now_ms);
 
 /* master_seats.c */
 void rh_master_seats_init(struct rh_master *m, struct rh_arena *arena);

@@ -14,8 +14,6 @@
 #define EARLY_MS	5000
 #define BACKOFF_MS	100
 #define BACKOFF_MAX_MS	10000
-/* How soon it is seen that a successor accepts. */
-#define ROLL_LOOK_MS	5
 
 static uint64_t
 backoff_ms(unsigned early)
@@ -47,6 +45,7 @@ become_worker(struct rh_master *m, unsigned i, int channel)
 
 	close(m->epfd);
 	close(m->signals);
+	rh_notify_close(&m->notify);
 	for (unsigned k = 0; k < m->spec->nworkers; k++) {
 		if (m->children[k].pid)
 			close(m->children[k].channel);
@@ -145,13 +144,14 @@ due_ms(const struct rh_child *c, uint64_t now_ms, uint64_t other_ms)
 int
 rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 {
-	uint64_t now_ms = rh_master_now_ms(), wait_ms = (uint64_t)limit_ms;
+	uint64_t now_ms = rh_master_now_ms(), wait_ms = RH_MIN(
+	    (uint64_t)limit_ms, rh_master_notify_wait_ms(m, now_ms));
 
 	if (m->stop_ms)
 		return (int)(m->stop_ms > now_ms ?
 		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
 	if (m->rolling)
-		wait_ms = RH_MIN(wait_ms, ROLL_LOOK_MS);
+		wait_ms = RH_MIN(wait_ms, RH_LOOK_MS);
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
 	return (int)due_ms(&m->writer, now_ms, wait_ms);

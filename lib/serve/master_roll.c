@@ -27,6 +27,7 @@ rh_master_reload(struct rh_master *m)
 
 	if (m->stop_ms)
 		return;
+	rh_master_notify_reload(m);
 	if (spec->reload && !spec->reload(spec->ctx, &m->own))
 		return;
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: reloading", spec->name);
@@ -47,6 +48,17 @@ is_on_its_way(const struct rh_master *m, unsigned i, uint64_t now_ms)
 	return atomic_load(&slot->state) == RH_SLOT_STARTING;
 }
 
+unsigned
+rh_master_away(const struct rh_master *m)
+{
+	uint64_t now_ms = rh_master_now_ms();
+	unsigned away = 0;
+
+	for (unsigned i = 0; i < m->spec->nworkers; i++)
+		away += is_on_its_way(m, i, now_ms);
+	return away;
+}
+
 static void
 kill_late(const struct rh_master *m, const struct rh_child *c, uint64_t now_ms)
 {
@@ -64,12 +76,11 @@ rh_master_roll(struct rh_master *m)
 {
 	const unsigned n = m->spec->nworkers, most = RH_MAX(n / SHARE, 1);
 	uint64_t now_ms = rh_master_now_ms();
-	unsigned away = 0, left = 0;
+	unsigned away, left = 0;
 
 	if (!m->rolling)
 		return;
-	for (unsigned i = 0; i < n; i++)
-		away += is_on_its_way(m, i, now_ms);
+	away = rh_master_away(m);
 	for (unsigned i = 0; i < n; i++) {
 		struct rh_child *c = &m->children[i];
 

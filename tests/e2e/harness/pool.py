@@ -87,6 +87,7 @@ class Pool:
             "admin_database_url": postgres.admin_url, **settings}
         write_conf(self.conf, self.settings)
         self.env = environment(temp, **(env or {}))
+        self.program = program("rowhouse-fcgi")
         self.daemon = None
 
     def configure(self, **settings):
@@ -102,15 +103,19 @@ class Pool:
     def start(self):
         self.lines, self.torn = [], []
         self._fresh = threading.Condition()
-        self.daemon = Daemon([program("rowhouse-fcgi"), "-c", self.conf],
-                             log=f"{self.temp}/pool.err", env=self.env,
-                             stdout=subprocess.PIPE)
+        argv, pass_fds = self.launch([self.program, "-c", self.conf])
+        self.daemon = Daemon(argv, log=f"{self.temp}/pool.err", env=self.env,
+                             stdout=subprocess.PIPE, pass_fds=pass_fds)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.daemon.wait_for(lambda: os.path.exists(self.socket) and
                              len(self.workers()) >= self.settings["workers"],
                              "the pool listens and has its workers")
         return self
+
+    def launch(self, argv):
+        """How it is started: the command, and the descriptors it gets."""
+        return argv, ()
 
     def _read(self):
         for line in self.daemon.child.stdout:
@@ -170,7 +175,7 @@ class Pool:
     def run_option(self, *options, conf=None):
         """Runs it to its end: -t, -T, -V."""
         return subprocess.run(
-            [program("rowhouse-fcgi"), "-c", conf or self.conf, *options],
+            [self.program, "-c", conf or self.conf, *options],
             env=self.env, capture_output=True, text=True, check=False,
             timeout=patience(20))
 

@@ -72,13 +72,14 @@ class Daemon:
     """A child in the foreground, in a session of its own. stdout goes to a pipe
     (stdout=PIPE), or with stderr to the file log."""
 
-    def __init__(self, argv, log, env=None, stdout=None, cwd=None, user=None):
+    def __init__(self, argv, log, env=None, stdout=None, cwd=None, user=None,
+                 pass_fds=()):
         self.argv, self.log = argv, log
         self.name = os.path.basename(argv[0])
         with open(log, "ab") as out:
             self.child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=out,
-                env=env, cwd=cwd or "/", start_new_session=True,
+                env=env, cwd=cwd or "/", start_new_session=True, pass_fds=pass_fds,
                 **({"user": user, "group": user_group(user), "extra_groups": []}
                    if user else {}))
         self.pid = self.child.pid

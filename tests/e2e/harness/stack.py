@@ -27,11 +27,12 @@ class Tenant:
 class Stack:
     """with Stack(workers=4) as s: s.signup(); s.api("GET", "/livez")
 
-    web: a class of web.py or None; web_options go to it; exporter: whether;
+    web: a class of web.py or None; web_options go to it; pool: a class like
+    Pool, for another way to start it; exporter: whether;
     env: more for our programs; settings: rowhouse.conf."""
 
     def __init__(self, web=Nginx, web_options=None, exporter=False, env=None,
-                 pg_settings=None, **settings):
+                 pg_settings=None, pool=Pool, **settings):
         self.temp_dir = TempDir()
         self.temp = self.temp_dir.path
         self.postgres = self.pool = self.web = self.exporter = None
@@ -39,11 +40,12 @@ class Stack:
         self._client = None
         self._wanted = (web, web_options or {}, exporter, env, settings)
         self._pg_settings = pg_settings
+        self._pool = pool
 
     def start(self):
         web, web_options, exporter, env, settings = self._wanted
         self.postgres = Postgres(self._pg_settings)
-        self.pool = Pool(self.temp, self.postgres, env=env, **settings)
+        self.pool = self._pool(self.temp, self.postgres, env=env, **settings)
         migrate(self.pool.conf, "up", temp=self.temp)
         self.pool.start()
         if web:

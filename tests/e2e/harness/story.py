@@ -5,6 +5,7 @@ import sys
 import unittest
 
 from .places import BUILD, program, system
+from .pool import Pool
 from .postgres import bin_dir
 from .stack import Stack
 from .web import Apache, Nginx
@@ -26,7 +27,7 @@ def missing(*more):
 class Story(unittest.TestCase):
     """self.stack runs from the first test of the class to its last. A class
     names what it wants otherwise: settings (rowhouse.conf), web, web_options,
-    exporter, env, pg_settings."""
+    exporter, env, pg_settings, pool."""
 
     settings = {}
     web = Nginx
@@ -34,13 +35,15 @@ class Story(unittest.TestCase):
     exporter = False
     env = {}
     pg_settings = {}
+    pool = Pool
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
         cls.stack = Stack(web=cls.web, web_options=cls.web_options,
                           exporter=cls.exporter, env=cls.env,
-                          pg_settings=cls.pg_settings, **cls.settings)
+                          pg_settings=cls.pg_settings, pool=cls.pool,
+                          **cls.settings)
         cls.stack.__enter__()
         cls.addClassCleanup(cls.stack.stop)
 
