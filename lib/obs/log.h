@@ -102,10 +102,13 @@ void rh_line_close(struct rh_line *line);
 void rh_log_say(struct rh_log *log, enum rh_level level, const char *fmt, ...)
     RH_PRINTF(3, 4);
 
+/* What *stop asks for, where it is not 0. */
+enum { RH_DRAIN_EMPTY = 1, RH_DRAIN_LEAVE = 2 };
 /*
  * The writer process: copies whole lines from every slot's ring to fd (which
  * may block for as long as it likes), at most PIPE_BUF bytes a write where fd
- * is a pipe, until *stop is set and the rings are empty. What fd fails to take
+ * is a pipe, until *stop is set and the rings are empty; with RH_DRAIN_LEAVE it
+ * leaves what is in them to another writer. What fd fails to take
  * is dropped, as is what is left when it takes nothing for a second after
  * *stop. Ignores SIGPIPE. Has the segment's own slot (rh_segment_writer_slot),
  * for its state and its counts in "log_lines_total".

@@ -224,6 +224,8 @@ rh_log_drain(const struct rh_segment *segment, int fd,
 	wait_for_predecessor(slot, stop);
 	slot->pid = getpid();
 	for (;;) {
+		if (*stop == RH_DRAIN_LEAVE)
+			break;
 		if (collect_all(&d))
 			idle = 0;
 		else if (*stop)

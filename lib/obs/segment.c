@@ -185,7 +185,7 @@ rings_are_sound(const struct rh_segment *s)
 }
 
 static bool
-open_fd(struct rh_segment **segment, int fd, const char *path,
+open_fd(struct rh_segment **segment, int fd, const char *path, int protection,
     struct rh_buf *why)
 {
 	struct rh_segment *s;
@@ -195,7 +195,7 @@ open_fd(struct rh_segment **segment, int fd, const char *path,
 		return fail(why, "look at", path);
 	s = new_segment(-1, path, &st);
 	s->head = rh_seg_description_read(fd, (uint64_t)st.st_size, path, why);
-	if (s->head && map(s, fd, PROT_READ, why)) {
+	if (s->head && map(s, fd, protection, why)) {
 		if (rings_are_sound(s)) {
 			*segment = s;
 			return true;
@@ -215,9 +215,25 @@ rh_segment_open(struct rh_segment **segment, const char *path,
 
 	if (fd < 0)
 		return fail(why, "open", path);
-	done = open_fd(segment, fd, path, why);
+	done = open_fd(segment, fd, path, PROT_READ, why);
 	close(fd);
 	return done;
+}
+
+bool
+rh_segment_attach(struct rh_segment **segment, int fd, const char *path,
+    struct rh_buf *why)
+{
+	if (!open_fd(segment, fd, path, PROT_READ | PROT_WRITE, why))
+		return false;
+	(*segment)->fd = fd;
+	return true;
+}
+
+int
+rh_segment_fd(const struct rh_segment *s)
+{
+	return s->fd;
 }
 
 bool
@@ -232,14 +248,22 @@ rh_segment_is_replaced(const struct rh_segment *s)
 /* Making one, or taking one over. */
 
 static void
-begin_life(struct rh_segment *s, const struct rh_segment_spec *spec)
+name_build(struct rh_segment *s, const struct rh_segment_spec *spec)
 {
 	struct rh_seg_live *live = rh_seg_live(s);
 
-	live->bell = 0;
+	memset(live->service, 0, sizeof(struct rh_seg_live) -
+	    offsetof(struct rh_seg_live, service));
 	strncpy(live->service, spec->service, sizeof(live->service) - 1);
 	strncpy(live->version, spec->version, sizeof(live->version) - 1);
 	strncpy(live->revision, spec->revision, sizeof(live->revision) - 1);
+}
+
+static void
+begin_life(struct rh_segment *s, const struct rh_segment_spec *spec)
+{
+	rh_seg_live(s)->bell = 0;
+	name_build(s, spec);
 }
 
 static void
@@ -424,8 +448,6 @@ take_over(struct rh_segment *s, const struct rh_segment_spec *spec,
 	ready_slots(s);
 	ready_names(s);
 	empty_areas(s);
-	memset(rh_seg_live(s)->service, 0, sizeof(struct rh_seg_live) -
-	    offsetof(struct rh_seg_live, service));
 	begin_life(s, spec);
 	return true;
 }
@@ -480,6 +502,45 @@ rh_segment_create(struct rh_segment **segment, const char *path,
 	} while (done == 0);
 	if (done < 0)
 		return false;
+	rh_metrics_attach(spec->metrics, s);
+	*segment = s;
+	return true;
+}
+
+/* The living pool's segment goes on, or another file takes its name. */
+static bool
+succeed(struct rh_segment *s, const struct rh_segment_spec *spec,
+    const struct stat *st, bool same, struct rh_buf *why)
+{
+	if (!same)
+		return make_new(s, spec, true, why) == 1;
+	s->bytes = (size_t)st->st_size;
+	if (!map(s, s->fd, PROT_READ | PROT_WRITE, why))
+		return false;
+	name_build(s, spec);
+	return true;
+}
+
+bool
+rh_segment_succeed(struct rh_segment **segment, int fd, const char *path,
+    const struct rh_segment_spec *spec, bool *same, struct rh_buf *why)
+{
+	struct stat st, named;
+	struct rh_segment *s;
+
+	*same = false;
+	if (fstat(fd, &st) < 0 || stat(path, &named) < 0 ||
+	    st.st_dev != named.st_dev || st.st_ino != named.st_ino)
+		return rh_segment_create(segment, path, spec, why);
+	s = new_segment(-1, path, &st);
+	s->head = describe(spec);
+	*same = same_geometry(fd, &st, s->head);
+	if (*same)
+		s->fd = fd;
+	if (!succeed(s, spec, &st, *same, why)) {
+		rh_segment_close(&s);
+		return false;
+	}
 	rh_metrics_attach(spec->metrics, s);
 	*segment = s;
 	return true;

@@ -67,6 +67,20 @@ RH_MUST_CHECK bool rh_segment_create(struct rh_segment **segment,
 /* Read-only, every offset checked against the file's size before use. */
 RH_MUST_CHECK bool rh_segment_open(struct rh_segment **segment,
     const char *path, struct rh_buf *why);
+/*
+ * For a program that goes on with a living pool, whose descriptor it has: where
+ * path still names that file and the geometry is the same, all stays as it is
+ * and *same is true. Else it is as rh_segment_create, but that pool's own lock
+ * is no hindrance; the descriptor is still the caller's then.
+ */
+RH_MUST_CHECK bool rh_segment_succeed(struct rh_segment **segment, int fd,
+    const char *path, const struct rh_segment_spec *spec, bool *same,
+    struct rh_buf *why);
+/* Writable, whatever its geometry; has the descriptor, and so the lock. */
+RH_MUST_CHECK bool rh_segment_attach(struct rh_segment **segment, int fd,
+    const char *path, struct rh_buf *why);
+/* Of a segment that was made or taken over: it holds the lock. */
+int rh_segment_fd(const struct rh_segment *segment);
 /* The file behind path is another one by now: open it anew. */
 bool rh_segment_is_replaced(const struct rh_segment *segment);
 /* Unmaps; the file stays. */

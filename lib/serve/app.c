@@ -2,12 +2,16 @@
 
 #include "serve/app.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "serve/inherit.h"
 #include "serve/listen.h"
 #include "serve/privilege.h"
 #include "serve/server.h"
+#include "serve/trial.h"
+#include "serve/will.h"
 
 enum { WHY_MAX = 1024, RELOAD_FIRST = 64 << 10, RELOAD_CAP = 64 << 20 };
 
@@ -95,8 +99,29 @@ reload(void *ctx, struct rh_pool_spec *spec)
 	return true;
 }
 
+/*
+ * By the name we were called, not by what it led to: that may be a link that
+ * leads to another release by now.
+ */
+static const char *
+program_path(const struct rh_program *self, struct rh_arena *arena)
+{
+	const char *name = self->argv0[0];
+	char there[PATH_MAX];
+	ssize_t n;
+
+	if (name[0] == '/')
+		return name;
+	if (strchr(name, '/') && getcwd(there, sizeof(there)))
+		return rh_arena_printf(arena, "%s/%s", there, name);
+	n = readlink("/proc/self/exe", there, sizeof(there));
+	return n > 0 ? rh_arena_strdup(arena,
+	    (struct rh_slice){ there, (size_t)n }) : NULL;
+}
+
 static int
-serve(struct rh_host *h, struct rh_listen *listen, struct rh_arena *arena)
+serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
+    struct rh_arena *arena)
 {
 	struct rh_server *server = RH_NEW(arena, struct rh_server);
 	struct rh_pool_spec spec = {
@@ -106,7 +131,9 @@ serve(struct rh_host *h, struct rh_listen *listen, struct rh_arena *arena)
 		.segment = h->segment, .log = &server->log,
 		.tally = &server->tally, .restarts = h->series.restarts,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
-		.reload = reload,
+		.reload = reload, .will = will,
+		.program = program_path(h->program, arena),
+		.argv = h->program->argv0,
 		.hooks = { rh_server_start, rh_life, rh_server_idle, rh_server_stop },
 	};
 
@@ -116,13 +143,18 @@ serve(struct rh_host *h, struct rh_listen *listen, struct rh_arena *arena)
 	return rh_pool_run(&spec, arena);
 }
 
-/* From whoever started us, or our own. */
+/* From the program before, from whoever started us, or our own. */
 static bool
-listen_open(struct rh_listen *listen, struct rh_arena *arena,
-    struct rh_buf *why)
+listen_open(struct rh_listen *listen, const struct rh_will *will,
+    struct rh_arena *arena, struct rh_buf *why)
 {
 	enum rh_inherited what;
 
+	if (will) {
+		*listen = (struct rh_listen){ will->listen, will->path,
+			will->dev, will->ino };
+		return true;
+	}
 	if (!rh_inherit(listen, &what, why))
 		return false;
 	return what != RH_INHERITED_NOTHING ||
@@ -132,9 +164,24 @@ listen_open(struct rh_listen *listen, struct rh_arena *arena,
 }
 
 static int
+fail(const struct rh_program *self, const struct rh_buf *why)
+{
+	return rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(why)));
+}
+
+/* In place of the rest of run(): nothing here touches what serves. */
+static int
+try(const struct rh_program *self, struct rh_host *h, struct rh_buf *why)
+{
+	return rh_privilege_drop(conf.user, conf.group, why) ?
+	    rh_trial_run(self, h, rh_will_trial()) : fail(self, why);
+}
+
+static int
 run(struct rh_program *self, int argc, char **argv)
 {
 	struct rh_host *h = RH_NEW(self->arena, struct rh_host);
+	struct rh_will *will;
 	struct rh_listen listen;
 	struct rh_buf why;
 	int status;
@@ -145,18 +192,22 @@ run(struct rh_program *self, int argc, char **argv)
 	h->app = app;
 	h->conf = &conf;
 	h->program = self;
-	if (!rh_host_open(h, self->arena, &why) ||
-	    !listen_open(&listen, self->arena, &why))
-		return rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
+	if (!rh_host_open(h, self->arena, &why))
+		return fail(self, &why);
 	if (why.n)	/* OTEL_* of the environment that make no sense are no reason to stop */
-		rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
+		fail(self, &why);
 	why.n = 0;
+	if (rh_will_trial())
+		return try(self, h, &why);
+	if (!rh_will_read(&will, self->arena, &why) ||
+	    !listen_open(&listen, will, self->arena, &why))
+		return fail(self, &why);
 	if (!rh_privilege_drop(conf.user, conf.group, &why) ||
-	    !rh_host_segment(h, &why)) {
+	    !rh_host_segment(h, (char *)conf.segment.p, will, &why)) {
 		rh_listen_close(&listen);
-		return rh_program_fail(self, "%.*s", RH_SLICE_ARG(rh_buf_get(&why)));
+		return fail(self, &why);
 	}
-	status = serve(h, &listen, self->arena);
+	status = serve(h, &listen, will, self->arena);
 	rh_segment_close(&h->segment);
 	rh_arena_destroy(&h->reloaded);
 	return status;

@@ -5,6 +5,7 @@
 #include "http/cursor.h"
 #include "http/openapi.h"
 #include "serve/event.h"
+#include "serve/will.h"
 #include "tenancy/authorize.h"
 
 enum { RESOURCES_MAX = 64 };
@@ -52,7 +53,8 @@ instruments_open(const struct rh_app *app, struct rh_metrics *m,
 }
 
 bool
-rh_host_segment(struct rh_host *h, struct rh_buf *why)
+rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
+    struct rh_buf *why)
 {
 	const struct rh_serve_conf *conf = h->conf;
 	const struct rh_area areas[] = {
@@ -71,7 +73,9 @@ rh_host_segment(struct rh_host *h, struct rh_buf *why)
 		.areas = areas, .metrics = h->metrics,
 	};
 
-	if (!rh_segment_create(&h->segment, (char *)conf->segment.p, &spec, why))
+	if (!(will ? rh_segment_succeed(&h->segment, will->segment, path, &spec,
+	    &will->same_segment, why) :
+	    rh_segment_create(&h->segment, path, &spec, why)))
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");
 	h->limits = rh_segment_area(h->segment, "limits");

@@ -23,6 +23,8 @@
 
 #define RH_LIMIT_KEYS 65536
 
+struct rh_will;
+
 struct rh_host {
 	const struct rh_app *app;
 	const struct rh_serve_conf *conf;
@@ -46,6 +48,8 @@ RH_MUST_CHECK bool rh_host_open(struct rh_host *host, struct rh_arena *arena,
 /* All that is made of directives a reload may change. */
 void rh_host_tune(struct rh_host *host, struct rh_arena *arena,
     struct rh_buf *warnings);
-RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, struct rh_buf *why);
+/* will: of the program before, which learns whether the geometry fits; NULL. */
+RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, const char *path,
+    struct rh_will *will, struct rh_buf *why);
 
 #endif

@@ -47,6 +47,7 @@ stop(struct rh_master *m, int sig)
 	rh_listen_close(m->spec->listen);
 	atomic_store(&m->h.share->draining, 1);
 	rh_master_signal_all(m, SIGTERM);
+	rh_master_estate_drain(m);
 }
 
 static void
@@ -63,9 +64,7 @@ hear(struct rh_master *m)
 			rh_master_reload(m);
 			break;
 		case SIGUSR2:
-			rh_log_say(m->spec->log, RH_LOG_WARN,
-			    "pool %s: signal %u is ignored: restart to"
-			    " upgrade", m->spec->name, info.ssi_signo);
+			rh_master_upgrade(m);
 			break;
 		default:
 			stop(m, (int)info.ssi_signo);
@@ -84,6 +83,11 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 		hear(m);
 		break;
 	case RH_WOKE_CHANNEL:
+		if (i >= m->spec->nworkers) {
+			rh_master_estate_woke(m, RH_WOKE_CHANNEL,
+			    i - m->spec->nworkers);
+			break;
+		}
 		/* of a worker that went in this very batch, there is none */
 		if (m->children[i].pid == 0)
 			break;
@@ -91,7 +95,10 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 		rh_master_tell(m, &m->children[i]);
 		break;
 	case RH_WOKE_SEAT:
-		rh_master_seat_ended(m, i);
+		if (i >= m->h.nseats)
+			rh_master_estate_woke(m, RH_WOKE_SEAT, i - m->h.nseats);
+		else
+			rh_master_seat_ended(m, i);
 		break;
 	case RH_WOKE_LISTEN:
 	case RH_WOKE_FRESH:
@@ -113,8 +120,9 @@ kill_late(struct rh_master *m)
 		return;
 	rh_log_say(m->spec->log, RH_LOG_WARN,
 	    "pool %s: %u workers did not end in time and are killed",
-	    m->spec->name, m->nchildren);
+	    m->spec->name, m->nchildren + rh_master_estate_count(m));
 	rh_master_signal_all(m, SIGKILL);
+	rh_master_estate_signal(m, SIGKILL);
 	m->stop_ms = UINT64_MAX;
 }
 
@@ -125,10 +133,12 @@ loop(struct rh_master *m)
 	uint64_t tick = (uint64_t)tick_ms(m->spec), next_ms = 0, now_ms;
 	int n;
 
-	while (m->stop_ms == 0 || m->nchildren) {
+	while (m->stop_ms == 0 || m->nchildren || rh_master_estate_count(m)) {
 		if (m->stop_ms == 0) {
 			rh_master_spawn_due(m);
 			rh_master_roll(m);
+			rh_master_estate(m);
+			rh_master_upgrade_late(m);
 		}
 		rh_master_notify(m);
 		n = epoll_wait(m->epfd, events, EVENTS_MAX,
@@ -228,8 +238,13 @@ rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 	prctl(PR_SET_NAME, "rh-master");
 	take_signals(m);
 	set_up(m, spec, arena);
-	rh_master_writer_spawn(m);
 	open_eyes(m);
+	if (spec->will)
+		rh_master_succeed(m, spec->will, arena);
+	/* who ended while the program changed has signalled nobody */
+	rh_master_reap(m);
+	if (m->writer.pid == 0)
+		rh_master_writer_spawn(m);
 	rh_notify_open(&m->notify);
 	atomic_store(&record->pid, getpid());
 	atomic_store(&record->started_us, rh_clock_wall_us());

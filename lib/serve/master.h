@@ -33,6 +33,16 @@ struct rh_child {
 	uint64_t told_ms;	/* when it was told to leave; 0: it was not */
 };
 
+/* A child that tries the program which the master is to become. */
+struct rh_trial {
+	pid_t pid;		/* 0: none */
+	int said;		/* its stderr */
+	uint64_t due_ms;
+};
+
+struct rh_estate;
+struct rh_will;
+
 struct rh_master {
 	struct rh_heritage h;
 	const struct rh_pool_spec *spec;	/* &own */
@@ -46,6 +56,8 @@ struct rh_master {
 	uint64_t stop_ms;	/* when the rest is killed; 0: not stopping */
 	bool rolling;		/* workers are being replaced */
 	struct rh_notify notify;
+	struct rh_trial trial;
+	struct rh_estate *estate;	/* of before an upgrade; NULL: none */
 };
 
 /* How soon it is seen that a new worker accepts, while that matters. */
@@ -77,8 +89,38 @@ void rh_master_notify_stop(struct rh_master *m);
 /* How long until rh_master_notify has something to look at. */
 uint64_t rh_master_notify_wait_ms(const struct rh_master *m, uint64_t now_ms);
 
+/* master_upgrade.c */
+void rh_master_upgrade(struct rh_master *m);
+/* The trial has ended; may not come back. */
+void rh_master_upgrade_tried(struct rh_master *m, int status);
+/* One that does not end is killed. */
+void rh_master_upgrade_late(struct rh_master *m);
+/* Takes over what the program before left, and replaces its workers. */
+void rh_master_succeed(struct rh_master *m, const struct rh_will *will,
+    struct rh_arena *arena);
+
+/* master_estate.c: workers of before in a segment of before */
+void rh_master_estate_open(struct rh_master *m, const struct rh_will *will,
+    struct rh_arena *arena);
+/* As far as it can go now; for each turn of the loop. */
+void rh_master_estate(struct rh_master *m);
+/* index: less the number of our own. */
+void rh_master_estate_woke(struct rh_master *m, enum rh_woke kind,
+    unsigned index);
+void rh_master_estate_reap(struct rh_master *m, pid_t pid, int status);
+void rh_master_estate_signal(const struct rh_master *m, int sig);
+unsigned rh_master_estate_count(const struct rh_master *m);
+void rh_master_estate_drain(struct rh_master *m);
+/* In a new worker. */
+void rh_master_estate_forget(struct rh_master *m);
+
 /* master_seats.c */
 void rh_master_seats_init(struct rh_master *m, struct rh_arena *arena);
+/* The same seats go on; fds: -1 where there is none. */
+void rh_master_seats_adopt(struct rh_master *m, const int *fds);
+/* Gives a seat to a connection; whoever does so tells all, then. */
+void rh_master_take(struct rh_master *m, int fd, uint64_t deadline_ms);
+void rh_master_tell_all(struct rh_master *m);
 /* Takes what a worker wants kept. */
 void rh_master_receive(struct rh_master *m, struct rh_child *c);
 /* Tells a worker of the seats it does not know yet, as far as there is room. */
@@ -90,6 +132,7 @@ void rh_master_seat_ended(struct rh_master *m, unsigned seat);
  * told of: another one adds them all anew, and so sees which are readable.
  */
 void rh_master_remind(struct rh_master *m);
+void rh_master_remind_one(struct rh_master *m, struct rh_child *c);
 void rh_master_bereave(struct rh_master *m, unsigned slot);
 void rh_master_expire(struct rh_master *m);
 

@@ -23,7 +23,7 @@ rh_master_notify(struct rh_master *m)
 	if (n->fd < 0)
 		return;
 	if (!n->said_ready && m->stop_ms == 0 && !m->rolling &&
-	    rh_master_away(m) == 0)
+	    !m->estate && rh_master_away(m) == 0)
 		say_ready(m);
 	if (n->watchdog_ms && now_ms >= n->next_ms) {
 		rh_notify_say(n, "WATCHDOG=1");

@@ -46,6 +46,7 @@ become_worker(struct rh_master *m, unsigned i, int channel)
 	close(m->epfd);
 	close(m->signals);
 	rh_notify_close(&m->notify);
+	rh_master_estate_forget(m);
 	for (unsigned k = 0; k < m->spec->nworkers; k++) {
 		if (m->children[k].pid)
 			close(m->children[k].channel);
@@ -150,7 +151,7 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 	if (m->stop_ms)
 		return (int)(m->stop_ms > now_ms ?
 		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
-	if (m->rolling)
+	if (m->rolling || m->estate)
 		wait_ms = RH_MIN(wait_ms, RH_LOOK_MS);
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
@@ -239,6 +240,9 @@ rh_master_reap(struct rh_master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->writer.pid)
 			bury_writer(m);
+		if (pid == m->trial.pid)
+			rh_master_upgrade_tried(m, status);
+		rh_master_estate_reap(m, pid, status);
 		for (unsigned i = 0; i < m->spec->nworkers; i++) {
 			if (m->children[i].pid == pid)
 				bury(m, i, status);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "serve/pass.h"
+#include "serve/will.h"
 
 void
 rh_master_seats_init(struct rh_master *m, struct rh_arena *arena)
@@ -15,7 +16,8 @@ rh_master_seats_init(struct rh_master *m, struct rh_arena *arena)
 	unsigned n = h->nseats;
 
 	h->share = rh_segment_area(m->spec->segment, RH_POOL_AREA);
-	rh_share_init(h->share, n);
+	if (!m->spec->will || !m->spec->will->same_segment)
+		rh_share_init(h->share, n);
 	h->share->limit = RH_MIN(n, m->spec->max_connections);
 	h->fds = rh_arena_alloc(arena, n * sizeof(*h->fds));
 	h->generations = rh_arena_zalloc(arena, n, sizeof(*h->generations));
@@ -25,6 +27,33 @@ rh_master_seats_init(struct rh_master *m, struct rh_arena *arena)
 		m->free_seats[i] = n - 1 - i;
 	}
 	m->nfree = n;
+}
+
+static void
+watch(struct rh_master *m, unsigned seat)
+{
+	/* no EPOLLIN: requests are none of our business, and would wake us */
+	struct epoll_event ev = rh_wake(EPOLLRDHUP | EPOLLET, RH_WOKE_SEAT,
+	    seat);
+
+	epoll_ctl(m->epfd, EPOLL_CTL_ADD, m->h.fds[seat], &ev);
+}
+
+void
+rh_master_seats_adopt(struct rh_master *m, const int *fds)
+{
+	struct rh_heritage *h = &m->h;
+
+	m->nfree = 0;
+	for (unsigned i = h->nseats; i-- > 0;) {
+		h->fds[i] = fds[i];
+		h->generations[i] = rh_seat_generation(&h->share->seats[i]);
+		if (fds[i] < 0)
+			m->free_seats[m->nfree++] = i;
+		else
+			watch(m, i);
+	}
+	atomic_store(&h->share->open, h->nseats - m->nfree);
 }
 
 /* ---- telling the workers ---- */
@@ -107,11 +136,10 @@ has_room(const struct rh_master *m)
 	return m->nfree && m->stop_ms == 0;
 }
 
-static void
-take(struct rh_master *m, int fd, uint64_t deadline_ms)
+void
+rh_master_take(struct rh_master *m, int fd, uint64_t deadline_ms)
 {
 	struct rh_heritage *h = &m->h;
-	struct epoll_event ev;
 	unsigned seat;
 
 	if (!has_room(m)) {
@@ -124,12 +152,19 @@ take(struct rh_master *m, int fd, uint64_t deadline_ms)
 	h->generations[seat] = rh_seat_open(&h->share->seats[seat],
 	    deadline_ms);
 	atomic_fetch_add(&h->share->open, 1);
-	/* no EPOLLIN: requests are none of our business, and would wake us */
-	ev = rh_wake(EPOLLRDHUP | EPOLLET, RH_WOKE_SEAT, seat);
-	epoll_ctl(m->epfd, EPOLL_CTL_ADD, fd, &ev);
+	watch(m, seat);
 	for (unsigned i = 0; i < m->spec->nworkers; i++) {
 		if (m->children[i].pid)
 			owe(&m->children[i], seat);
+	}
+}
+
+void
+rh_master_tell_all(struct rh_master *m)
+{
+	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+		if (m->children[i].pid)
+			rh_master_tell(m, &m->children[i]);
 	}
 }
 
@@ -142,13 +177,11 @@ rh_master_receive(struct rh_master *m, struct rh_child *c)
 	while (rh_pass_take(c->channel, &parcel) == RH_PASS_DONE) {
 		if (parcel.nfds != 1)
 			continue;
-		take(m, parcel.fds[0], parcel.as.keep.deadline_ms);
+		rh_master_take(m, parcel.fds[0], parcel.as.keep.deadline_ms);
 		any = true;
 	}
-	for (unsigned i = 0; any && i < m->spec->nworkers; i++) {
-		if (m->children[i].pid)
-			rh_master_tell(m, &m->children[i]);
-	}
+	if (any)
+		rh_master_tell_all(m);
 }
 
 /* ---- and go ---- */
@@ -199,6 +232,16 @@ rh_master_bereave(struct rh_master *m, unsigned slot)
 }
 
 void
+rh_master_remind_one(struct rh_master *m, struct rh_child *c)
+{
+	for (unsigned i = 0; i < m->h.nseats; i++) {
+		if (m->h.fds[i] >= 0)
+			owe(c, i);
+	}
+	rh_master_tell(m, c);
+}
+
+void
 rh_master_remind(struct rh_master *m)
 {
 	struct rh_child *c = m->children;
@@ -207,11 +250,7 @@ rh_master_remind(struct rh_master *m)
 		c++;
 	if (c == m->children + m->spec->nworkers)
 		return;		/* the next one to start sees them all */
-	for (unsigned i = 0; i < m->h.nseats; i++) {
-		if (m->h.fds[i] >= 0)
-			owe(c, i);
-	}
-	rh_master_tell(m, c);
+	rh_master_remind_one(m, c);
 }
 
 void

@@ -10,11 +10,11 @@
 static volatile sig_atomic_t writer_stop;
 static unsigned writer_grace_s;
 
+/* SIGUSR1: what is left in the rings is another writer's. */
 static void
 end_writer(int sig)
 {
-	(void)sig;
-	writer_stop = 1;
+	writer_stop = sig == SIGUSR1 ? RH_DRAIN_LEAVE : RH_DRAIN_EMPTY;
 	/* without a master nobody else ends one whose reader has stalled */
 	alarm(writer_grace_s);
 }
@@ -27,6 +27,7 @@ take_signals(void)
 
 	sigemptyset(&on_term.sa_mask);
 	sigaction(SIGTERM, &on_term, NULL);
+	sigaction(SIGUSR1, &on_term, NULL);
 	signal(SIGALRM, SIG_DFL);
 	/* the terminal's are the master's to hear */
 	signal(SIGINT, SIG_IGN);
@@ -54,7 +55,7 @@ write_log(const struct rh_master *m)
 	take_signals();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != m->h.master)
-		writer_stop = 1;
+		writer_stop = RH_DRAIN_EMPTY;
 	close_all_but(m->spec->log_fd);
 	rh_log_drain(m->spec->segment, m->spec->log_fd, &writer_stop);
 	_exit(0);

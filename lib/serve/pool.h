@@ -22,6 +22,7 @@
 struct rh_listen;
 struct rh_log;
 struct rh_segment;
+struct rh_will;
 
 /* The segment's area that the pool needs, and its bytes. */
 #define RH_POOL_AREA	"conns"
@@ -85,6 +86,11 @@ struct rh_pool_spec {
 	 * own log says why. NULL: a reload only replaces the workers.
 	 */
 	bool (*reload)(void *ctx, struct rh_pool_spec *spec);
+	/* What SIGUSR2 makes of the master; NULL: nothing. */
+	const char *program;
+	char **argv;
+	/* Of the program that it was before; NULL: it starts. */
+	const struct rh_will *will;
 	void *ctx;
 };
 

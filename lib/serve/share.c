@@ -88,6 +88,12 @@ rh_seat_is_closed(const struct rh_seat *seat)
 	return see(seat) & CLOSED;
 }
 
+uint32_t
+rh_seat_generation(const struct rh_seat *seat)
+{
+	return GENERATION(see(seat));
+}
+
 enum rh_claim
 rh_seat_claim(struct rh_seat *seat, uint32_t generation, unsigned owner)
 {

@@ -55,6 +55,7 @@ RH_MUST_CHECK bool rh_seat_expire(struct rh_seat *seat, uint64_t now_ms);
 /* Closes what the dead process of that slot owned. */
 RH_MUST_CHECK bool rh_seat_bereave(struct rh_seat *seat, unsigned owner);
 bool rh_seat_is_closed(const struct rh_seat *seat);
+uint32_t rh_seat_generation(const struct rh_seat *seat);
 
 /* The workers'. owner: their slot, 1 to 65535. */
 RH_MUST_CHECK enum rh_claim rh_seat_claim(struct rh_seat *seat,

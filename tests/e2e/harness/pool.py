@@ -153,6 +153,10 @@ class Pool:
             return [line for line in self.lines
                     if all(line.get(k) == v for k, v in fields.items())]
 
+    def forget_errors(self):
+        with self._fresh:
+            self.lines = [x for x in self.lines if x.get("level") != "error"]
+
     def wait_line(self, seconds=10.0, **fields):
         """The first such line, once it is there."""
         return wait_until(lambda: self.find_lines(**fields),

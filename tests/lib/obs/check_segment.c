@@ -185,6 +185,60 @@ START_TEST(a_second_pool_is_refused)
 }
 END_TEST
 
+START_TEST(a_successor_of_the_same_geometry_goes_on)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3), next = some_spec(3);
+	struct rh_segment *s = made(path, &spec), *heir = NULL;
+	struct rh_buf *why = scratch_buf();
+	struct rh_segment_build build;
+	bool same = false;
+
+	rh_segment_slot(s, 2)->pid = 77;
+	rh_segment_cells(s, 2)[0] = 5;
+	memcpy(rh_segment_area(s, "connections"), "x", 1);
+	next.version = "0.2.0";
+	ck_assert_msg(rh_segment_succeed(&heir, dup(rh_segment_fd(s)), path,
+	    &next, &same, why), "%s", scratch_text(why));
+	ck_assert(same);
+	ck_assert_int_eq(rh_segment_slot(heir, 2)->pid, 77);
+	ck_assert_uint_eq(rh_segment_cells(heir, 2)[0], 5);
+	ck_assert_int_eq(*(char *)rh_segment_area(heir, "connections"),
+	    'x');
+	rh_segment_build(heir, &build);
+	ck_assert_str_eq(build.version, "0.2.0");
+	ck_assert(!rh_segment_is_replaced(s));
+	rh_segment_close(&s);
+	/* the lock went along */
+	ck_assert(!rh_segment_create(&s, path, &spec, why));
+	rh_segment_close(&heir);
+}
+END_TEST
+
+START_TEST(a_successor_of_another_geometry_has_a_file_of_its_own)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3), next = some_spec(4);
+	struct rh_segment *s = made(path, &spec), *heir = NULL, *old = NULL;
+	struct rh_buf *why = scratch_buf();
+	bool same = true;
+
+	rh_segment_slot(s, 2)->pid = 77;
+	ck_assert_msg(rh_segment_succeed(&heir, rh_segment_fd(s), path, &next,
+	    &same, why), "%s", scratch_text(why));
+	ck_assert(!same);
+	ck_assert_int_eq(rh_segment_slot(heir, 2)->pid, 0);
+	ck_assert(rh_segment_is_replaced(s));
+	ck_assert(rh_segment_attach(&old, dup(rh_segment_fd(s)), "it", why));
+	ck_assert_int_eq(rh_segment_slot(old, 2)->pid, 77);
+	rh_segment_slot(old, 2)->pid = 78;
+	ck_assert_int_eq(rh_segment_slot(s, 2)->pid, 78);
+	rh_segment_close(&old);
+	rh_segment_close(&heir);
+	rh_segment_close(&s);
+}
+END_TEST
+
 /* All start on nothing at once: one has it, the others hear so or take turns. */
 START_TEST(starters_in_a_race_never_share)
 {
@@ -365,6 +419,8 @@ RH_CHECK_MAIN("obs/segment",
     RH_CASE(the_same_geometry_is_taken_over),
     RH_CASE(another_geometry_replaces_by_rename),
     RH_LOOP(a_second_pool_is_refused, geometries),
+    RH_CASE(a_successor_of_the_same_geometry_goes_on),
+    RH_CASE(a_successor_of_another_geometry_has_a_file_of_its_own),
     RH_CASE(starters_in_a_race_never_share),
     RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
     RH_CASE(no_file_is_a_reason),
