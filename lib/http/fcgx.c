@@ -27,7 +27,19 @@
 struct rh_fcgx {
 	struct rh_conn conn;
 	FCGX_Request request;
+	bool direct;		/* how much libfcgi reads can be seen */
 	int relay[2];		/* we write to 1, libfcgi reads from 0; -1: none yet */
+};
+
+/*
+ * How the struct begins that libfcgi keeps for a stream, from 2.0 to 2.4.6. It
+ * alone tells how much was read from the socket: bytes that a peer sends after
+ * our look, and libfcgi takes with it, are lost to the next look.
+ */
+struct reader {
+	unsigned char *bytes;
+	int size;
+	unsigned char *allocated, *end;
 };
 
 /* FCGX_Init puts handlers of its own in place of SIG_DFL and SIG_IGN. */
@@ -44,6 +56,53 @@ init_quietly(void)
 		sigaction(signals[i], &saved[i], NULL);
 }
 
+static int
+accept_from(struct rh_fcgx *fx, int fd)
+{
+	fx->request.keepConnection = 1;	/* else it starts by closing ipcFd */
+	fx->request.detached = 1;	/* if it closes, then without waiting */
+	fx->request.ipcFd = fd;
+	return FCGX_Accept_r(&fx->request);
+}
+
+static void
+let_go(struct rh_fcgx *fx)
+{
+	FCGX_Free(&fx->request, 0);
+	fx->request.ipcFd = -1;
+}
+
+static size_t
+taken(const struct rh_fcgx *fx)
+{
+	const struct reader *r = fx->request.in->data;
+
+	return (size_t)((uintptr_t)r->end - (uintptr_t)r->bytes);
+}
+
+/* A libfcgi whose struct begins otherwise says something else of these. */
+static bool
+reader_is_known(struct rh_fcgx *fx)
+{
+	unsigned char bytes[RH_BEGIN_LEN + RH_RECORD_LEN + 5] = { 0 };
+	bool known = false;
+	int fds[2];
+
+	rh_record_put(bytes, RH_REC_BEGIN, 1, 8, 0);
+	bytes[RH_RECORD_LEN + 1] = RH_ROLE_RESPONDER;
+	rh_record_put(bytes + RH_BEGIN_LEN, RH_REC_PARAMS, 1, 0, 0);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return false;
+	if (send(fds[1], bytes, sizeof(bytes), MSG_NOSIGNAL) == sizeof(bytes) &&
+	    accept_from(fx, fds[0]) == 0) {
+		known = taken(fx) == sizeof(bytes);
+		let_go(fx);
+		close(fds[0]);		/* else libfcgi has closed it */
+	}
+	close(fds[1]);
+	return known;
+}
+
 struct rh_fcgx *
 rh_fcgx_new(struct rh_arena *arena, const struct rh_fcgx_limits *limits)
 {
@@ -57,6 +116,7 @@ rh_fcgx_new(struct rh_arena *arena, const struct rh_fcgx_limits *limits)
 	fx->relay[0] = fx->relay[1] = -1;
 	init_quietly();
 	FCGX_InitRequest(&fx->request, -1, 0);
+	fx->direct = reader_is_known(fx);
 	return fx;
 }
 
@@ -94,18 +154,22 @@ relay_open(struct rh_fcgx *fx)
 }
 
 static bool
-relay_send(struct rh_fcgx *fx, size_t at, size_t n)
+relay_send(struct rh_fcgx *fx, size_t n)
 {
-	return send(fx->relay[1], fx->conn.bytes + at, n,
+	return send(fx->relay[1], fx->conn.bytes, n,
 	    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n;
 }
 
-/* Our request's records of the head; those of others are answered here. */
+/*
+ * Our request's records of the head; those of others are answered here. One
+ * send, since the socketpair has room for a few hundred only, however short.
+ */
 static bool
 relay_records(struct rh_fcgx *fx)
 {
 	struct rh_conn *c = &fx->conn;
 	struct rh_record r;
+	size_t n = 0;
 
 	for (size_t at = 0; at < c->head; at += r.size) {
 		r = rh_record_get(c->bytes + at);
@@ -115,11 +179,11 @@ relay_records(struct rh_fcgx *fx)
 				return false;
 			continue;
 		}
-		c->bytes[at + 6] = 0;
-		if (!relay_send(fx, at, RH_RECORD_LEN + r.n))
-			return false;
+		memmove(c->bytes + n, c->bytes + at, RH_RECORD_LEN + r.n);
+		c->bytes[n + 6] = 0;
+		n += RH_RECORD_LEN + r.n;
 	}
-	return true;
+	return relay_send(fx, n);
 }
 
 /*
@@ -136,7 +200,7 @@ relay_head(struct rh_fcgx *fx)
 	if (!c->plain)
 		return relay_records(fx);
 	c->bytes[n - 2] = 0;
-	return relay_send(fx, 0, n);
+	return relay_send(fx, n);
 }
 
 static bool
@@ -194,24 +258,24 @@ rh_fcgx_accept(struct rh_fcgx *fx, int fd)
 	rh_assert(c->ready && c->fd == fd);
 	c->ready = c->broken = c->replied = c->stdin_ended = false;
 	c->managed = 0;
-	if (!c->plain || c->whole != c->peeked || c->peeked > LIBFCGI_READ) {
+	if (!fx->direct || !c->plain || c->whole != c->peeked ||
+	    c->peeked > LIBFCGI_READ) {
 		if (!relay(fx))
 			return false;
 		from = fx->relay[0];
 	}
-	fx->request.keepConnection = 1;	/* else it starts by closing ipcFd */
-	fx->request.detached = 1;	/* if it closes, then without waiting */
-	fx->request.ipcFd = from;
-	if (FCGX_Accept_r(&fx->request) < 0) {
+	if (accept_from(fx, from) < 0) {
 		accept_failed(fx, from);
 		return false;
 	}
+	/* sent in spite of FCGI_MPXS_CONNS 0, and gone: what follows has no start */
+	if (from == fd && taken(fx) != c->peeked)
+		c->keep = false;
 	c->at = c->head;
 	c->end = c->peeked;
 	if (read_alike(fx))
 		return true;
-	FCGX_Free(&fx->request, 0);
-	fx->request.ipcFd = -1;
+	let_go(fx);
 	relay_close(fx);
 	return false;
 }
@@ -304,8 +368,7 @@ rh_fcgx_finish(struct rh_fcgx *fx)
 
 	if (!c->replied && !c->broken)
 		(void)rh_fcgx_reply(fx, RH_SLICE_NONE, RH_SLICE_NONE);
-	FCGX_Free(&fx->request, 0);
-	fx->request.ipcFd = -1;
+	let_go(fx);
 	if (!c->stdin_ended)
 		rh_conn_linger(c->fd);
 	/* bytes of a second request are not ours to keep: FCGI_MPXS_CONNS is 0 */

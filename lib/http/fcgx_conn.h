@@ -115,9 +115,10 @@ RH_MUST_CHECK bool rh_conn_skip_head(struct rh_conn *c, uint64_t ns);
 /* The whole body where it stands in bytes as one record; p == NULL: it does not. */
 struct rh_slice rh_conn_body_in_place(struct rh_conn *c);
 
-/* Sends it all; false: the peer is gone, or takes nothing for timeout_ms. */
-RH_MUST_CHECK bool rh_conn_send(int fd, struct iovec *iov, unsigned n,
-    int timeout_ms);
+/*
+ * Sends it all; false: the peer is gone, or has not taken it timeout_ms after
+ * it first had to be waited for.
+ */
 RH_MUST_CHECK bool rh_conn_reply(int fd, unsigned id, struct rh_slice head,
     struct rh_slice body, int timeout_ms);
 

@@ -19,11 +19,11 @@
 #define CONTENT_MAX	65528u	/* of a record: the most that needs no padding */
 #define BATCH		8	/* records a system call */
 
-bool
-rh_conn_send(int fd, struct iovec *iov, unsigned n, int timeout_ms)
+/* *deadline_ns is 0 until the first wait, and then holds for all that follow. */
+static bool
+send_all(int fd, struct iovec *iov, unsigned n, int timeout_ms,
+    uint64_t *deadline_ns)
 {
-	uint64_t deadline = 0;
-
 	while (n) {
 		struct msghdr m = { .msg_iov = iov, .msg_iovlen = n };
 		ssize_t sent = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -31,10 +31,10 @@ rh_conn_send(int fd, struct iovec *iov, unsigned n, int timeout_ms)
 		if (sent < 0 && errno != EAGAIN && errno != EINTR)
 			return false;
 		if (sent < 0) {
-			if (deadline == 0)
-				deadline = rh_clock_mono_ns() +
+			if (*deadline_ns == 0)
+				*deadline_ns = rh_clock_mono_ns() +
 				    (uint64_t)timeout_ms * 1000000;
-			if (rh_conn_wait(fd, POLLOUT, deadline) <= 0)
+			if (rh_conn_wait(fd, POLLOUT, *deadline_ns) <= 0)
 				return false;
 			continue;
 		}
@@ -81,6 +81,7 @@ rh_conn_reply(int fd, unsigned id, struct rh_slice head, struct rh_slice body,
 	unsigned char records[BATCH][RH_RECORD_LEN];
 	struct iovec iov[BATCH * 3 + 1];
 	size_t left = head.n + body.n, pad = 0;
+	uint64_t deadline_ns = 0;
 
 	rh_record_put(tail + 7, RH_REC_STDOUT, id, 0, 0);
 	rh_end_put(tail + 7 + RH_RECORD_LEN, id, RH_END_COMPLETE);
@@ -98,7 +99,7 @@ rh_conn_reply(int fd, unsigned id, struct rh_slice head, struct rh_slice body,
 		}
 		if (left == 0)
 			iov[n++] = piece(tail + 7 - pad, sizeof(tail) - 7 + pad);
-		if (!rh_conn_send(fd, iov, n, timeout_ms))
+		if (!send_all(fd, iov, n, timeout_ms, &deadline_ns))
 			return false;
 	} while (left);
 	return true;

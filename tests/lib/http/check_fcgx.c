@@ -508,6 +508,66 @@ START_TEST(a_second_request_before_the_first_reply_ends_the_connection)
 }
 END_TEST
 
+/*
+ * libfcgi reads up to 8 KiB, whatever was looked at. Where it took the start of
+ * a second request along, what follows is a body's bytes at best: no look may
+ * come upon them.
+ */
+START_TEST(a_second_request_between_look_and_read_gets_no_wrong_reply)
+{
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+	bool kept;
+
+	wire_get(w, 1, true);
+	peer_send(&p, w->p, w->n);
+	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_READY);
+	w->n = 0;
+	wire_get(w, 2, true);
+	peer_send(&p, w->p, w->n);
+	ck_assert(rh_fcgx_accept(p.fx, p.theirs));
+	answer(&p, RH_SLICE("one"));
+	rh_assert_slice_eq(peer_reply(&p, 1), answer_to(RH_SLICE("one")));
+	kept = rh_fcgx_finish(p.fx);
+	/* a libfcgi that is not known reads from our hands, and takes no more */
+	if (kept) {
+		take(&p);
+		answer(&p, RH_SLICE("two"));
+		rh_assert_slice_eq(peer_reply(&p, 2),
+		    answer_to(RH_SLICE("two")));
+		ck_assert(rh_fcgx_finish(p.fx));
+	}
+	peer_close(&p);
+}
+END_TEST
+
+/* A socket's buffer holds a few hundred writes, however short. */
+START_TEST(a_head_in_many_small_records_goes_through)
+{
+	struct peer p = peer_open();
+	struct wire *w = wire_new(), *pairs = wire_new();
+	struct seen s = { 0 };
+
+	for (int i = 0; i < 100; i++)
+		wire_pair(pairs, RH_SLICE("HTTP_A"), RH_SLICE("0123456789"));
+	wire_begin(w, 1, RH_ROLE_RESPONDER, true);
+	wire_record(w, RH_REC_STDIN, 7, RH_SLICE("another's"));
+	for (size_t i = 0; i < pairs->n; i++)
+		wire_record(w, RH_REC_PARAMS, 1,
+		    (struct rh_slice){ (char *)pairs->p + i, 1 });
+	wire_record(w, RH_REC_PARAMS, 1, RH_SLICE(""));
+	wire_stdin(w, 1, RH_SLICE(""));
+	peer_send(&p, w->p, w->n);
+	take(&p);
+	rh_fcgx_params(p.fx, collect, &s);
+	ck_assert_uint_eq(s.n, 100);
+	answer(&p, RH_SLICE("x"));
+	(void)peer_reply(&p, 1);
+	ck_assert(rh_fcgx_finish(p.fx));
+	peer_close(&p);
+}
+END_TEST
+
 START_TEST(a_client_that_left_is_noticed)
 {
 	struct peer p = peer_open();
@@ -537,6 +597,42 @@ START_TEST(a_reader_that_stops_holds_nobody_for_long)
 	ck_assert(!rh_fcgx_reply(p.fx, HEAD,
 	    (struct rh_slice){ filler(4 << 20), 4 << 20 }));
 	ck_assert(!rh_fcgx_finish(p.fx));
+	peer_close(&p);
+}
+END_TEST
+
+/* Until the other side is closed: never fast, never still. */
+static void *
+read_slowly(void *arg)
+{
+	static char bytes[65536];
+	struct peer *p = arg;
+
+	do
+		usleep(10000);
+	while (recv(p->ours, bytes, sizeof(bytes), 0) > 0);
+	return NULL;
+}
+
+/* Each system call of a long reply gets on; all of it would take seconds. */
+START_TEST(a_reader_that_trickles_holds_nobody_for_long)
+{
+	struct rh_fcgx_limits limits = { 49152, 1000, 300 };
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+	static const char zeros[32 << 20];
+	pthread_t reader;
+
+	p.fx = rh_fcgx_new(rh_check_arena(), &limits);
+	wire_get(w, 1, true);
+	peer_send(&p, w->p, w->n);
+	take(&p);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_slowly, &p), 0);
+	ck_assert(!rh_fcgx_reply(p.fx, HEAD,
+	    (struct rh_slice){ zeros, sizeof(zeros) }));
+	ck_assert(!rh_fcgx_finish(p.fx));
+	shutdown(p.theirs, SHUT_RDWR);
+	pthread_join(reader, NULL);
 	peer_close(&p);
 }
 END_TEST
@@ -614,7 +710,10 @@ RH_CHECK_MAIN("http/fcgx",
     RH_CASE(padding_of_begin_is_not_forgotten),
     RH_CASE(a_head_that_failed_halfway_is_forgotten),
     RH_CASE(a_second_request_before_the_first_reply_ends_the_connection),
+    RH_CASE(a_second_request_between_look_and_read_gets_no_wrong_reply),
+    RH_CASE(a_head_in_many_small_records_goes_through),
     RH_CASE(a_client_that_left_is_noticed),
     RH_CASE(a_reader_that_stops_holds_nobody_for_long),
+    RH_CASE(a_reader_that_trickles_holds_nobody_for_long),
     RH_CASE(a_large_head_goes_through),
     RH_CASE(tcp_works_as_well))
