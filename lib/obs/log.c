@@ -258,12 +258,13 @@ to_stderr(const struct rh_log *log, struct rh_slice line)
 	count(log, n != (ssize_t)line.n);
 }
 
-static void
-ring_bell(_Atomic uint32_t *bell)
+void
+rh_log_ring_bell(const struct rh_log *log)
 {
+	_Atomic uint32_t *bell = log->bell;
 	uint32_t asleep = 1;
 
-	if (atomic_load_explicit(bell, memory_order_relaxed) &&
+	if (bell && atomic_load_explicit(bell, memory_order_relaxed) &&
 	    atomic_compare_exchange_strong(bell, &asleep, 0))
 		syscall(SYS_futex, bell, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
@@ -279,12 +280,11 @@ to_ring(struct rh_log *log, struct rh_slice line)
 	}
 	memcpy(to, line.p, line.n);
 	rh_ring_commit(log->ring, line.n, 1);
-	if (log->bell)
-		ring_bell(log->bell);
+	rh_log_ring_bell(log);
 }
 
-void
-rh_line_close(struct rh_line *line)
+static struct rh_slice
+finish(struct rh_line *line)
 {
 	struct rh_buf *b = &line->buf;
 
@@ -292,10 +292,29 @@ rh_line_close(struct rh_line *line)
 	if (line->truncated)
 		rh_buf_lit(b, TRUNCATED);
 	rh_buf_slice(b, tail_of(line->log));
+	return rh_buf_get(b);
+}
+
+void
+rh_line_close(struct rh_line *line)
+{
 	if (line->log->ring)
-		to_ring(line->log, rh_buf_get(b));
+		to_ring(line->log, finish(line));
 	else
-		to_stderr(line->log, rh_buf_get(b));
+		to_stderr(line->log, finish(line));
+}
+
+bool
+rh_line_put(struct rh_line *line, uint64_t *items_in, uint64_t *head)
+{
+	struct rh_slice text = finish(line);
+	char *to = rh_ring_reserve(line->log->ring, text.n);
+
+	if (!to)
+		return false;
+	memcpy(to, text.p, text.n);
+	rh_ring_prepare(line->log->ring, text.n, 1, items_in, head);
+	return true;
 }
 
 void

@@ -97,6 +97,13 @@ void rh_line_put_uuid(struct rh_line *line, struct rh_slice key,
 void rh_line_put_object(struct rh_line *line, struct rh_slice key);
 /* Commits to the ring, or counts the drop. */
 void rh_line_close(struct rh_line *line);
+/*
+ * For the journal: into the ring but for the words that show it, see
+ * rh_ring_prepare. False: the ring is full; nothing was counted.
+ */
+RH_MUST_CHECK bool rh_line_put(struct rh_line *line, uint64_t *items_in,
+    uint64_t *head);
+void rh_log_ring_bell(const struct rh_log *log);
 
 /* A line of its own, outside of the request line; carries the request's ids. */
 void rh_log_say(struct rh_log *log, enum rh_level level, const char *fmt, ...)
@@ -110,7 +117,8 @@ enum { RH_DRAIN_EMPTY = 1, RH_DRAIN_LEAVE = 2 };
  * is a pipe, until *stop is set and the rings are empty; with RH_DRAIN_LEAVE it
  * leaves what is in them to another writer. What fd fails to take
  * is dropped, as is what is left when it takes nothing for a second after
- * *stop. Ignores SIGPIPE. Has the segment's own slot (rh_segment_writer_slot),
+ * *stop. How many lines were dropped it says in one line, a second after the
+ * last. Ignores SIGPIPE. Has the segment's own slot (rh_segment_writer_slot),
  * for its state and its counts in "log_lines_total".
  */
 void rh_log_drain(const struct rh_segment *segment, int fd,

@@ -415,21 +415,37 @@ exemplar_put(struct rh_exemplar *e, uint64_t ns,
 	atomic_store_explicit(&e->seq, seq + 1, memory_order_release);
 }
 
-void
-rh_observe(const struct rh_tally *t, struct rh_family f, unsigned a,
-    unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar)
+unsigned
+rh_bucket_of(uint64_t ns)
 {
-	uint32_t series = a * f.stride_a + b * f.stride_b;
-	uint64_t *cells = t->cells + f.cell + series;
 	unsigned bucket = 0;
 
 	for (unsigned i = 0; i < RH_BUCKETS; i++)
 		bucket += ns > rh_bucket_ns[i];
+	return bucket;
+}
+
+void
+rh_exemplar_set(const struct rh_tally *t, struct rh_family f, unsigned a,
+    unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar)
+{
+	uint32_t series = (a * f.stride_a + b * f.stride_b) / f.stride_b;
+
+	if (t->exemplars)
+		exemplar_put(t->exemplars + f.exemplar + series *
+		    (RH_BUCKETS + 1) + rh_bucket_of(ns), ns, exemplar);
+}
+
+void
+rh_observe(const struct rh_tally *t, struct rh_family f, unsigned a,
+    unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar)
+{
+	uint64_t *cells = t->cells + f.cell + a * f.stride_a + b * f.stride_b;
+	unsigned bucket = rh_bucket_of(ns);
+
 	__atomic_store_n(cells + bucket, cells[bucket] + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(cells + RH_BUCKETS + 1, cells[RH_BUCKETS + 1] + ns,
 	    __ATOMIC_RELAXED);
-	if (exemplar && t->exemplars)
-		exemplar_put(t->exemplars + f.exemplar +
-		    series / f.stride_b * (RH_BUCKETS + 1) + bucket, ns,
-		    exemplar);
+	if (exemplar)
+		rh_exemplar_set(t, f, a, b, ns, exemplar);
 }

@@ -105,6 +105,11 @@ rh_gauge_set(const struct rh_tally *t, struct rh_family f, unsigned a,
 	    __ATOMIC_RELAXED);
 }
 
+/* Which of the cells a duration counts in. */
+unsigned rh_bucket_of(uint64_t ns);
+/* That of its bucket. */
+void rh_exemplar_set(const struct rh_tally *t, struct rh_family f, unsigned a,
+    unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar);
 /* exemplar NULL: none. */
 void rh_observe(const struct rh_tally *t, struct rh_family f, unsigned a,
     unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar);

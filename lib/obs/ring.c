@@ -128,7 +128,8 @@ rh_ring_reserve(struct rh_ring *ring, size_t n)
 }
 
 void
-rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items)
+rh_ring_prepare(struct rh_ring *ring, size_t n, unsigned items,
+    uint64_t *items_in, uint64_t *new_head)
 {
 	uint64_t head = GET(ring->head), at = ring->reserved;
 	uint64_t before = GET(ring->items_in);
@@ -140,9 +141,19 @@ rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items)
 		memcpy(ring->bytes + (head & (ring->size - 1)), &filler,
 		    sizeof(filler));
 	memcpy(ring->bytes + (at & (ring->size - 1)), &r, sizeof(r));
+	*items_in = before + items;
+	*new_head = at + need(n);
+}
+
+void
+rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items)
+{
+	uint64_t items_in, head;
+
+	rh_ring_prepare(ring, n, items, &items_in, &head);
 	/* killed here, the items of a record that never shows count as missed */
-	SET(ring->items_in, before + items);
-	SET_RELEASE(ring->head, at + need(n));
+	SET(ring->items_in, items_in);
+	SET_RELEASE(ring->head, head);
 }
 
 /*

@@ -54,6 +54,12 @@ bool rh_ring_is_sound(const struct rh_ring *ring, size_t size,
 char *rh_ring_reserve(struct rh_ring *ring, size_t n);
 /* Publishes the first n bytes of what was reserved, as so many items. */
 void rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items);
+/*
+ * All but the publishing: what items_in and head have to become for it, in
+ * that order. Nothing else may be reserved before they are.
+ */
+void rh_ring_prepare(struct rh_ring *ring, size_t n, unsigned items,
+    uint64_t *items_in, uint64_t *head);
 
 /*
  * The next record for the reader, copied to to (cap bytes, at least a quarter

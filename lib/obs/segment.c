@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "obs/journal.h"
 #include "obs/segment_file.h"
 
 /* A killed master leaves the lock to its workers, until they follow. */
@@ -36,8 +37,9 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 {
 	h->log_bytes = power_of_two(spec->log_ring_bytes);
 	h->span_bytes = power_of_two(spec->span_ring_bytes);
-	h->cells = rh_seg_align(sizeof(struct rh_slot) +
+	h->journal = rh_seg_align(sizeof(struct rh_slot) +
 	    sizeof(struct rh_flight), 64);
+	h->cells = h->journal + sizeof(struct rh_seg_journal);
 	h->exemplars = rh_seg_align(h->cells +
 	    h->ncells * sizeof(uint64_t), 64);
 	h->log = rh_seg_align(h->exemplars +
@@ -286,6 +288,7 @@ ready_slots(struct rh_segment *s)
 			memset(slot, 0, offsetof(struct rh_slot, generation));
 			rh_flight_close(rh_segment_flight(s, i));
 		}
+		rh_journal_settle(s, i);
 		ready_ring(rh_segment_log(s, i), s->head->log_bytes,
 		    RH_RING_REFUSE);
 		ready_ring(rh_segment_spans(s, i), s->head->span_bytes,

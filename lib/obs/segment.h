@@ -3,8 +3,8 @@
  *
  * Shape    a header (magic, layout version, geometry, hash of the metrics'
  *          layout), named areas, descriptions of the metrics, and a slot for
- *          each process: state, request in flight, metric cells, exemplars,
- *          log ring, span ring.
+ *          each process: state, request in flight, journal, metric cells,
+ *          exemplars, log ring, span ring.
  *          No pointers, offsets only; sparse, so what is never touched costs
  *          nothing
  * Errors   a reason in *why: not our magic, another layout version (named),

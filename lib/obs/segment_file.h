@@ -38,7 +38,7 @@ struct rh_seg_head {
 	uint64_t live;
 	uint64_t slot0, slot_bytes;
 	/* within a slot */
-	uint64_t cells, ncells, exemplars, nexemplars;
+	uint64_t journal, cells, ncells, exemplars, nexemplars;
 	uint64_t log, log_bytes, spans, span_bytes;
 };
 
@@ -79,7 +79,9 @@ struct rh_seg_name {
 
 struct rh_seg_live {
 	_Atomic uint32_t bell;
-	char pad[60];
+	uint32_t unused;
+	_Atomic uint64_t dropped_told;	/* log lines dropped, as announced */
+	char pad[48];
 	unsigned char id[16];
 	char service[64], version[32], revision[64];
 	char pad2[16];		/* names follow, 64-aligned */
@@ -92,6 +94,13 @@ struct rh_exemplar {
 	_Atomic uint64_t trace_id[2];
 	_Atomic uint64_t value_ns;
 	_Atomic int64_t wall_us;	/* 0: none yet */
+};
+
+/* Of a slot: see journal.h. armed: how many of the stores are to be done. */
+struct rh_seg_journal {
+	_Atomic uint32_t armed;
+	uint32_t unused[15];
+	struct { uint64_t at, value; } stores[16];	/* at: within the slot */
 };
 
 struct rh_segment {

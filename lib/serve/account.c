@@ -155,7 +155,7 @@ line_write(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
 		line_error(&line, err);
 	rh_line_text(&line, "remote", rq->remote, SHORT_CAP);
 	rh_line_text(&line, "user_agent", rq->header[RH_H_USER_AGENT], AGENT_CAP);
-	rh_line_close(&line);
+	rh_journal_line(&c->server->journal, &line);
 }
 
 /* ---- metrics ---- */
@@ -172,18 +172,21 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 {
 	const struct rh_series *s = &c->server->host->series;
 	const struct rh_tally *t = &c->server->tally;
+	struct rh_journal *j = &c->server->journal;
 	const struct rh_match *m = &c->rq->match;
 	unsigned route = rh_series_route(s, m->route, m->index, c->rq->method);
 	unsigned status = c->rq->reply.status;
 	struct rh_exemplar_of exemplar = { c->trace->trace_id, c->start_us };
 
-	rh_count(t, s->requests, route, rh_series_status(status), 1);
-	rh_observe(t, s->duration, route, 0, ns, kept ? &exemplar : NULL);
+	rh_journal_count(j, t, s->requests, route, rh_series_status(status), 1);
+	rh_journal_observe(j, t, s->duration, route, 0, ns,
+	    kept ? &exemplar : NULL);
 	/* a tenant that authorization did not confirm is nobody's to count for */
 	if (!c->tenant_slug.p || rh_uuid_is_nil(c->who.user_id))
 		return;
-	rh_count(t, s->tenant_requests, c->tenant_label, outcome_of(status), 1);
-	rh_count(t, s->tenant_seconds, c->tenant_label, 0, ns);
+	rh_journal_count(j, t, s->tenant_requests, c->tenant_label,
+	    outcome_of(status), 1);
+	rh_journal_count(j, t, s->tenant_seconds, c->tenant_label, 0, ns);
 }
 
 /* ---- the trace ---- */
@@ -226,8 +229,8 @@ trace_end(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
 	char text[RH_UUID_LEN];
 
 	if (!kept) {
-		rh_count(&s->tally, s->host->series.spans, RH_SPANS_UNSAMPLED,
-		    0, rh_trace_spans(c->trace));
+		rh_journal_count(&s->journal, &s->tally, s->host->series.spans,
+		    RH_SPANS_UNSAMPLED, 0, rh_trace_spans(c->trace));
 		return;
 	}
 	server_span_fill(c, err);
@@ -245,9 +248,12 @@ rh_account(struct rh_call *c, const struct rh_err *err, bool kept)
 	uint64_t ns = rh_clock_mono_ns() - c->start_ns;
 
 	rh_flight_at(c->server->flight, RH_PHASE_ACCOUNTING, NULL);
+	rh_journal_open(&c->server->journal);
 	if (c->conf->logs)
 		line_write(c, err, kept, ns);
 	if (c->trace->on)
 		trace_end(c, err, kept, ns);
 	count(c, kept, ns);
+	/* from here on the request is accounted, whoever dies */
+	rh_journal_commit(&c->server->journal);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "obs/journal.h"
 #include "serve/pass.h"
 
 /* A worker that ends sooner than this is taken for one that cannot start. */
@@ -199,6 +200,7 @@ bury(struct rh_master *m, unsigned i, int status)
 	enum rh_end end = why(c, status);
 	uint64_t now_ms = rh_master_now_ms();
 
+	rh_journal_settle(m->spec->segment, i + 1);
 	if (m->stop_ms == 0)
 		tell_end(m, i, status, end);
 	/* what it sent with its last breath is a connection all the same */

@@ -20,6 +20,9 @@ signals_open(struct rh_server *s)
 
 	rh_tally_bind(&s->tally, h->metrics,
 	    h->conf->metrics ? h->segment : NULL, s->slot);
+	rh_journal_bind(&s->journal, h->segment, s->slot);
+	/* its predecessor may have died in one */
+	rh_gauge_set(&s->tally, h->series.in_flight, 0, 0);
 	rh_log_bind(&s->log, h->segment, s->slot, s->own);
 	rh_log_name(&s->log, s->own, (char *)h->otlp.service_name.p,
 	    h->app->version);

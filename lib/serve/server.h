@@ -8,6 +8,7 @@
 #define RH_SERVE_SERVER_H
 
 #include "http/fcgx.h"
+#include "obs/journal.h"
 #include "obs/log.h"
 #include "obs/metric.h"
 #include "serve/call.h"
@@ -24,6 +25,7 @@ struct rh_server {
 	struct rh_log log;
 	struct rh_tally tally;
 	struct rh_flight *flight;	/* the slot's, in the segment */
+	struct rh_journal journal;
 	struct rh_shipper *shipper;
 	struct rh_trace trace;
 	struct rh_req rq;
