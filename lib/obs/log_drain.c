@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "obs/log.h"
 #include "obs/segment_file.h"
 
@@ -20,6 +21,8 @@
 #define TAKES_MS	100
 #define TAKES_IDLE	10		/* of them after *stop, at most */
 #define PREDECESSOR_POLLS 1000	/* 5 s: its end takes less */
+#define CALM_NS		UINT64_C(1000000000)	/* without a drop: it is over */
+#define LONG_NS		UINT64_C(10000000000)	/* where it does not end */
 
 struct drain {
 	const struct rh_segment *segment;
@@ -32,6 +35,10 @@ struct drain {
 	size_t n;		/* bytes in batch, whole lines */
 	bool gave_up;		/* the reader took nothing, after *stop */
 	bool torn;		/* fd took a line's start, and not its end */
+	bool took;		/* fd took all of the last batch */
+	struct rh_log log;	/* of our own slot */
+	uint64_t told, dropped;	/* lines dropped: as announced, as last seen */
+	uint64_t grown_ns, since_ns;	/* when it last grew, when first untold */
 	char batch[BATCH_MAX + RH_LINE_MAX];
 };
 
@@ -99,6 +106,7 @@ flush(struct drain *d)
 	written = lines_in(d->batch, done);
 	count(d, 0, written);
 	count(d, 1, lines_in(d->batch, d->n) - written);
+	d->took = done == d->n;
 	d->torn |= done && done < d->n && d->batch[done - 1] != '\n';
 	d->n = 0;
 }
@@ -143,6 +151,67 @@ has_lines(const struct drain *d)
 		if (rh_ring_has(rh_segment_log(d->segment, i)))
 			return true;
 	return false;
+}
+
+/* ---- what was dropped, in one line when it is over ---- */
+
+static uint64_t
+dropped_by_all(const struct drain *d)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; d->counts && i < d->segment->head->slots; i++)
+		sum += __atomic_load_n(rh_segment_cells(d->segment, i) +
+		    d->lines.cell + d->lines.stride_a, __ATOMIC_RELAXED);
+	return sum;
+}
+
+static bool
+is_over(struct drain *d)
+{
+	uint64_t now_ns = rh_clock_mono_ns(), dropped = dropped_by_all(d);
+
+	if (d->dropped != dropped) {
+		if (d->dropped == d->told)
+			d->since_ns = now_ns;
+		d->grown_ns = now_ns;
+		d->dropped = dropped;
+	}
+	/* to a reader that is gone there is nothing to tell */
+	return dropped != d->told && d->took && (*d->stop ||
+	    now_ns - d->grown_ns >= CALM_NS || now_ns - d->since_ns >= LONG_NS);
+}
+
+/* Answers whether there was something to tell. */
+static bool
+announce(struct drain *d)
+{
+	struct rh_line line;
+
+	if (!is_over(d))
+		return false;
+	rh_line_open(&line, &d->log, RH_LOG_WARN, "log lines dropped",
+	    rh_clock_wall_us());
+	rh_line_int(&line, "dropped", (int64_t)(d->dropped - d->told));
+	rh_line_close(&line);
+	d->told = d->dropped;
+	atomic_store(&rh_seg_live(d->segment)->dropped_told, d->told);
+	return true;
+}
+
+/* What a predecessor, or the pool before, did not come to tell is ours to. */
+static void
+find_voice(struct drain *d)
+{
+	struct rh_arena *arena = rh_arena_new(1024, 65536);
+	struct rh_segment_build build;
+
+	rh_segment_build(d->segment, &build);
+	rh_log_bind(&d->log, d->segment, rh_segment_writer_slot(d->segment),
+	    arena);
+	rh_log_name(&d->log, arena, build.service, build.version);
+	d->told = d->dropped = atomic_load(
+	    &rh_seg_live(d->segment)->dropped_told);
 }
 
 static void
@@ -212,6 +281,7 @@ rh_log_drain(const struct rh_segment *segment, int fd,
 	struct stat st;
 	int32_t self;
 	int idle = 0;
+	bool any;
 
 	memset(&d, 0, offsetof(struct drain, batch));
 	d.segment = segment;
@@ -220,17 +290,20 @@ rh_log_drain(const struct rh_segment *segment, int fd,
 	d.limit = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? PIPE_BUF :
 	    BATCH_MAX;
 	find_counter(&d);
+	find_voice(&d);
 	signal(SIGPIPE, SIG_IGN);
 	wait_for_predecessor(slot, stop);
 	slot->pid = getpid();
 	for (;;) {
 		if (*stop == RH_DRAIN_LEAVE)
 			break;
-		if (collect_all(&d))
+		any = collect_all(&d);
+		any |= announce(&d);
+		if (any)
 			idle = 0;
 		else if (*stop)
 			break;
-		else if (++idle > POLLS_IDLE)
+		else if (++idle > POLLS_IDLE && d.dropped == d.told)
 			sleep_on_bell(&d);
 		else
 			pause_ns(POLL_NS);

@@ -312,24 +312,33 @@ say(struct pool *p, unsigned number)
 	rh_line_close(&line);
 }
 
+/* In how many lines which sum of dropped ones was told. */
+static struct { unsigned lines; uint64_t sum; } told;
+
 /* Numbers in order, each at most once; answers how many lines came. */
 static unsigned
 read_lines(int fd)
 {
 	FILE *f = fdopen(fd, "r");
 	char line[RH_LINE_MAX + 2];
-	struct json_object *json;
+	struct json_object *json, *dropped;
 	int last = -1, number;
 	unsigned n = 0;
 
 	while (fgets(line, sizeof(line), f)) {
 		json = json_tokener_parse(line);
 		ck_assert_msg(json != NULL, "%s", line);
+		n++;
+		if (json_object_object_get_ex(json, "dropped", &dropped)) {
+			told.lines++;
+			told.sum += (uint64_t)json_object_get_int64(dropped);
+			json_object_put(json);
+			continue;
+		}
 		number = json_object_get_int(json_object_object_get(json,
 		    "number"));
 		ck_assert_int_gt(number, last);
 		last = number;
-		n++;
 		json_object_put(json);
 	}
 	fclose(f);
@@ -361,10 +370,64 @@ START_TEST(a_stalled_reader_costs_lines_and_counts_them)
 	    rh_segment_writer_slot(p.segment))->pid)
 		usleep(1000);
 	ck_assert_int_eq(kill(pid, SIGTERM), 0);
-	ck_assert_uint_eq(read_lines(pipes[0]), lines - dropped);
+	ck_assert_uint_eq(read_lines(pipes[0]), lines - dropped + 1);
 	scratch_reap(pid, 0);
-	ck_assert_uint_eq(counted(&p, 0), lines - dropped);
+	ck_assert_uint_eq(told.lines, 1);
+	ck_assert_uint_eq(told.sum, dropped);
+	ck_assert_uint_eq(counted(&p, 0), lines - dropped + 1);
 	ck_assert_uint_eq(counted(&p, 1), dropped);
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
+/* It goes on: what was dropped is told without anybody's end. */
+START_TEST(a_reader_that_is_back_hears_of_it_once)
+{
+	char text[65536];
+	int pipes[2];
+	struct pool p;
+	uint64_t dropped;
+	unsigned i = 0;
+	pid_t pid;
+
+	pool_open(&p);
+	ck_assert_int_eq(pipe(pipes), 0);
+	pid = drain_start(&p, pipes[1], pipes[0]);
+	close(pipes[1]);
+	while (counted(&p, 1) == 0)
+		say(&p, i++);
+	dropped = counted(&p, 1);
+	while (atomic_load(&rh_seg_live(p.segment)->dropped_told) != dropped)
+		if (read(pipes[0], text, sizeof(text)) <= 0)
+			break;
+	say(&p, i++);
+	drain_stop(&p, pid);
+	(void)read_lines(pipes[0]);
+	ck_assert_uint_le(told.lines, 1);
+	ck_assert_uint_eq(counted(&p, 0) + counted(&p, 1), i + 1);
+	ck_assert_uint_eq(counted(&p, 1), dropped);
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
+/* Its predecessor was killed, or the pool before had no reader. */
+START_TEST(what_nobody_was_told_of_is_told_at_the_start)
+{
+	int pipes[2];
+	struct pool p;
+	unsigned i = 0;
+	pid_t pid;
+
+	pool_open(&p);
+	ck_assert_int_eq(pipe(pipes), 0);
+	while (counted(&p, 1) < 7)
+		say(&p, i++);
+	pid = drain_start(&p, pipes[1], pipes[0]);
+	close(pipes[1]);
+	drain_stop(&p, pid);
+	ck_assert_uint_eq(read_lines(pipes[0]), i - 7 + 1);
+	ck_assert_uint_eq(told.lines, 1);
+	ck_assert_uint_eq(told.sum, 7);
 	rh_segment_close(&p.segment);
 }
 END_TEST
@@ -383,8 +446,9 @@ START_TEST(a_reader_that_never_reads_cannot_hold_the_end)
 		say(&p, i);
 	drain_stop(&p, pid);
 	close(pipes[1]);
-	ck_assert_uint_eq(counted(&p, 0) + counted(&p, 1), lines);
 	ck_assert_uint_eq(read_lines(pipes[0]), counted(&p, 0));
+	/* where the pipe took all that the ring had, the drain told of the rest */
+	ck_assert_uint_eq(counted(&p, 0) + counted(&p, 1), lines + told.lines);
 	rh_segment_close(&p.segment);
 }
 END_TEST
@@ -506,6 +570,8 @@ RH_CHECK_MAIN("obs/log",
     RH_CASE(other_lines_carry_the_request),
     RH_CASE(without_a_segment_lines_go_to_stderr),
     RH_CASE(a_stalled_reader_costs_lines_and_counts_them),
+    RH_CASE(a_reader_that_is_back_hears_of_it_once),
+    RH_CASE(what_nobody_was_told_of_is_told_at_the_start),
     RH_CASE(a_reader_that_never_reads_cannot_hold_the_end),
     RH_CASE(a_sleeping_drain_is_woken),
     RH_CASE(a_second_drain_waits_for_the_first),
