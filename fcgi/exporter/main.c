@@ -46,6 +46,7 @@ run(struct rh_program *self, int argc, char **argv)
 	/* before the server's thread is made, which inherits it */
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	source_guard();
 	rh_buf_init(&why, self->arena, 256, 4096);
 	if (!(server = server_start(conf.exporter_listen, &source, self->arena,
 	    &why)))

@@ -35,6 +35,11 @@ answer_metrics(struct page_reply *reply, const struct page_request *rq,
 	}
 	rh_metrics_expose(&b, segment, format);
 	pool_expose(&b, segment, format);
+	rh_buf_init(&small, arena, 65536, METRICS_MAX);
+	if (!source_is_whole(source, &small)) {
+		fail(reply, 503, rh_buf_get(&small));
+		return;
+	}
 	if (format == RH_EXPO_OPENMETRICS)
 		rh_buf_lit(&b, "# EOF\n");
 	if (b.full) {
@@ -46,7 +51,6 @@ answer_metrics(struct page_reply *reply, const struct page_request *rq,
 	    .type = format == RH_EXPO_OPENMETRICS ?
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" :
 		"text/plain; version=0.0.4; charset=utf-8" };
-	rh_buf_init(&small, arena, 65536, METRICS_MAX);
 	if (b.n >= SQUEEZE_FROM && accept_gzip(rq->accept_encoding) &&
 	    squeeze(&small, reply->body)) {
 		reply->body = rh_buf_get(&small);

@@ -15,6 +15,10 @@ struct source {
 	struct rh_segment *segment;
 };
 
+/* Once, at the start: a file that is cut short while it is read ends nobody. */
+void source_guard(void);
 const struct rh_segment *source_get(struct source *source, struct rh_buf *why);
+/* What was read since source_get was the file's, all of it. */
+bool source_is_whole(const struct source *source, struct rh_buf *why);
 
 #endif

@@ -231,8 +231,13 @@ dim_is_sound(const struct rh_seg_head *head, const struct rh_seg_dim *d)
 	    d->names_at + d->cap * sizeof(struct rh_seg_name) <= head->slot0;
 }
 
+/*
+ * Families stand one behind the other, from *next on: shared cells would let a
+ * small file ask for endless text.
+ */
 static bool
-family_is_sound(const struct rh_seg_head *head, const struct rh_seg_family *f)
+family_is_sound(const struct rh_seg_head *head, const struct rh_seg_family *f,
+    struct rh_family *next)
 {
 	int dims = (int)head->ndims;
 	uint64_t width = rh_seg_width(f->kind), na, nb;
@@ -243,12 +248,17 @@ family_is_sound(const struct rh_seg_head *head, const struct rh_seg_family *f)
 		return false;
 	na = rh_seg_dim_size(head, f->dim_a);
 	nb = rh_seg_dim_size(head, f->dim_b);
-	if (f->at.stride_b != width || f->at.stride_a != nb * width)
+	if (f->at.stride_b != width || f->at.stride_a != nb * width ||
+	    f->at.cell != next->cell || f->at.exemplar != next->exemplar ||
+	    na * nb * width > head->ncells - next->cell)
 		return false;
-	if (f->flags & RH_M_EXEMPLARS && f->kind == RH_M_HISTOGRAM &&
-	    f->at.exemplar + na * nb * (RH_BUCKETS + 1) > head->nexemplars)
+	next->cell += (uint32_t)(na * nb * width);
+	if (!(f->flags & RH_M_EXEMPLARS) || f->kind != RH_M_HISTOGRAM)
+		return true;
+	if (na * nb * (RH_BUCKETS + 1) > head->nexemplars - next->exemplar)
 		return false;
-	return f->at.cell + na * nb * width <= head->ncells;
+	next->exemplar += (uint32_t)(na * nb * (RH_BUCKETS + 1));
+	return true;
 }
 
 bool
@@ -256,7 +266,10 @@ rh_metrics_are_sound(const struct rh_seg_head *head)
 {
 	const struct rh_seg_text *values = (const struct rh_seg_text *)
 	    ((const char *)head + head->values);
+	struct rh_family next = { .cell = 0 };
 
+	if (head->ncells > CELLS_MAX || head->nexemplars > CELLS_MAX)
+		return false;
 	for (unsigned i = 0; i < head->nvalues; i++)
 		if (!text_is_sound(head, values[i]))
 			return false;
@@ -264,7 +277,7 @@ rh_metrics_are_sound(const struct rh_seg_head *head)
 		if (!dim_is_sound(head, rh_seg_dim(head, i)))
 			return false;
 	for (unsigned i = 0; i < head->nfamilies; i++)
-		if (!family_is_sound(head, rh_seg_family(head, i)))
+		if (!family_is_sound(head, rh_seg_family(head, i), &next))
 			return false;
 	return true;
 }

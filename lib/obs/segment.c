@@ -176,13 +176,26 @@ fail(struct rh_buf *why, const char *what, const char *path)
 	return false;
 }
 
+/* Read, not looked at: the file may be cut short meanwhile. */
 static bool
-rings_are_sound(const struct rh_segment *s)
+ring_has_size(int fd, uint64_t at, uint64_t size)
 {
-	for (unsigned i = 0; i < s->head->slots; i++)
-		if (rh_segment_log(s, i)->size != s->head->log_bytes ||
-		    rh_segment_spans(s, i)->size != s->head->span_bytes)
+	uint64_t says;
+
+	return pread(fd, &says, sizeof(says), (off_t)(at +
+	    offsetof(struct rh_ring, size))) == sizeof(says) && says == size;
+}
+
+static bool
+rings_are_sound(const struct rh_seg_head *h, int fd)
+{
+	for (unsigned i = 0; i < h->slots; i++) {
+		uint64_t slot = h->slot0 + i * h->slot_bytes;
+
+		if (!ring_has_size(fd, slot + h->log, h->log_bytes) ||
+		    !ring_has_size(fd, slot + h->spans, h->span_bytes))
 			return false;
+	}
 	return true;
 }
 
@@ -198,7 +211,7 @@ open_fd(struct rh_segment **segment, int fd, const char *path, int protection,
 	s = new_segment(-1, path, &st);
 	s->head = rh_seg_description_read(fd, (uint64_t)st.st_size, path, why);
 	if (s->head && map(s, fd, protection, why)) {
-		if (rings_are_sound(s)) {
+		if (rings_are_sound(s->head, fd)) {
 			*segment = s;
 			return true;
 		}
@@ -244,7 +257,19 @@ rh_segment_is_replaced(const struct rh_segment *s)
 	struct stat st;
 
 	return stat(s->path, &st) < 0 || st.st_dev != s->device ||
-	    st.st_ino != s->inode;
+	    st.st_ino != s->inode || (uint64_t)st.st_size != s->bytes;
+}
+
+bool
+rh_segment_mend(const struct rh_segment *s, void *at)
+{
+	uintptr_t page = (uintptr_t)at & ~(uintptr_t)(RH_SEG_PAGE - 1);
+
+	if ((uintptr_t)at < (uintptr_t)s->base ||
+	    (uintptr_t)at - (uintptr_t)s->base >= s->bytes)
+		return false;
+	return mmap((void *)page, RH_SEG_PAGE, PROT_READ, MAP_PRIVATE |
+	    MAP_FIXED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
 }
 
 /* Making one, or taking one over. */

@@ -81,10 +81,15 @@ RH_MUST_CHECK bool rh_segment_attach(struct rh_segment **segment, int fd,
     const char *path, struct rh_buf *why);
 /* Of a segment that was made or taken over: it holds the lock. */
 int rh_segment_fd(const struct rh_segment *segment);
-/* The file behind path is another one by now: open it anew. */
+/* The file behind path is another one by now, or of another size: open it anew. */
 bool rh_segment_is_replaced(const struct rh_segment *segment);
 /* Unmaps; the file stays. */
 void rh_segment_close(struct rh_segment **segment);
+/*
+ * Async-signal-safe, for SIGBUS: where at lies in the mapping, whose file was
+ * cut short under it, zeros stand there from now on. False: it does not.
+ */
+bool rh_segment_mend(const struct rh_segment *segment, void *at);
 
 unsigned rh_segment_slots(const struct rh_segment *segment);
 struct rh_slot *rh_segment_slot(const struct rh_segment *segment, unsigned i);

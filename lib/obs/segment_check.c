@@ -102,8 +102,9 @@ head_is_ours(const struct rh_seg_head *h, uint64_t file_bytes,
 		rh_buf_printf(why, "%s has layout version %u, this program"
 		    " knows %u\n", path, h->version, RH_SEGMENT_VERSION);
 	else if (h->file_bytes != file_bytes)
-		rh_buf_printf(why, "%s is truncated: %llu bytes of %llu\n",
-		    path, (unsigned long long)file_bytes,
+		rh_buf_printf(why, "%s is %s: %llu bytes of %llu\n", path,
+		    h->file_bytes > file_bytes ? "truncated" : "damaged",
+		    (unsigned long long)file_bytes,
 		    (unsigned long long)h->file_bytes);
 	else if (h->described < sizeof(*h) || h->described > file_bytes ||
 	    h->described > RH_SEG_DESCRIBED_MAX)

@@ -325,6 +325,67 @@ START_TEST(a_spoilt_file_is_named_and_refused)
 }
 END_TEST
 
+/* Bytes that a file under a reader's eyes loses, or gains. */
+static const long resized[] = { -1, -4096, -70000, 1, 4096, 1 << 20 };
+
+static const struct rh_segment *under_eyes;
+
+static void
+mend(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	if (!rh_segment_mend(under_eyes, info->si_addr))
+		_exit(99);
+}
+
+START_TEST(another_size_is_another_file_and_ends_no_reader)
+{
+	const struct sigaction act = { .sa_sigaction = mend,
+		.sa_flags = SA_SIGINFO };
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec), *r = opened(path);
+	struct rh_buf *why = scratch_buf();
+	unsigned char sum = 0;
+
+	under_eyes = r;
+	sigaction(SIGBUS, &act, NULL);
+	ck_assert_int_eq(truncate(path, (off_t)r->bytes + resized[_i]), 0);
+	for (size_t i = 0; i < r->bytes; i += 512)
+		sum |= (unsigned char)r->base[i];
+	ck_assert_uint_ne(sum, 0);
+	ck_assert(rh_segment_is_replaced(r));
+	rh_segment_close(&r);
+	ck_assert(!rh_segment_open(&r, path, why));
+	rh_segment_close(&s);
+}
+END_TEST
+
+START_TEST(families_that_share_cells_are_refused)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = made(path, &spec);
+	struct rh_seg_head *head = malloc(s->head->described);
+	struct rh_seg_family *f;
+	struct rh_buf *why = scratch_buf();
+	int fd = open(path, O_RDWR);
+
+	memcpy(head, s->head, s->head->described);
+	rh_segment_close(&s);
+	f = (struct rh_seg_family *)((char *)head + head->families);
+	ck_assert_uint_gt(head->nfamilies, 1);
+	f[1].at.cell = f[0].at.cell;
+	head->hash = rh_seg_hash(head);
+	ck_assert_int_eq(pwrite(fd, head, head->described, 0),
+	    (ssize_t)head->described);
+	ck_assert(!rh_segment_open(&s, path, why));
+	close(fd);
+	free(head);
+}
+END_TEST
+
 START_TEST(no_file_is_a_reason)
 {
 	struct rh_buf *why = scratch_buf();
@@ -423,5 +484,7 @@ RH_CHECK_MAIN("obs/segment",
     RH_CASE(a_successor_of_another_geometry_has_a_file_of_its_own),
     RH_CASE(starters_in_a_race_never_share),
     RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
+    RH_LOOP(another_size_is_another_file_and_ends_no_reader, resized),
+    RH_CASE(families_that_share_cells_are_refused),
     RH_CASE(no_file_is_a_reason),
     RH_CASE(random_changes_are_survived))
