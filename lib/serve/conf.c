@@ -21,7 +21,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },
 	{ "shutdown_grace",      C(MS, shutdown_grace_ms),          "30s",                           "0",     "10min",   RH_RELOAD,  "how long requests in flight may take to end when the pool stops", NULL },
 	{ "header_timeout",      C(MS, header_timeout_ms),          "5s",                            "10ms",  "5min",    RH_RELOAD,  "how long a web server may take to send a request's parameters", NULL },
-	{ "body_timeout",        C(MS, body_timeout_ms),            "15s",                           "10ms",  "10min",   RH_RELOAD,  "how long a web server may take to send a request's body", NULL },
+	{ "body_timeout",        C(MS, body_timeout_ms),            "15s",                           "10ms",  "10min",   RH_RELOAD,  "how long a web server may take to send a request's body, and to take its reply", NULL },
 	{ "headers_max",         C(BYTES, headers_max_bytes),       "48k",                           "4k",    "60k",     RH_RELOAD,  "most bytes of a request's FastCGI parameters; more is 431", NULL },
 	{ "body_max",            C(BYTES, body_max_bytes),          "1m",                            "1k",    "64m",     RH_RELOAD,  "most bytes of a JSON body; more is 413", NULL },
 

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -162,23 +164,48 @@ class Log(Story):
             'rowhouse_log_lines_total{outcome="dropped"}'), 0)
 
 
+class Reader(threading.Thread):
+    """Reads a pipe to its end."""
+
+    def __init__(self, fd):
+        super().__init__(daemon=True)
+        self.f, self.lines, self.rubbish = os.fdopen(fd, "rb"), [], []
+        self.start()
+
+    def run(self):
+        with self.f:
+            for line in self.f:
+                try:
+                    self.lines.append(json.loads(line))
+                except ValueError:
+                    self.rubbish.append(line)
+
+    def having(self, field):
+        return [line for line in self.lines if field in line]
+
+
 class Stalled(unittest.TestCase):
     """Nobody reads stdout: requests feel nothing, lines are dropped and
     counted; what was written stays whole."""
+
+    def start(self, s):
+        """The pool that was stopped, with nobody at the other end; answers that end."""
+        s.pool.daemon.child.stdout.close()
+        read, write = os.pipe()
+        s.pool.daemon = Daemon(
+            [program("rowhouse-fcgi"), "-c", s.pool.conf],
+            log=f"{s.temp}/pool.err", env=s.pool.env, stdout=write)
+        os.close(write)
+        s.pool.daemon.wait_for(lambda: os.path.exists(s.pool.socket),
+                               "the pool listens")
+        wait_until(s.ready, "/readyz answers 200", 20.0)
+        return read
 
     def test_a_stalled_reader_costs_lines_only(self):
         with Stack(exporter=True, log_ring="16k") as s:
             t = s.signup()
             s.pool.stop()
-            s.pool.daemon.child.stdout.close()
-            read, write = os.pipe()
-            s.pool.daemon = Daemon(
-                [program("rowhouse-fcgi"), "-c", s.pool.conf],
-                log=f"{s.temp}/pool.err", env=s.pool.env, stdout=write)
-            os.close(write)
-            s.pool.daemon.wait_for(lambda: os.path.exists(s.pool.socket),
-                                   "the pool listens")
-            wait_until(s.ready, "/readyz answers 200", 20.0)
+            read = self.start(s)
             before = self.lines(s)
             asked = 0
             with Client(s.port) as c:
@@ -190,6 +217,52 @@ class Stalled(unittest.TestCase):
             self.assertGreater(self.lines(s)[1], before[1],
                                "nothing was dropped")
             self.drain(s, read)
+
+    def test_what_was_dropped_is_counted_and_told_in_one_line(self):
+        with Stack(exporter=True, log_ring="16k") as s:
+            t = s.signup()
+
+            def requests():
+                return s.exporter.value("rowhouse_http_requests_total")
+            s.pool.stop()
+            started = requests(), *self.lines(s)
+            read = self.start(s)
+            self.load_for(s, t, 2.0)
+            reader = Reader(read)
+            told = wait_until(lambda: reader.having("dropped"),
+                              "the line that says so", 20.0)
+            s.api("GET", "/livez")
+            s.pool.daemon.child.send_signal(signal.SIGTERM)
+            s.pool.daemon.child.wait(60)
+            reader.join(60)
+            asked, written, dropped = (now - then for now, then in zip(
+                (requests(), *self.lines(s)), started))
+            self.assertEqual(reader.rubbish, [])
+            self.assertEqual([line["msg"] for line in reader.having("dropped")],
+                             ["log lines dropped"])
+            self.assertEqual(told[0]["dropped"], dropped)
+            self.assertEqual(told[0]["level"], "warn")
+            self.assertEqual(list(told[0])[-3:], ["service", "version", "pid"])
+            # to the unit: of the lines, and of the requests
+            self.assertEqual(len(reader.lines), written)
+            served = [x for x in reader.lines if x["msg"] == "request"]
+            self.assertEqual(len(served) + dropped, asked)
+
+    def load_for(self, s, t, seconds):
+        """So long, and on until something is dropped."""
+        end = time.monotonic() + seconds
+        before = self.lines(s)[1]
+
+        def client():
+            with s.client() as c:
+                while time.monotonic() < end or self.lines(s)[1] <= before:
+                    for _ in range(50):
+                        c.request("GET", f"{t.path}/projects", t.token)
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for one in clients:
+            one.start()
+        for one in clients:
+            one.join()
 
     @staticmethod
     def lines(s):
