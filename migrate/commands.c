@@ -20,13 +20,6 @@ struct job {
 	bool json;
 };
 
-struct command {
-	const char *name;
-	int operands;
-	bool writes;
-	int (*run)(struct job *job);
-};
-
 static const char *
 title(const struct job *job, const struct migration *m)
 {
@@ -289,11 +282,33 @@ verify(struct job *job)
 
 /* --- operands, folders, database --- */
 
-static const struct command commands[] = {
-	{ "up", 0, true, up },
-	{ "down", 1, true, down },
-	{ "status", 0, false, status },
-	{ "verify", 0, false, verify },
+static const struct rh_option status_options[] = {
+	{ "--json", NULL, "as one JSON object", NULL },
+	{ 0 }
+};
+
+static int run_command(struct rh_program *program, int argc, char **argv);
+
+enum { UP, DOWN, STATUS, VERIFY };
+
+/* clang-format off */
+const struct rh_command migrate_commands[] = {
+	[UP] =     { "up",     NULL, "apply all that are pending, in the order of their numbers", NULL,           run_command },
+	[DOWN] =   { "down",   "N",  "revert the last N",                                         NULL,           run_command },
+	[STATUS] = { "status", NULL, "list all, with their state",                                status_options, run_command },
+	[VERIFY] = { "verify", NULL, "compare the files with what was applied, and name each difference", NULL,   run_command },
+	{ 0 }
+};
+/* clang-format on */
+
+static const struct work {
+	bool writes;
+	int (*run)(struct job *job);
+} works[] = {
+	[UP] = { true, up },
+	[DOWN] = { true, down },
+	[STATUS] = { false, status },
+	[VERIFY] = { false, verify },
 };
 
 void
@@ -322,24 +337,18 @@ take_options(struct migrate_options *o, int *argc, char **argv)
 	return o->n_dirs <= MIGRATE_DIRS_MAX;
 }
 
-static const struct command *
-find_command(struct job *job, int argc, char **argv)
+/* No more and no fewer than the command has. */
+static bool
+take_operands(struct job *job, const struct rh_command *c, int argc,
+    char **argv)
 {
 	uint64_t n = 0;
 
-	for (size_t i = 0; argc && i < RH_COUNT(commands); i++) {
-		const struct command *c = &commands[i];
-
-		if (strcmp(c->name, argv[0]) != 0)
-			continue;
-		if (argc != 1 + c->operands ||
-		    (c->operands && (!rh_u64_get(&n, rh_slice_of(argv[1])) ||
-		    n < 1 || n > 9999)))
-			return NULL;
-		job->n = (int64_t)n;
-		return c;
-	}
-	return NULL;
+	if (argc != (c->operands ? 2 : 1) || (c->operands &&
+	    (!rh_u64_get(&n, rh_slice_of(argv[1])) || n < 1 || n > 9999)))
+		return false;
+	job->n = (int64_t)n;
+	return true;
 }
 
 static int
@@ -378,19 +387,20 @@ open_db(struct job *job, const struct rh_serve_conf *conf, bool writes)
 	return EXIT_SUCCESS;
 }
 
-int
-migrate_run(struct rh_program *program, struct migrate_options *o, int argc,
-    char **argv)
+/* The operands, the folders and the book; then what the command's row says. */
+static int
+run_command(struct rh_program *program, int argc, char **argv)
 {
+	struct migrate_options *o = program->own;
 	struct job job = { .program = program, .arena = program->arena };
-	const struct command *command;
+	const struct work *work = &works[program->command - migrate_commands];
 
 	if (!take_options(o, &argc, argv) ||
-	    !(command = find_command(&job, argc, argv)))
-		return rh_program_fail(program, "what to do? %s [-d DIR]; -h"
-		    " says more", program->operands);
+	    !take_operands(&job, program->command, argc, argv))
+		return rh_program_fail(program, "what to do? -h says what"
+		    " \"%s\" takes", program->command->name);
 	job.json = o->json;
-	if (read_files(&job, o) || open_db(&job, o->conf, command->writes))
+	if (read_files(&job, o) || open_db(&job, o->conf, work->writes))
 		return EXIT_FAILURE;
-	return command->run(&job);
+	return work->run(&job);
 }

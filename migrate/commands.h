@@ -1,8 +1,7 @@
 /*
  * commands - up, down N, status, verify: the operands of rowhouse-migrate.
  *
- * Shape    migrate_run reads the operands, the folders and the book, then
- *          does what the command's row says
+ * Shape    a table for struct rh_program; its own is struct migrate_options
  * Errors   exit 1 with the reasons on stderr; 0 where all is done
  */
 #ifndef ROWHOUSE_MIGRATE_COMMANDS_H
@@ -20,9 +19,8 @@ struct migrate_options {
 	bool json;
 };
 
-/* One too many is noticed by migrate_run. */
+/* One too many is noticed when a command runs. */
 void migrate_options_add_dir(struct migrate_options *o, const char *dir);
-int migrate_run(struct rh_program *program, struct migrate_options *o,
-    int argc, char **argv);
+extern const struct rh_command migrate_commands[];
 
 #endif

@@ -6,43 +6,38 @@
 #include "serve/conf.h"
 
 static struct rh_serve_conf conf;
-static struct migrate_options options;
 
 static const struct rh_conf_table tables[] = {
 	{ rh_serve_directives, &conf }, { NULL, NULL },
 };
 
+static const struct rh_option own_options[] = {
+	{ "-d", "DIR", "folder of migrations; more than one may be given",
+	    "$ROWHOUSE_MIGRATIONS, or " RH_MIGRATIONS },
+	{ 0 }
+};
+
 static void
 option(struct rh_program *self, int letter, const char *value)
 {
-	(void)self;
 	(void)letter;
-	migrate_options_add_dir(&options, value);
-}
-
-static int
-run(struct rh_program *self, int argc, char **argv)
-{
-	options.conf = &conf;
-	return migrate_run(self, &options, argc, argv);
+	migrate_options_add_dir(self->own, value);
 }
 
 int
 main(int argc, char **argv)
 {
+	static struct migrate_options options = { .conf = &conf };
 	struct rh_program program = {
 		.name = "rowhouse-migrate",
 		.summary = "Brings a database to the schema of this release, or"
 		    " back.",
-		.operands = "up | down N | status [--json] | verify",
-		.options = "d:",
-		.options_usage = "  -d DIR   folder of migrations, instead of "
-		    "$ROWHOUSE_MIGRATIONS or\n           " RH_MIGRATIONS
-		    "; more than one may be given\n",
+		.options = own_options,
 		.option = option,
+		.commands = migrate_commands,
+		.own = &options,
 		.tables = tables,
 		.unknown = RH_CONF_UNKNOWN_OK,
-		.run = run,
 	};
 
 	return rh_program_main(&program, argc, argv);

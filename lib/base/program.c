@@ -2,13 +2,16 @@
 
 #include "base/program.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DEFAULT_CONF	RH_SYSCONFDIR "/rowhouse/rowhouse.conf"
+#include "base/program_text.h"
+
 #define TEXT_MAX	(1 << 20)
+#define DESCRIBE	256	/* beyond all letters */
 
 enum mode { RUN, TEST, PRINT };
 
@@ -23,19 +26,6 @@ rh_program_fail(const struct rh_program *p, const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return EXIT_FAILURE;
-}
-
-static void
-usage(FILE *to, const struct rh_program *p)
-{
-	fprintf(to, "usage: %s [options]%s%s\n%s\n"
-	    "  -c FILE  configuration, instead of " DEFAULT_CONF "\n"
-	    "  -t       test the configuration\n"
-	    "  -T       print the configuration in force, secrets masked\n"
-	    "  -V       print the version\n"
-	    "  -h       print this\n%s",
-	    p->name, p->operands ? " " : "", p->operands ? p->operands : "",
-	    p->summary, p->options_usage ? p->options_usage : "");
 }
 
 static bool
@@ -130,11 +120,58 @@ print_conf(const struct rh_program *p)
 	return !text.full && print(&text, stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Answers whether all of it was written. */
+static bool
+usage(const struct rh_program *p, FILE *to)
+{
+	struct rh_buf text;
+
+	rh_buf_init(&text, p->arena, 1024, TEXT_MAX);
+	rh_program_usage(&text, p);
+	return print(&text, to);
+}
+
 static int
 bad_usage(const struct rh_program *p)
 {
-	usage(stderr, p);
+	usage(p, stderr);
 	return EXIT_FAILURE;
+}
+
+static int
+describe(const struct rh_program *p, const char *what)
+{
+	struct rh_buf text;
+
+	rh_buf_init(&text, p->arena, 4096, TEXT_MAX);
+	if (!rh_program_describe(&text, p, what))
+		return rh_program_fail(p, "--describe takes man, bash or zsh");
+	return !text.full && print(&text, stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void
+put_letters(struct rh_buf *to, const struct rh_option *options)
+{
+	for (const struct rh_option *o = options; o && o->name; o++) {
+		rh_assert(o->name[0] == '-' && strlen(o->name) == 2);
+		rh_buf_char(to, o->name[1]);
+		if (o->operand)
+			rh_buf_char(to, ':');
+	}
+}
+
+/* "+": what follows the first operand is that operand's own */
+static const char *
+letters(const struct rh_program *p)
+{
+	struct rh_buf b;
+
+	rh_buf_init(&b, p->arena, 64, TEXT_MAX);
+	rh_buf_char(&b, '+');
+	put_letters(&b, rh_program_options);
+	put_letters(&b, p->options);
+	rh_buf_char(&b, '\0');
+	return b.p;
 }
 
 /* Answers whether to go on; *status is the exit status if not. */
@@ -142,15 +179,18 @@ static bool
 read_options(struct rh_program *p, int argc, char **argv, enum mode *mode,
     int *status)
 {
-	char letters[64];
+	static const struct option words[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "describe", required_argument, NULL, DESCRIBE },
+		{ 0 }
+	};
+	const char *own = letters(p);
 	int letter;
 
 	*status = EXIT_SUCCESS;
-	/* "+": what follows the first operand is that operand's own */
-	snprintf(letters, sizeof(letters), "+c:tTVh%s",
-	    p->options ? p->options : "");
 	optind = 0;
-	while ((letter = getopt(argc, argv, letters)) != -1)
+	while ((letter = getopt_long(argc, argv, own, words, NULL)) != -1)
 		switch (letter) {
 		case 'c':
 			p->conf_path = optarg;
@@ -166,7 +206,10 @@ read_options(struct rh_program *p, int argc, char **argv, enum mode *mode,
 			    RH_REVISION);
 			return false;
 		case 'h':
-			usage(stdout, p);
+			*status = !usage(p, stdout);
+			return false;
+		case DESCRIBE:
+			*status = describe(p, optarg);
 			return false;
 		case '?':
 			*status = bad_usage(p);
@@ -177,11 +220,33 @@ read_options(struct rh_program *p, int argc, char **argv, enum mode *mode,
 	return true;
 }
 
+/* The operand's command, into p->command; false: it is none. */
+static bool
+find_command(struct rh_program *p, const char *name)
+{
+	for (const struct rh_command *c = p->commands; c->name; c++)
+		if (name && strcmp(c->name, name) == 0)
+			p->command = c;
+	return p->command;
+}
+
+static bool
+operands_are_known(struct rh_program *p, const char *first)
+{
+	if (p->commands)
+		return find_command(p, first);
+	return !first || p->operands;
+}
+
 static int
 act(struct rh_program *p, enum mode mode, int argc, char **argv)
 {
-	if (mode == RUN && argc && !p->operands) {
-		rh_program_fail(p, "does not know what to do with \"%s\"", *argv);
+	if (mode == RUN && !operands_are_known(p, *argv)) {
+		if (argc)
+			rh_program_fail(p, "does not know what to do with"
+			    " \"%s\"", *argv);
+		else
+			rh_program_fail(p, "what to do?");
 		return bad_usage(p);
 	}
 	if (!read_conf(p))
@@ -190,7 +255,7 @@ act(struct rh_program *p, enum mode mode, int argc, char **argv)
 		return test_conf(p);
 	if (mode == PRINT)
 		return print_conf(p);
-	return p->run(p, argc, argv);
+	return (p->command ? p->command->run : p->run)(p, argc, argv);
 }
 
 int
@@ -200,10 +265,50 @@ rh_program_main(struct rh_program *p, int argc, char **argv)
 	int status;
 
 	p->argv0 = argv;
-	p->conf_path = DEFAULT_CONF;
+	p->conf_path = RH_PROGRAM_CONF;
 	p->arena = rh_arena_new(65536, 64 << 20);
 	if (read_options(p, argc, argv, &mode, &status))
 		status = act(p, mode, argc - optind, argv + optind);
 	rh_arena_destroy(&p->arena);
 	return status;
+}
+
+/* Which of the options this is; NULL: none. */
+static const struct rh_option *
+find_option(const struct rh_option *options, const char *name)
+{
+	for (; options && options->name; options++)
+		if (strcmp(options->name, name) == 0)
+			return options;
+	return NULL;
+}
+
+bool
+rh_program_take_options(const struct rh_program *p, int *argc, char **argv,
+    const char *values[])
+{
+	const struct rh_option *options = p->command->options, *found;
+	int kept = 1;
+
+	for (int i = 0; options && options[i].name; i++)
+		values[i] = NULL;
+	for (int i = 1; i < *argc; i++) {
+		if (argv[i][0] != '-' || argv[i][1] == '\0') {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!(found = find_option(options, argv[i])) ||
+		    (found->operand && i + 1 == *argc)) {
+			if (found)
+				rh_program_fail(p, "%s: %s needs an operand",
+				    p->command->name, argv[i]);
+			else
+				rh_program_fail(p, "%s has no option %s; -h"
+				    " names all", p->command->name, argv[i]);
+			return false;
+		}
+		values[found - options] = found->operand ? argv[++i] : "";
+	}
+	*argc = kept;
+	return true;
 }

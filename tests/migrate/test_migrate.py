@@ -215,7 +215,7 @@ class Commands(Migrating):
         for operands in ((), ("sideways",), ("down",), ("down", "0"),
                          ("down", "x"), ("up", "1"), ("up", "--force")):
             with self.subTest(operands=operands):
-                self.assertIn("what to do?",
+                self.assertIn("what to do",
                               self.migrate(*operands, status=1))
 
     def test_a_url_is_needed_and_never_shown(self):

@@ -55,6 +55,38 @@ run(struct rh_program *self, int argc, char **argv)
 	return argc;
 }
 
+static const struct rh_option options[] = {
+	{ "-d", "DIR", "a folder", NULL },
+	{ "-j", NULL, "alone", NULL },
+	{ 0 }
+};
+
+static int
+count(struct rh_program *self, int argc, char **argv)
+{
+	const char *values[2];
+
+	if (!rh_program_take_options(self, &argc, argv, values))
+		return EXIT_FAILURE;
+	printf("%s %s %s", self->command->name, values[0] ? values[0] : "none",
+	    values[1] ? "json" : "text");
+	for (int i = 0; i < argc; i++)
+		printf(" %s", argv[i]);
+	putchar('\n');
+	return EXIT_SUCCESS;
+}
+
+static const struct rh_option count_options[] = {
+	{ "--by", "KEY", "what to count by", NULL },
+	{ "--json", NULL, "as JSON", NULL },
+	{ 0 }
+};
+static const struct rh_command commands[] = {
+	{ "count", "WHAT", "count them", count_options, count },
+	{ "run", NULL, "run it", NULL, run },
+	{ 0 }
+};
+
 struct said {
 	int status;
 	char *out, *err;
@@ -92,11 +124,12 @@ child(const char *operands, const char *const *args)
 	struct rh_program p = {
 		.name = "rowhouse-test", .summary = "Tests.",
 		.operands = operands, .tables = tables, .check = check, .run = run,
-		.options = "d:j", .option = option,
-		.options_usage = "  -d DIR   a folder\n",
+		.options = options, .option = option,
 	};
 	int argc = 0, status;
 
+	if (operands && strcmp(operands, "COMMAND") == 0)
+		p.commands = commands;
 	for (; args[argc]; argc++)
 		argv[argc] = rh_arena_strdup(rh_check_arena(),
 		    rh_slice_of(args[argc]));
@@ -156,6 +189,13 @@ static const struct {
 	{ "key = \"${RH_T_NOT}\"", NULL, { "p", "-c", "x.conf" }, 1, "", "x.conf:1: key: ${RH_T_NOT} is not set in the environment\n" },
 	{ "workers = 13\nkey = hush", NULL, { "p", "-c", "x.conf" }, 1, "", "x.conf: workers: not today\n" },
 	{ GOOD, NULL, { "p", "-c", "y.conf" }, 1, "", "y.conf: cannot be read: No such file or directory\n" },
+	{ GOOD, NULL, { "p", "--version" }, 0, "rowhouse-test " PACKAGE_VERSION " (" RH_REVISION ")\n", "" },
+	{ GOOD, "COMMAND", { "p", "-c", "x.conf", "run", "-x" }, 2, "run 3 p run -x\n", "" },
+	{ GOOD, "COMMAND", { "p", "-c", "x.conf", "count" }, 0, "count none text count\n", "" },
+	{ GOOD, "COMMAND", { "p", "-c", "x.conf", "count", "--by", "-", "sheep", "--json" }, 0, "count - json count sheep\n", "" },
+	{ GOOD, "COMMAND", { "p", "-c", "x.conf", "count", "-j" }, 1, "", "rowhouse-test: count has no option -j; -h names all\n" },
+	{ GOOD, "COMMAND", { "p", "-c", "x.conf", "count", "--by" }, 1, "", "rowhouse-test: count: --by needs an operand\n" },
+	{ GOOD, NULL, { "p", "--describe", "dance" }, 1, "", "rowhouse-test: --describe takes man, bash or zsh\n" },
 	{ GOOD, NULL, { "p", "-V" }, 0, "rowhouse-test " PACKAGE_VERSION " (" RH_REVISION ")\n", "" },
 };
 /* clang-format on */
@@ -173,6 +213,7 @@ END_TEST
 
 static const struct { const char *argv[4]; int status; } usages[] = {
 	{ { "p", "-h" }, 0 },
+	{ { "p", "--help" }, 0 },
 	{ { "p", "-x" }, 1 },
 	{ { "p", "-c" }, 1 },
 	{ { "p", "extra" }, 1 },
@@ -187,6 +228,44 @@ START_TEST(the_usage_names_the_options)
 	ck_assert_ptr_nonnull(strstr(text, "usage: rowhouse-test"));
 	ck_assert_ptr_nonnull(strstr(text, "-t "));
 	ck_assert_ptr_nonnull(strstr(text, "-d DIR"));
+}
+END_TEST
+
+static const struct { const char *argv[4]; const char *says; } strangers[] = {
+	{ { "p" }, "what to do?\n" },
+	{ { "p", "dance" }, "does not know what to do with \"dance\"\n" },
+	{ { "p", "coun" }, "does not know what to do with \"coun\"\n" },
+};
+
+START_TEST(the_usage_names_the_commands)
+{
+	struct said said = say(GOOD, "COMMAND", strangers[_i].argv);
+
+	ck_assert_int_eq(said.status, 1);
+	ck_assert_str_eq(said.out, "");
+	ck_assert_ptr_nonnull(strstr(said.err, strangers[_i].says));
+	ck_assert_ptr_nonnull(strstr(said.err, "[options] COMMAND\n"));
+	ck_assert_ptr_nonnull(strstr(said.err, "  count WHAT\n"));
+	ck_assert_ptr_nonnull(strstr(said.err, "--by KEY"));
+}
+END_TEST
+
+static const struct { const char *what; const char *says[6]; } descriptions[] = {
+	{ "man", { ".It Fl d Ar dir\nA folder.\n", ".It Cm count Ar what Op Fl -by Ar key Op Fl -json\nCount them.\n", ".It Fl -json\nAs JSON.\n" } },
+	{ "bash", { "complete -F _rowhouse_test rowhouse-test\n", "count) words='--by --json '", "words='-c -t -T -V -h -d -j '" } },
+	{ "zsh", { "#compdef rowhouse-test\n", "'-d[a folder]:DIR:_files -/'\n", "'count:count them'\n", "'--by[what to count by]:KEY:'\n" } },
+};
+
+START_TEST(the_tables_describe_themselves)
+{
+	const char *argv[] = { "p", "--describe", descriptions[_i].what, NULL };
+	struct said said = say(GOOD, "COMMAND", argv);
+
+	ck_assert_str_eq(said.err, "");
+	ck_assert_int_eq(said.status, 0);
+	for (const char *const *s = descriptions[_i].says; *s; s++)
+		ck_assert_msg(strstr(said.out, *s), "%s: not in\n%s", *s,
+		    said.out);
 }
 END_TEST
 
@@ -207,4 +286,6 @@ END_TEST
 RH_CHECK_MAIN("base/program",
     RH_LOOP(each_option_does_its_work, rows),
     RH_LOOP(the_usage_names_the_options, usages),
+    RH_LOOP(the_usage_names_the_commands, strangers),
+    RH_LOOP(the_tables_describe_themselves, descriptions),
     RH_CASE(the_default_file_is_in_sysconfdir))
