@@ -10,24 +10,8 @@
 
 static struct rh_serve_conf conf;
 
-/*
- * Of the directives that all programs share, those of use here: so it neither
- * asks for nor ever holds a secret.
- */
 static const char *const ours[] = { "segment", "exporter_listen" };
 static struct rh_directive directives[RH_COUNT(ours) + 1];
-
-static void
-pick_directives(void)
-{
-	struct rh_directive *to = directives;
-
-	for (const struct rh_directive *d = rh_serve_directives; d->name; d++)
-		for (size_t i = 0; i < RH_COUNT(ours); i++)
-			if (strcmp(d->name, ours[i]) == 0)
-				*to++ = *d;
-	rh_assert(to == directives + RH_COUNT(ours));
-}
 
 static int
 run(struct rh_program *self, int argc, char **argv)
@@ -67,6 +51,6 @@ main(int argc, char **argv)
 	    .summary = "Serves the metrics of a Rowhouse pool to Prometheus.",
 	    .tables = tables, .unknown = RH_CONF_UNKNOWN_OK, .run = run };
 
-	pick_directives();
+	rh_serve_conf_pick(directives, ours, RH_COUNT(ours));
 	return rh_program_main(&program, argc, argv);
 }

@@ -123,5 +123,8 @@ enum rh_exposition { RH_EXPO_PROMETHEUS, RH_EXPO_OPENMETRICS };
  */
 void rh_metrics_expose(struct rh_buf *to, const struct rh_segment *segment,
     enum rh_exposition format);
+/* One family alone, as Prometheus text; nothing where there is none. */
+void rh_metrics_expose_family(struct rh_buf *to,
+    const struct rh_segment *segment, const char *name);
 
 #endif

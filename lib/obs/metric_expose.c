@@ -293,3 +293,18 @@ rh_metrics_expose(struct rh_buf *to, const struct rh_segment *segment,
 		expose_family(&s);
 	}
 }
+
+void
+rh_metrics_expose_family(struct rh_buf *to, const struct rh_segment *segment,
+    const char *name)
+{
+	struct series s = { .segment = segment, .to = to,
+		.format = RH_EXPO_PROMETHEUS };
+
+	for (unsigned i = 0; i < segment->head->nfamilies; i++) {
+		s.family = rh_seg_family(segment->head, i);
+		if (rh_slice_is(rh_seg_text(segment->head, s.family->name),
+		    rh_slice_of(name)))
+			expose_family(&s);
+	}
+}

@@ -272,6 +272,20 @@ rh_segment_mend(const struct rh_segment *s, void *at)
 	    MAP_FIXED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
 }
 
+bool
+rh_segment_is_held(const struct rh_segment *s)
+{
+	int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool held;
+
+	if (fd < 0)
+		return false;
+	/* shared, and let go at once: a pool that starts now tries again */
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return held;
+}
+
 /* Making one, or taking one over. */
 
 static void
@@ -625,17 +639,34 @@ rh_segment_spans(const struct rh_segment *s, unsigned i)
 	return (struct rh_ring *)slot_at(s, i, s->head->spans);
 }
 
-void *
-rh_segment_area(const struct rh_segment *s, const char *name)
+static const struct rh_seg_area *
+find_area(const struct rh_segment *s, const char *name)
 {
 	const struct rh_seg_area *a = (const struct rh_seg_area *)
 	    ((const char *)s->head + s->head->areas);
 
 	for (unsigned i = 0; i < s->head->nareas; i++)
 		if (strcmp(a[i].name, name) == 0)
-			return s->base + a[i].at;
-	rh_assert(!"an area of the spec");
+			return &a[i];
 	return NULL;
+}
+
+void *
+rh_segment_area(const struct rh_segment *s, const char *name)
+{
+	const struct rh_seg_area *area = find_area(s, name);
+
+	rh_assert(area);
+	return s->base + area->at;
+}
+
+const void *
+rh_segment_area_find(const struct rh_segment *s, const char *name,
+    size_t bytes)
+{
+	const struct rh_seg_area *area = find_area(s, name);
+
+	return area && area->bytes >= bytes ? s->base + area->at : NULL;
 }
 
 const char *

@@ -83,6 +83,8 @@ RH_MUST_CHECK bool rh_segment_attach(struct rh_segment **segment, int fd,
 int rh_segment_fd(const struct rh_segment *segment);
 /* The file behind path is another one by now, or of another size: open it anew. */
 bool rh_segment_is_replaced(const struct rh_segment *segment);
+/* Whether a pool lives in it: the lock tells, whatever the slots say. */
+bool rh_segment_is_held(const struct rh_segment *segment);
 /* Unmaps; the file stays. */
 void rh_segment_close(struct rh_segment **segment);
 /*
@@ -99,6 +101,9 @@ struct rh_ring *rh_segment_log(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_spans(const struct rh_segment *segment, unsigned i);
 /* Asserts that the area was in the spec. */
 void *rh_segment_area(const struct rh_segment *segment, const char *name);
+/* Of a segment that anyone may have made: NULL if absent, or smaller. */
+const void *rh_segment_area_find(const struct rh_segment *segment,
+    const char *name, size_t bytes);
 const char *rh_segment_pool(const struct rh_segment *segment);
 /* What was built: changes when another version takes the file over. */
 struct rh_segment_build { char service[64], version[32], revision[64]; };

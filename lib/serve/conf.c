@@ -57,6 +57,22 @@ const struct rh_directive rh_serve_directives[] = {
 /* clang-format on */
 
 void
+rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
+    size_t n)
+{
+	const struct rh_directive *d;
+
+	for (size_t i = 0; i < n; i++) {
+		for (d = rh_serve_directives;
+		    d->name && strcmp(d->name, names[i]) != 0; d++)
+			;
+		rh_assert(d->name);
+		to[i] = *d;
+	}
+	to[n] = (struct rh_directive){ 0 };
+}
+
+void
 rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 {
 	if (conf->database_url.n == 0)

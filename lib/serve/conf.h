@@ -50,6 +50,12 @@ struct rh_serve_conf {
 };
 
 extern const struct rh_directive rh_serve_directives[];
+/*
+ * Those that a program has use for, n of them, and { 0 } behind: so it neither
+ * asks for nor ever holds a secret that it can do without.
+ */
+void rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
+    size_t n);
 
 /* What the table cannot say: faults across directives, a line each. */
 void rh_serve_conf_check(const struct rh_serve_conf *conf,

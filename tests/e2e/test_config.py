@@ -87,7 +87,8 @@ class Config(unittest.TestCase):
         self.assertIn("KEY", done.stderr)
 
     def test_all_programs_have_the_options(self):
-        for name in ("rowhouse-fcgi", "rowhouse-exporter", "rowhouse-migrate"):
+        for name in ("rowhouse-fcgi", "rowhouse-exporter", "rowhouse-migrate",
+                     "rowhouse-ctl"):
             for option, status in (("-t", 0), ("-T", 0), ("-V", 0), ("-h", 0),
                                    ("-?", 1)):
                 with self.subTest(f"{name} {option}"):

@@ -1,0 +1,31 @@
+/* rowhouse-ctl - the operator's command line: one row per command. */
+#include "config.h"
+
+#include "ctl/conf.h"
+#include "ctl/status.h"
+
+struct rh_serve_conf ctl_conf;
+
+static const char *const ours[] = { "segment" };
+static struct rh_directive directives[RH_COUNT(ours) + 1];
+
+/* clang-format off */
+static const struct rh_command commands[] = {
+	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
+	{ 0 }
+};
+/* clang-format on */
+
+int
+main(int argc, char **argv)
+{
+	const struct rh_conf_table tables[] = { { directives, &ctl_conf },
+	    { NULL, NULL } };
+	struct rh_program program = { .name = "rowhouse-ctl",
+	    .summary = "Asks a Rowhouse pool, and tells it.",
+	    .commands = commands, .tables = tables,
+	    .unknown = RH_CONF_UNKNOWN_OK };
+
+	rh_serve_conf_pick(directives, ours, RH_COUNT(ours));
+	return rh_program_main(&program, argc, argv);
+}

@@ -1,0 +1,152 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ctl/status.h"
+
+/* Anyone may have written the segment: nothing of it may move the cursor. */
+static void
+put_plain(struct rh_buf *to, struct rh_slice text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		rh_buf_char(to, text.p[i] > ' ' && text.p[i] < 0x7f ?
+		    text.p[i] : '?');
+}
+
+/* "840ms", "12.3s", "14m05s", "3h12m", "9d04h" */
+static void
+put_duration(char to[16], int64_t us)
+{
+	int64_t s = us / 1000000;
+
+	us = RH_MAX(us, 0);
+	if (us < 1000000)
+		snprintf(to, 16, "%" PRId64 "ms", us / 1000);
+	else if (s < 60)
+		snprintf(to, 16, "%" PRId64 ".%" PRId64 "s", s,
+		    us % 1000000 / 100000);
+	else if (s < 3600)
+		snprintf(to, 16, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(to, 16, "%" PRId64 "h%02" PRId64 "m", s / 3600,
+		    s / 60 % 60);
+	else
+		snprintf(to, 16, "%" PRId64 "d%02" PRId64 "h",
+		    RH_MIN(s / 86400, 999999), s / 3600 % 24);
+}
+
+static void
+put_size(char to[16], int64_t bytes)
+{
+	if (bytes < 0)
+		snprintf(to, 16, "-");
+	else
+		snprintf(to, 16, "%.1fM", (double)bytes / (1 << 20));
+}
+
+static void
+put_flight(struct rh_buf *to, const struct rh_flight *f)
+{
+	const struct {
+		const char *before;
+		struct rh_slice text;
+	} parts[] = {
+		{ "", rh_slice_of(rh_phase_names[f->phase]) },
+		{ " ", rh_flight_text(f, waits_for) },
+		{ "  ", rh_flight_text(f, method) },
+		{ " ", rh_flight_text(f, route) },
+		{ "  tenant=", rh_flight_text(f, tenant) },
+		{ "  request_id=", rh_flight_text(f, request_id) },
+	};
+
+	for (size_t i = 0; i < RH_COUNT(parts); i++)
+		if (parts[i].text.n) {
+			rh_buf_slice(to, rh_slice_of(parts[i].before));
+			put_plain(to, parts[i].text);
+		}
+}
+
+/* One column, one meaning: resident memory where not all tell the other. */
+static bool
+is_proportional(const struct status *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->rows[i].memory.proportional < 0)
+			return false;
+	return true;
+}
+
+static void
+put_row(struct rh_buf *to, const struct status *s, const struct status_row *row)
+{
+	char since[16], up[16], memory[16];
+
+	put_duration(since, s->now_us - row->since_us);
+	put_duration(up, s->now_us - row->started_us);
+	put_size(memory, is_proportional(s) ? row->memory.proportional :
+	    row->memory.resident);
+	rh_buf_printf(to, "%4u %8d  %-8s %8s %8s %10" PRIu64 " %8s  ",
+	    row->slot, (int)row->pid, status_states[row->state], since, up,
+	    row->requests, memory);
+	if (row->flight)
+		put_flight(to, row->flight);
+	else
+		rh_buf_char(to, '-');
+	rh_buf_char(to, '\n');
+}
+
+static void
+put_restarts(struct rh_buf *to, struct rh_slice restarts)
+{
+	struct rh_slice reason, count;
+	bool any = false;
+
+	while (status_restart(&restarts, &reason, &count)) {
+		rh_buf_slice(to, rh_slice_of(any ? ", " : ""));
+		put_plain(to, reason);
+		rh_buf_char(to, ' ');
+		put_plain(to, count);
+		any = true;
+	}
+	if (!any)
+		rh_buf_lit(to, "none");
+}
+
+static void
+put_pool(struct rh_buf *to, const struct status *s)
+{
+	char up[16];
+
+	put_duration(up, s->now_us - s->started_us);
+	rh_buf_lit(to, "pool ");
+	put_plain(to, rh_slice_of(s->pool));
+	rh_buf_lit(to, ": running, ");
+	put_plain(to, rh_slice_of(s->build.service));
+	rh_buf_char(to, ' ');
+	put_plain(to, rh_slice_of(s->build.version));
+	rh_buf_lit(to, " (");
+	put_plain(to, rh_slice_of(s->build.revision));
+	rh_buf_printf(to, "), master %d, up %s\n%u workers; ", (int)s->master,
+	    up, s->n);
+	if (s->kept >= 0)
+		rh_buf_printf(to, "%" PRId64 " connections kept open; ",
+		    s->kept);
+	rh_buf_lit(to, "restarts: ");
+	put_restarts(to, s->restarts);
+	rh_buf_char(to, '\n');
+}
+
+void
+status_put_text(struct rh_buf *to, const struct status *s)
+{
+	if (s->why) {
+		rh_buf_printf(to, "not running: %s: %s\n", s->path, s->why);
+		return;
+	}
+	put_pool(to, s);
+	rh_buf_printf(to, "\nSLOT %8s  %-8s %8s %8s %10s %8s  REQUEST\n", "PID",
+	    "STATE", "FOR", "UP", "REQUESTS", is_proportional(s) ? "PSS" : "RSS");
+	for (unsigned i = 0; i < s->n; i++)
+		put_row(to, s, &s->rows[i]);
+}
