@@ -15,7 +15,7 @@ packages_redis=(redis-server)
 packages_test=(
 	postgresql postgresql-client nginx apache2-bin haproxy redis-server curl
 	python3 python3-prometheus-client protobuf-compiler prometheus procps util-linux xz-utils
-	systemd spawn-fcgi
+	systemd spawn-fcgi groff-base zsh
 )
 
 package_is_there() {

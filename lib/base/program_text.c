@@ -126,8 +126,9 @@ put_man_option(struct rh_buf *to, const struct rh_option *o)
 static void
 put_man_optional(struct rh_buf *to, const struct rh_option *o)
 {
-	rh_buf_lit(to, " Op ");
+	rh_buf_lit(to, " Oo ");		/* an Op would take in the next */
 	put_man_flag(to, o);
+	rh_buf_lit(to, " Oc");
 }
 
 static void

@@ -59,7 +59,7 @@ class Installed:
         return glob.glob(f"{self.root}/**/{name}", recursive=True)[0]
 
     def migrate(self, conf, *operands):
-        return run([self.find("rowhouse-migrate"), "-c", conf,
+        return run([self.find("*bin/rowhouse-migrate"), "-c", conf,
                     "-d", os.path.dirname(self.find("0001_*.up.sql")),
                     "-d", f"{self.folder}/sql", *operands])
 

@@ -251,7 +251,7 @@ START_TEST(the_usage_names_the_commands)
 END_TEST
 
 static const struct { const char *what; const char *says[6]; } descriptions[] = {
-	{ "man", { ".It Fl d Ar dir\nA folder.\n", ".It Cm count Ar what Op Fl -by Ar key Op Fl -json\nCount them.\n", ".It Fl -json\nAs JSON.\n" } },
+	{ "man", { ".It Fl d Ar dir\nA folder.\n", ".It Cm count Ar what Oo Fl -by Ar key Oc Oo Fl -json Oc\nCount them.\n", ".It Fl -json\nAs JSON.\n" } },
 	{ "bash", { "complete -F _rowhouse_test rowhouse-test\n", "count) words='--by --json '", "words='-c -t -T -V -h -d -j '" } },
 	{ "zsh", { "#compdef rowhouse-test\n", "'-d[a folder]:DIR:_files -/'\n", "'count:count them'\n", "'--by[what to count by]:KEY:'\n" } },
 };
