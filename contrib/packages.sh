@@ -12,6 +12,9 @@ packages_run=(postgresql postgresql-client curl util-linux)
 packages_nginx=(nginx)
 packages_apache=(apache2-bin)
 packages_redis=(redis-server)
+# for the scripts deb and check-deb
+packages_deb=(debhelper dpkg-dev)
+packages_check_deb=(lintian debootstrap util-linux iproute2)
 packages_test=(
 	postgresql postgresql-client nginx apache2-bin haproxy redis-server curl
 	python3 python3-prometheus-client protobuf-compiler prometheus procps util-linux xz-utils

@@ -130,7 +130,7 @@ put_pool(struct rh_buf *to, const struct status *s)
 	rh_buf_printf(to, "), master %d, up %s\n%u workers; ", (int)s->master,
 	    up, s->n);
 	if (s->kept >= 0)
-		rh_buf_printf(to, "%" PRId64 " connections kept open; ",
+		rh_buf_printf(to, "connections kept open: %" PRId64 "; ",
 		    s->kept);
 	rh_buf_lit(to, "restarts: ");
 	put_restarts(to, s->restarts);
