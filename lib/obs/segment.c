@@ -549,6 +549,17 @@ rh_segment_create(struct rh_segment **segment, const char *path,
 	return true;
 }
 
+bool
+rh_segment_fits(int fd, const struct rh_segment_spec *spec)
+{
+	struct rh_seg_head *want = describe(spec);
+	struct stat st;
+	bool fits = fstat(fd, &st) == 0 && same_geometry(fd, &st, want);
+
+	free(want);
+	return fits;
+}
+
 /* The living pool's segment goes on, or another file takes its name. */
 static bool
 succeed(struct rh_segment *s, const struct rh_segment_spec *spec,
@@ -580,6 +591,8 @@ rh_segment_succeed(struct rh_segment **segment, int fd, const char *path,
 	if (*same)
 		s->fd = fd;
 	if (!succeed(s, spec, &st, *same, why)) {
+		if (*same)
+			s->fd = -1;	/* the caller's */
 		rh_segment_close(&s);
 		return false;
 	}

@@ -71,7 +71,7 @@ RH_MUST_CHECK bool rh_segment_open(struct rh_segment **segment,
  * For a program that goes on with a living pool, whose descriptor it has: where
  * path still names that file and the geometry is the same, all stays as it is
  * and *same is true. Else it is as rh_segment_create, but that pool's own lock
- * is no hindrance; the descriptor is still the caller's then.
+ * is no hindrance; the descriptor is still the caller's then, as after a fault.
  */
 RH_MUST_CHECK bool rh_segment_succeed(struct rh_segment **segment, int fd,
     const char *path, const struct rh_segment_spec *spec, bool *same,
@@ -79,6 +79,15 @@ RH_MUST_CHECK bool rh_segment_succeed(struct rh_segment **segment, int fd,
 /* Writable, whatever its geometry; has the descriptor, and so the lock. */
 RH_MUST_CHECK bool rh_segment_attach(struct rh_segment **segment, int fd,
     const char *path, struct rh_buf *why);
+/* Whether a segment of this spec would have the geometry of that file. */
+bool rh_segment_fits(int fd, const struct rh_segment_spec *spec);
+/*
+ * For processes that no master holds together: the first makes the segment or
+ * takes it over, the others join in, each in a slot of its own, as long as
+ * there are some. A pool and they refuse each other.
+ */
+RH_MUST_CHECK bool rh_segment_join(struct rh_segment **segment, unsigned *slot,
+    const char *path, const struct rh_segment_spec *spec, struct rh_buf *why);
 /* Of a segment that was made or taken over: it holds the lock. */
 int rh_segment_fd(const struct rh_segment *segment);
 /* The file behind path is another one by now, or of another size: open it anew. */

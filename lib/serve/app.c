@@ -17,6 +17,7 @@ enum { WHY_MAX = 1024, RELOAD_FIRST = 64 << 10, RELOAD_CAP = 64 << 20 };
 
 static struct rh_serve_conf conf;
 static const struct rh_app *app;
+static bool alone;	/* -1 */
 
 /* The master's own line to the log and to the counters. */
 static void
@@ -32,6 +33,10 @@ master_signals(struct rh_host *h, struct rh_server *master,
 	master->log.tally = &master->tally;
 	master->log.lines = h->series.lines;
 }
+
+static const struct rh_pool_hooks server_hooks = {
+	rh_server_start, rh_life, rh_server_idle, rh_server_stop
+};
 
 /* ---- SIGHUP, in the master ---- */
 
@@ -134,7 +139,7 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.reload = reload, .will = will,
 		.program = program_path(h->program, arena),
 		.argv = h->program->argv0,
-		.hooks = { rh_server_start, rh_life, rh_server_idle, rh_server_stop },
+		.hooks = server_hooks,
 	};
 
 	spec_tune(&spec);
@@ -177,6 +182,36 @@ try(const struct rh_program *self, struct rh_host *h, struct rh_buf *why)
 	    rh_trial_run(self, h, rh_will_trial()) : fail(self, why);
 }
 
+/* ---- -1: one of several, on descriptor 0 ---- */
+
+static int
+serve_alone(const struct rh_program *self, struct rh_host *h,
+    struct rh_buf *why)
+{
+	struct rh_server *server = RH_NEW(self->arena, struct rh_server);
+	enum rh_inherited what;
+	struct rh_listen listen;
+	struct rh_pool_spec spec;
+	unsigned slot;
+
+	if (!rh_inherit(&listen, &what, why) ||
+	    !rh_privilege_drop(conf.user, conf.group, why))
+		return fail(self, why);
+	if (what == RH_INHERITED_NOTHING)
+		return rh_program_fail(self, "-1 serves descriptor 0, and that"
+		    " is no listening socket");
+	if (!rh_host_segment(h, (char *)conf.segment.p, NULL, &slot, why))
+		return fail(self, why);
+	h->alone = true;
+	server->host = h;
+	spec = (struct rh_pool_spec){ .name = "fcgi", .listen = &listen,
+		.segment = h->segment, .ctx = server,
+		.trouble = rh_server_trouble, .hooks = server_hooks };
+	spec_tune(&spec);
+	signal(SIGPIPE, SIG_IGN);
+	return rh_pool_alone(&spec, slot);
+}
+
 static int
 run(struct rh_program *self, int argc, char **argv)
 {
@@ -199,11 +234,13 @@ run(struct rh_program *self, int argc, char **argv)
 	why.n = 0;
 	if (rh_will_trial())
 		return try(self, h, &why);
+	if (alone)
+		return serve_alone(self, h, &why);
 	if (!rh_will_read(&will, self->arena, &why) ||
 	    !listen_open(&listen, will, self->arena, &why))
 		return fail(self, &why);
 	if (!rh_privilege_drop(conf.user, conf.group, &why) ||
-	    !rh_host_segment(h, (char *)conf.segment.p, will, &why)) {
+	    !rh_host_segment(h, (char *)conf.segment.p, will, NULL, &why)) {
 		rh_listen_close(&listen);
 		return fail(self, &why);
 	}
@@ -219,13 +256,27 @@ check(const struct rh_conf_table *tables, struct rh_buf *faults)
 	rh_serve_conf_check(tables->to, faults);
 }
 
+static const struct rh_option own_options[] = {
+	{ "-1", NULL, "serve descriptor 0 as one process of several: mod_fcgid", NULL },
+	{ 0 }
+};
+
+static void
+option(struct rh_program *self, int letter, const char *value)
+{
+	(void)self;
+	(void)value;
+	alone = letter == '1';
+}
+
 int
 rh_app_main(const struct rh_app *application, int argc, char **argv)
 {
 	struct rh_conf_table tables[8] = { { rh_serve_directives, &conf } };
 	struct rh_program program = { .name = application->name,
 		.summary = application->description, .tables = tables,
-		.check = check, .run = run };
+		.check = check, .run = run, .options = own_options,
+		.option = option };
 
 	app = application;
 	for (size_t i = 0; app->tables && app->tables[i].directives; i++) {

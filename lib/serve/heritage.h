@@ -23,7 +23,7 @@ struct rh_heritage {
 	unsigned nseats;
 	int *fds;		/* by seat; -1: none */
 	uint32_t *generations;	/* by seat: whose fds[seat] is */
-	pid_t master;
+	pid_t master;		/* 0: there is none */
 	/* the worker's own */
 	unsigned slot;
 	int channel;

@@ -54,7 +54,7 @@ instruments_open(const struct rh_app *app, struct rh_metrics *m,
 
 bool
 rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
-    struct rh_buf *why)
+    unsigned *slot, struct rh_buf *why)
 {
 	const struct rh_serve_conf *conf = h->conf;
 	const struct rh_area areas[] = {
@@ -75,6 +75,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 
 	if (!(will ? rh_segment_succeed(&h->segment, will->segment, path, &spec,
 	    &will->same_segment, why) :
+	    slot ? rh_segment_join(&h->segment, slot, path, &spec, why) :
 	    rh_segment_create(&h->segment, path, &spec, why)))
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");

@@ -38,6 +38,7 @@ struct rh_host {
 	struct rh_otlp_conf otlp;
 	struct rh_pg_conf pg;
 	struct rh_slice openapi;
+	bool alone;		/* no master: lines go to stderr */
 	const struct rh_program *program;	/* whose file a reload reads */
 	struct rh_arena *reloaded;	/* what the last reload read; NULL: none */
 };
@@ -48,8 +49,11 @@ RH_MUST_CHECK bool rh_host_open(struct rh_host *host, struct rh_arena *arena,
 /* All that is made of directives a reload may change. */
 void rh_host_tune(struct rh_host *host, struct rh_arena *arena,
     struct rh_buf *warnings);
-/* will: of the program before, which learns whether the geometry fits; NULL. */
+/*
+ * will, of the program before, learns whether the geometry fits; slot is set
+ * for a process that joins others. NULL, each: it is the pool's own.
+ */
 RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, const char *path,
-    struct rh_will *will, struct rh_buf *why);
+    struct rh_will *will, unsigned *slot, struct rh_buf *why);
 
 #endif

@@ -100,5 +100,10 @@ struct rh_pool_spec {
  * never return.
  */
 int rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena);
+/*
+ * One worker in that slot of the segment and no master: SIGTERM ends it after
+ * its request. Keeps no connection. Comes back only where it cannot begin.
+ */
+int rh_pool_alone(const struct rh_pool_spec *spec, unsigned slot);
 
 #endif

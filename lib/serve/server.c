@@ -23,7 +23,7 @@ signals_open(struct rh_server *s)
 	rh_journal_bind(&s->journal, h->segment, s->slot);
 	/* its predecessor may have died in one */
 	rh_gauge_set(&s->tally, h->series.in_flight, 0, 0);
-	rh_log_bind(&s->log, h->segment, s->slot, s->own);
+	rh_log_bind(&s->log, h->alone ? NULL : h->segment, s->slot, s->own);
 	rh_log_name(&s->log, s->own, (char *)h->otlp.service_name.p,
 	    h->app->version);
 	s->log.tally = &s->tally;

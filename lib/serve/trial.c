@@ -16,7 +16,7 @@ segment_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 {
 	char *path = rh_arena_printf(arena, "%s.trial.%ld",
 	    (const char *)h->conf->segment.p, (long)getpid());
-	bool open = rh_host_segment(h, path, NULL, why);
+	bool open = rh_host_segment(h, path, NULL, NULL, why);
 
 	unlink(path);
 	return open;

@@ -178,6 +178,8 @@ bind_to_master(struct rh_worker *w)
 
 	snprintf(name, sizeof(name), "rh-worker %u", w->h->slot);
 	prctl(PR_SET_NAME, name);
+	if (w->h->master == 0)
+		return;
 	/* the kill is certain, and frees the socket for the next master */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != w->h->master)
@@ -246,5 +248,10 @@ rh_worker_run(struct rh_heritage *heritage)
 	show(w, RH_SLOT_IDLE);
 	loop(w);
 	farewell(w);
+	/* a master would do it */
+	if (heritage->master == 0) {
+		show(w, RH_SLOT_EMPTY);
+		atomic_store(&w->record->pid, 0);
+	}
 	_exit(is_worn(w) ? RH_EXIT_REQUESTS : 0);
 }

@@ -4,16 +4,20 @@ what systemd hears of the pool's life."""
 
 import contextlib
 import itertools
+import json
 import os
+import shutil
 import signal
 import socket
 import sys
 import threading
 import time
+import unittest
 
 sys.dont_write_bytecode = True
 
-from harness import Pool, Story, main, wait_until  # noqa: E402
+from harness import (ApacheFcgid, Load, Pool, Story, main, runs,  # noqa: E402
+                     wait_until)
 
 DONE = "pool fcgi: all workers are new"
 
@@ -166,6 +170,58 @@ class SpawnFcgi(Story):
         s.pool.wait_line(msg=DONE)
         self.assertEqual(s.pool.answering() & before, set())
         self.expect(200, "GET", t.path, t.token)
+
+
+class NoPool(Pool):
+    """Apache starts it. What its user has to reach is made so."""
+
+    def start(self):
+        self.run = f"{self.temp}/run"
+        os.makedirs(self.run, exist_ok=True)
+        self.restore({**self.settings, "segment": f"{self.run}/segment"})
+        if os.geteuid() == 0:
+            shutil.chown(self.run, *ApacheFcgid.user())
+            shutil.chown(self.conf, *ApacheFcgid.user())
+        return self
+
+
+@unittest.skipUnless(os.path.exists(ApacheFcgid.MODULE), "no mod_fcgid")
+class ModFcgid(Story):
+
+    settings = {"workers": 5}
+    pool, web, exporter = NoPool, ApacheFcgid, True
+
+    def lines(self):
+        with open(f"{self.stack.web.dir}/apache.log", encoding="utf-8") as f:
+            return [json.loads(x) for x in f if x.startswith("{")]
+
+    def pids(self):
+        return {x["pid"] for x in self.lines() if runs(x["pid"])}
+
+    def test_its_processes_share_a_segment(self):
+        s = self.stack
+        with Load(s, s.signup()) as load:
+            load.wait_more(200)
+            load.check()
+        self.assertGreater(len(self.pids()), 1)
+        self.assertEqual(s.exporter.value('rowhouse_http_requests_total{method="POST",'
+                                          'route="/v1/t/{tenant}/projects/{id}/tasks"'),
+                         load.count)
+        # a place that a killed one had is taken by the next
+        for _ in range(3):
+            victim = self.pids().pop()
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda: not runs(victim), "it is gone")
+            wait_until(lambda: s.api("GET", "/readyz").status == 200, "it serves")
+        # a pool of its own does not get the segment meanwhile
+        done = s.pool.run_option()
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("belongs to a pool that is running", done.stderr)
+        rest = self.pids()
+        s.web.stop()
+        wait_until(lambda: not any(map(runs, rest)), "they end with Apache")
+        s.web.start()
+        wait_until(s.ready, "and are back")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from .postgres import Postgres
 from .proc import Daemon, TempDir, eventually, runs, wait_until
 from .stack import Stack, Tenant
 from .story import Story, main
-from .web import Apache, HAProxy, Nginx
+from .web import Apache, ApacheFcgid, HAProxy, Nginx
 
 __all__ = [
-    "Apache", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load", "Nginx",
-    "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
+    "Apache", "ApacheFcgid", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load",
+    "Nginx", "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
     "Tenant", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

@@ -3,8 +3,9 @@
 import os
 import pwd
 import re
+import shutil
 
-from .places import SOURCE, free_port, system
+from .places import SOURCE, free_port, program, system
 from .pool import _answers
 from .proc import Daemon
 
@@ -100,16 +101,24 @@ class Apache(Web):
         site = snippet("apache/rowhouse.conf", socket)
         if not reuse:
             site = site.replace("enablereuse=on ", "enablereuse=off ")
+        self.configure(site)
+
+    @staticmethod
+    def user():
+        """Whom its processes become where root starts it: name and group."""
+        name = next(u for u in ("www-data", "nobody") if _known(u))
+        return name, pwd.getpwnam(name).pw_gid
+
+    def configure(self, site, whole_server=""):
         self.write("site.conf", site)
         modules = "".join(
             f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so\n"
             for m in self.MODULES)
         user = ""
         if os.geteuid() == 0:
-            name = next(u for u in ("www-data", "nobody") if _known(u))
-            gid = pwd.getpwnam(name).pw_gid
+            name, gid = self.user()
             user = f"User {name}\nGroup #{gid}\n"
-        self.write("apache.conf", f"""{modules}{user}ServerRoot {self.dir}
+        self.write("apache.conf", f"""{modules}{user}{whole_server}ServerRoot {self.dir}
 DefaultRuntimeDir {self.dir}
 PidFile {self.dir}/pid
 ServerName localhost
@@ -157,6 +166,28 @@ frontend site
     def argv(self):
         return [system("haproxy"), "-db", "-f", f"{self.dir}/haproxy.cfg",
                 "-f", f"{self.dir}/rowhouse.cfg"]
+
+
+class ApacheFcgid(Apache):
+    """mod_fcgid: Apache starts our program itself, as often as it likes."""
+
+    MODULES = ("mpm_event", "authz_core", "env", "fcgid")
+    MODULE = "/usr/lib/apache2/modules/mod_fcgid.so"
+
+    def __init__(self, temp, socket, processes=4):
+        # pylint: disable=super-init-not-called,non-parent-init-called
+        Web.__init__(self, temp, socket, "fcgid")
+        site = snippet("apache/rowhouse-fcgid.conf", socket)
+        # its user may not reach the folder of the build
+        copy = shutil.copy(program("rowhouse-fcgi"), self.dir)
+        site = site.replace("/usr/sbin/rowhouse-fcgi", copy)
+        site = site.replace(" -1", f" -1 -c {temp}/rowhouse.conf")
+        site = re.sub(r"(FcgidMaxProcesses\w*) 8", rf"\1 {processes}", site)
+        os.makedirs(f"{self.dir}/ipc", exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(f"{self.dir}/ipc", *self.user())
+        self.configure(site, f"FcgidIPCDir {self.dir}/ipc\n"
+                       f"FcgidProcessTableFile {self.dir}/table\n")
 
 
 def _known(user):

@@ -239,6 +239,76 @@ START_TEST(a_successor_of_another_geometry_has_a_file_of_its_own)
 }
 END_TEST
 
+/* Joins, says its slot through the pipe, and stays until it is killed. */
+static pid_t
+joined(const char *path, const struct rh_segment_spec *spec, unsigned *slot)
+{
+	struct rh_segment *s = NULL;
+	struct rh_buf *why = scratch_buf();
+	int ends[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	if ((pid = fork()) == 0) {
+		close(ends[0]);
+		if (!rh_segment_join(&s, slot, path, spec, why))
+			_exit(1);
+		rh_segment_cells(s, *slot)[0]++;
+		if (write(ends[1], slot, sizeof(*slot)) != sizeof(*slot))
+			_exit(2);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	*slot = 0;
+	if (read(ends[0], slot, sizeof(*slot)) != sizeof(*slot))
+		scratch_reap(pid, 1 << 8);
+	close(ends[0]);
+	return pid;
+}
+
+START_TEST(those_who_join_have_a_slot_each)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3), other = some_spec(4);
+	struct rh_segment *s = NULL;
+	struct rh_buf *why = scratch_buf();
+	unsigned slots[5];
+	pid_t pids[5];
+
+	for (unsigned i = 0; i < 3; i++) {
+		pids[i] = joined(path, &spec, &slots[i]);
+		ck_assert_uint_eq(slots[i], i + 1);
+	}
+	/* slots are 4, the master's among them */
+	joined(path, &spec, &slots[3]);
+	ck_assert_uint_eq(slots[3], 0);
+	joined(path, &other, &slots[3]);
+	ck_assert_uint_eq(slots[3], 0);
+	ck_assert(!rh_segment_create(&s, path, &spec, why));
+	kill(pids[1], SIGKILL);
+	scratch_reap(pids[1], SIGKILL);
+	pids[3] = joined(path, &spec, &slots[3]);
+	ck_assert_uint_eq(slots[3], 2);
+	s = opened(path);
+	ck_assert_uint_eq(rh_segment_cells(s, 2)[0], 2);
+	rh_segment_close(&s);
+	for (unsigned i = 0; i < 4; i += i == 0 ? 2 : 1) {
+		kill(pids[i], SIGKILL);
+		scratch_reap(pids[i], SIGKILL);
+	}
+	/* none is left: another configuration may begin */
+	pids[4] = joined(path, &other, &slots[4]);
+	ck_assert_uint_eq(slots[4], 1);
+	kill(pids[4], SIGKILL);
+	scratch_reap(pids[4], SIGKILL);
+	s = made(path, &spec);
+	joined(path, &spec, &slots[0]);
+	ck_assert_uint_eq(slots[0], 0);
+	rh_segment_close(&s);
+}
+END_TEST
+
 /* All start on nothing at once: one has it, the others hear so or take turns. */
 START_TEST(starters_in_a_race_never_share)
 {
@@ -482,6 +552,7 @@ RH_CHECK_MAIN("obs/segment",
     RH_LOOP(a_second_pool_is_refused, geometries),
     RH_CASE(a_successor_of_the_same_geometry_goes_on),
     RH_CASE(a_successor_of_another_geometry_has_a_file_of_its_own),
+    RH_CASE(those_who_join_have_a_slot_each),
     RH_CASE(starters_in_a_race_never_share),
     RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
     RH_LOOP(another_size_is_another_file_and_ends_no_reader, resized),

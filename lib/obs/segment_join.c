@@ -1,0 +1,168 @@
+#include "config.h"
+
+#include "obs/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/*
+ * A pool holds the segment's lock alone; these processes hold it together. Who
+ * joins or leaves a slot does so under a lock of its own, "path.lock", so that
+ * the first one has made the segment before the next looks at it.
+ */
+
+static bool
+fail(struct rh_buf *why, const char *what, const char *path)
+{
+	rh_buf_printf(why, "cannot %s %s: %s\n", what, path, strerror(errno));
+	return false;
+}
+
+static int
+enter(const char *path, struct rh_buf *why)
+{
+	char *name;
+	int fd;
+
+	if (asprintf(&name, "%s.lock", path) < 0)
+		rh_assert(!"memory");
+	fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0640);
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+		if (errno == EINTR)
+			continue;
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0)
+		fail(why, "lock", name);
+	free(name);
+	return fd;
+}
+
+static void
+leave(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool
+is_alive(const struct rh_slot *slot)
+{
+	pid_t pid = atomic_load(&slot->pid);
+
+	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
+static bool
+has_members(const struct rh_segment *s)
+{
+	for (unsigned i = 1; i < rh_segment_slots(s); i++) {
+		if (is_alive(rh_segment_slot(s, i)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+share_lock(int fd, const char *path, struct rh_buf *why)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return true;
+	rh_buf_printf(why, "%s belongs to a pool that is running; give this"
+	    " process another segment\n", path);
+	return false;
+}
+
+/* Whether others are there; what cannot be read is nobody's. */
+static bool
+is_in_use(const char *path)
+{
+	struct rh_segment *s = NULL;
+	char reason[256];
+	struct rh_buf why;
+	bool used;
+
+	rh_buf_init_fixed(&why, reason, sizeof(reason));
+	if (!rh_segment_open(&s, path, &why))
+		return false;
+	used = has_members(s);
+	rh_segment_close(&s);
+	return used;
+}
+
+/* Where others are, nothing is changed but a slot. NULL: none are. */
+static bool
+join_others(struct rh_segment **segment, int fd, const char *path,
+    const struct rh_segment_spec *spec, struct rh_buf *why)
+{
+	bool same;
+
+	*segment = NULL;
+	if (!share_lock(fd, path, why))
+		return false;
+	if (!is_in_use(path))
+		return true;
+	if (rh_segment_fits(fd, spec))
+		return rh_segment_succeed(segment, fd, path, spec,
+		    &same, why);
+	rh_buf_printf(why, "%s is in use by processes of another configuration"
+	    " or version\n", path);
+	return false;
+}
+
+static bool
+take_slot(const struct rh_segment *s, unsigned *slot, struct rh_buf *why)
+{
+	for (unsigned i = 1; i < rh_segment_slots(s); i++) {
+		struct rh_slot *record = rh_segment_slot(s, i);
+
+		if (is_alive(record))
+			continue;
+		atomic_store(&record->requests, 0);
+		atomic_store(&record->started_us, rh_clock_wall_us());
+		atomic_fetch_add(&record->generation, 1);
+		atomic_store(&record->state, RH_SLOT_STARTING);
+		atomic_store(&record->pid, getpid());
+		*slot = i;
+		return true;
+	}
+	rh_buf_printf(why, "all %u places of the segment are taken: workers"
+	    " is to be as many as processes are started\n",
+	    rh_segment_slots(s) - 1);
+	return false;
+}
+
+bool
+rh_segment_join(struct rh_segment **segment, unsigned *slot, const char *path,
+    const struct rh_segment_spec *spec, struct rh_buf *why)
+{
+	int inside = enter(path, why);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	bool joined;
+
+	*segment = NULL;
+	if (inside < 0) {
+		leave(fd);
+		return false;
+	}
+	/* what cannot be opened is for rh_segment_create to judge */
+	joined = fd < 0 || join_others(segment, fd, path, spec, why);
+	if (!*segment)
+		leave(fd);	/* and the lock with it */
+	if (joined && !*segment)
+		joined = rh_segment_create(segment, path, spec, why) &&
+		    share_lock(rh_segment_fd(*segment), path, why);
+	joined = joined && take_slot(*segment, slot, why);
+	if (!joined)
+		rh_segment_close(segment);
+	leave(inside);
+	return joined;
+}
