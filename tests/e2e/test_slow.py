@@ -8,7 +8,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-from harness import Story, fcgi, main, patience  # noqa: E402
+from harness import Story, fcgi, main, patience, wait_until  # noqa: E402
 
 PATIENT = "120s"    # longer than a story, whatever the machine
 
@@ -155,10 +155,13 @@ class Bounded(Slow):
         page[1] = ("REQUEST_URI", f"{self.tenant.path}/projects?limit=100")
         deaf = [self.connect() for _ in range(4)]
         for c in deaf:
-            c.send(fcgi.request(page, keep=True))
+            c.send(fcgi.request(page))
         self.others_are_served(5)
+        # nothing was read, and all four have been given up
+        wait_until(lambda: len([x for x in self.stack.pool.find_lines(
+            tenant=self.tenant.slug) if x["bytes_out"] > 600000]) == len(deaf),
+            "the lines of those requests", 20.0)
         for c in deaf:
-            # cut off, and it shows: no END_REQUEST
             got, last = 0, None
             while record := c.record():
                 got, last = got + len(record[2]), record[0]

@@ -128,13 +128,17 @@ def kill_workers(pool, count, rest, age):
         time.sleep(rest)
 
 
-def _settled(stack, lines):
-    """The last scrape, once the reader has all that was counted: the line of a
-    request that is counted may still lie in its ring."""
+KILLED = 'rowhouse_worker_restarts_total{pool="fcgi",reason="killed"}'
+
+
+def _settled(stack, lines, kills):
+    """The last scrape, once the dead are buried and the reader has all that was
+    counted: the line of a request that is counted may still lie in its ring."""
     for _ in range(200):
         now = series(stack.exporter.metrics())
         read = len(lines)
         if total(now, "rowhouse_http_requests_total") == lines.requests and \
+                now.get(KILLED) == kills and \
                 now['rowhouse_log_lines_total{outcome="written"}'] == read:
             break
         time.sleep(patience(0.05))
@@ -157,7 +161,7 @@ def survive(stack, kills, clients=8, rest=0.05, age=0.0, load=Load):
     seconds = time.monotonic() - begun
     wait_until(stack.ready, "the pool answers again", 30.0)
 
-    now = _settled(stack, lines)
+    now = _settled(stack, lines, kills)
     watch.stop()
     return {
         "kills": kills, "seconds": seconds, "answered": sum(asking.answered),
@@ -169,6 +173,5 @@ def survive(stack, kills, clients=8, rest=0.05, age=0.0, load=Load):
         "request lines": lines.requests, "other lines": lines.others,
         "written": int(now['rowhouse_log_lines_total{outcome="written"}']),
         "dropped": int(now['rowhouse_log_lines_total{outcome="dropped"}']),
-        "restarts": int(now['rowhouse_worker_restarts_total'
-                            '{pool="fcgi",reason="killed"}']),
+        "restarts": int(now.get(KILLED, 0)),
     }
