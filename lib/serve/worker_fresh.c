@@ -243,6 +243,20 @@ rh_fresh_look(struct rh_worker *w, unsigned i)
 	}
 }
 
+/*
+ * What was missing may have come while this worker was at another request, for
+ * longer than the deadline: a last look, before a whole request is thrown away.
+ */
+static void
+end_overdue(struct rh_worker *w, unsigned i)
+{
+	int fd = w->fresh[i].fd;
+
+	rh_fresh_look(w, i);
+	if (w->fresh[i].fd == fd && w->fresh[i].deadline_ms)
+		end(w, i);
+}
+
 void
 rh_fresh_tend(struct rh_worker *w)
 {
@@ -262,7 +276,7 @@ rh_fresh_tend(struct rh_worker *w)
 		if (f->fd < 0 || f->deadline_ms == 0)
 			continue;
 		if (f->deadline_ms <= now_ms)
-			end(w, i);
+			end_overdue(w, i);
 		else
 			next_ms = RH_MIN(next_ms, f->deadline_ms);
 	}
