@@ -13,34 +13,41 @@
 #define RESTARTS	"worker_restarts_total"
 #define TEXT_MAX	65536
 
+/* Anyone may have written the segment: no time before 1970, none to come. */
+static int64_t
+past(int64_t us, int64_t now_us)
+{
+	return RH_MAX(RH_MIN(us, now_us), 0);
+}
+
 /*
  * The record of a slot keeps when its last request came, also when that is
  * over; it may have been the predecessor's.
  */
 static void
 read_flight(struct status_row *row, const struct rh_flight *flight,
-    struct rh_arena *arena)
+    int64_t now_us, struct rh_arena *arena)
 {
 	struct rh_flight *copy = RH_NEW(arena, struct rh_flight);
 	int64_t last_us = *(const volatile int64_t *)&flight->start_us;
 
 	if (rh_flight_read(flight, false, copy)) {
 		row->flight = copy;
-		last_us = copy->start_us;
+		last_us = copy->start_us = past(copy->start_us, now_us);
 	}
-	row->since_us = RH_MAX(row->started_us, last_us);
+	row->since_us = RH_MAX(row->started_us, past(last_us, now_us));
 }
 
 /* False: nobody has the slot. */
 static bool
 read_row(struct status_row *row, const struct rh_segment *segment, unsigned i,
-    struct rh_arena *arena)
+    int64_t now_us, struct rh_arena *arena)
 {
 	struct rh_slot *slot = rh_segment_slot(segment, i);
 
 	*row = (struct status_row){ .slot = i, .pid = atomic_load(&slot->pid),
 		.state = atomic_load(&slot->state),
-		.started_us = atomic_load(&slot->started_us),
+		.started_us = past(atomic_load(&slot->started_us), now_us),
 		.requests = atomic_load(&slot->requests),
 		.generation = atomic_load(&slot->generation) };
 	if (row->pid <= 0 || row->state == RH_SLOT_EMPTY)
@@ -48,7 +55,7 @@ read_row(struct status_row *row, const struct rh_segment *segment, unsigned i,
 	if (row->state >= RH_SLOT_STATES)
 		row->state = RH_SLOT_EMPTY;
 	row->memory = memory_of(row->pid);
-	read_flight(row, rh_segment_flight(segment, i), arena);
+	read_flight(row, rh_segment_flight(segment, i), now_us, arena);
 	return true;
 }
 
@@ -60,7 +67,7 @@ read_rows(struct status *s, const struct rh_segment *segment,
 	struct status_row *rows = rh_arena_zalloc(arena, slots, sizeof(*rows));
 
 	for (unsigned i = 1; i < slots; i++)
-		if (read_row(&rows[s->n], segment, i, arena))
+		if (read_row(&rows[s->n], segment, i, s->now_us, arena))
 			s->n++;
 	s->rows = rows;
 }
@@ -77,7 +84,7 @@ read_pool(struct status *s, const struct rh_segment *segment,
 	strncpy(s->pool, rh_segment_pool(segment), sizeof(s->pool) - 1);
 	rh_segment_build(segment, &s->build);
 	s->master = atomic_load(&master->pid);
-	s->started_us = atomic_load(&master->started_us);
+	s->started_us = past(atomic_load(&master->started_us), s->now_us);
 	s->kept = share ? (int64_t)atomic_load(&share->open) : -1;
 	rh_buf_init(&restarts, arena, 1024, TEXT_MAX);
 	rh_metrics_expose_family(&restarts, segment, RESTARTS);

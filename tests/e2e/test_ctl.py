@@ -1,17 +1,25 @@
 #!/usr/bin/python3
 """rowhouse-ctl status: who does what, for a person and for a program."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
+from random import Random
 
 sys.dont_write_bytecode = True
 
 from harness import Pool, Story, TempDir, main, patience, program, \
     wait_until  # noqa: E402
+
+# lib/obs/segment_file.h: slot0 and slot_bytes in the head; the request in
+# flight behind the slot's first 64 bytes
+RUBBISH_FROM, FLIGHT = 128, 64
 
 
 def ctl(pool, *operands):
@@ -195,6 +203,33 @@ class Ctl(Story):
             self.assertEqual((done.returncode, done.stdout), (1, ""), done)
             self.assertIn(why, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1, done)
+
+    def test_rubbish_in_the_slots_is_shown_and_harms_nothing(self):
+        temp = TempDir()
+        rubbish = Pool(temp.path, self.stack.postgres)
+        shutil.copyfile(self.stack.pool.segment, rubbish.segment)
+        with open(rubbish.segment, "r+b") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)       # as a pool that lives in it
+            f.seek(RUBBISH_FROM)
+            slot0, slot_bytes = struct.unpack("<QQ", f.read(16))
+            random = Random(1)
+            for turn in range(20):
+                for slot in range(4):
+                    f.seek(slot0 + slot * slot_bytes)
+                    f.write(random.randbytes(1400))
+                    if turn % 2:                # a state and a phase that are
+                        f.seek(slot0 + slot * slot_bytes)
+                        f.write(struct.pack("<II", 1 + slot, 3))
+                        f.seek(slot0 + slot * slot_bytes + FLIGHT)
+                        f.write(struct.pack("<II", 2, 3))
+                f.flush()
+                text, as_json = ctl(rubbish, "status"), \
+                    ctl(rubbish, "status", "--json")
+                self.assertEqual((text.returncode, as_json.returncode), (0, 0),
+                                 text.stderr + as_json.stderr)
+                self.assertTrue(text.stdout.replace("\n", "").isprintable(),
+                                text.stdout)
+                self.assertIs(json.loads(as_json.stdout)["running"], True)
 
     def test_it_asks_for_no_secret(self):
         temp = TempDir()
