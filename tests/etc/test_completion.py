@@ -102,7 +102,7 @@ class Completion(unittest.TestCase):
                            "\n".join(f". '{folder}/{name}'" for name in PROGRAMS))
         self.common(shell)
         for typed, got in (
-                ("rowhouse-fcgi -", ["-c", "-t", "-T", "-V", "-h"]),
+                ("rowhouse-fcgi -", ["-c", "-t", "-T", "-V", "-h", "-1"]),
                 ("rowhouse-migrate ", ["up", "down", "status", "verify"]),
                 ("rowhouse-ctl status ", ["status", "--json", "--watch"])):
             with self.subTest(typed):
