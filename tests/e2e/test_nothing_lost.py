@@ -2,10 +2,11 @@
 """POSTs, 32 at a time, through each web server, while the pool is disturbed:
 no reply but 201, and every row is there once.
 
-ROWHOUSE_POSTS says how many in each story (1,500), ROWHOUSE_RECYCLE after how
+ROWHOUSE_POSTS says how many in each story (1,000), ROWHOUSE_RECYCLE after how
 many a worker is replaced (100); contrib/bench/loss asks for more of both."""
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ sys.dont_write_bytecode = True
 from harness import (Apache, HAProxy, Nginx, Stack, main, patience,  # noqa: E402
                      wait_until)
 
-POSTS = int(os.environ.get("ROWHOUSE_POSTS", "1500"))
+POSTS = int(os.environ.get("ROWHOUSE_POSTS", "1000"))
 RECYCLE = int(os.environ.get("ROWHOUSE_RECYCLE", "100"))
 AT_A_TIME = 32
 WORKERS = 4
@@ -85,9 +86,22 @@ def clients_that_leave(posting):
             s.sendall(request)
 
 
+def reloads(posting):
+    while not posting.over.wait(1.0):
+        os.kill(posting.stack.pool.pid, signal.SIGHUP)
+
+
+def an_upgrade(posting):
+    while posting.count() < POSTS / 2 and not posting.over.wait(0.01):
+        pass
+    os.kill(posting.stack.pool.pid, signal.SIGUSR2)
+
+
 # what it is called, the pool's settings, what goes on beside the POSTs
 DISTURBANCES = (
     ("recycling", {}, clients_that_leave),
+    ("reloads", {}, reloads),
+    ("upgrade", {}, an_upgrade),
     ("recycling_past_the_cap", {"max_connections": AT_A_TIME // 2}, nothing),
 )
 
