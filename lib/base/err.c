@@ -34,6 +34,23 @@ rh_err_make(struct rh_arena *arena, enum rh_err_kind kind, const char *code,
 	return err;
 }
 
+struct rh_err *
+rh_err_late(struct rh_arena *arena, const char *fmt, ...)
+{
+	struct rh_err *err = rh_err_new(arena, RH_E_TIMEOUT, "request.timeout",
+	    "The request took longer than it may, and was given up.");
+	struct rh_buf text;
+	va_list ap;
+
+	rh_buf_init(&text, arena, 128, 1024);
+	va_start(ap, fmt);
+	rh_buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	rh_buf_char(&text, '\0');
+	err->cause = text.full ? fmt : text.p;
+	return err;
+}
+
 const char *
 rh_err_kind_name(enum rh_err_kind kind)
 {

@@ -43,6 +43,12 @@ struct rh_err {
 struct rh_err *rh_err_make(struct rh_arena *arena, enum rh_err_kind kind,
     const char *code, const char *where, const char *fmt, ...)
     RH_PRINTF(5, 6) __attribute__((returns_nonnull));
+/*
+ * The request's deadline has passed: RH_E_TIMEOUT, "request.timeout". The text
+ * is the cause: where the request stood, for our log alone.
+ */
+struct rh_err *rh_err_late(struct rh_arena *arena, const char *fmt, ...)
+    RH_PRINTF(2, 3) __attribute__((returns_nonnull));
 /* "CONFLICT" */
 const char *rh_err_kind_name(enum rh_err_kind kind);
 

@@ -35,6 +35,7 @@ rh_pg_trouble(const struct rh_pg *pg)
 void
 rh_pg_close(struct rh_pg *pg)
 {
+	rh_pg_cancel_abandon(pg);
 	PQfinish(pg->conn);
 	pg->conn = NULL;
 	rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 0);
@@ -51,21 +52,44 @@ trouble(struct rh_pg *pg, const char *what)
 }
 
 bool
-rh_pg_wait(const struct rh_pg *pg, short events, int64_t timeout_ms)
+rh_pg_wait(const struct rh_pg *pg, short events, uint64_t until_ns)
 {
 	struct pollfd p = { .fd = PQsocket(pg->conn), .events = events };
-	int n;
 
-	do	/* a signal is no answer; it only makes the wait longer */
-		n = poll(&p, 1, (int)timeout_ms);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
+	for (;;) {
+		uint64_t now = rh_clock_mono_ns();
+		uint64_t left = until_ns > now ? until_ns - now : 0;
+		int n = poll(&p, 1, (int)((left + MS_NS - 1) / MS_NS));
+
+		/* a signal is no answer */
+		if (n >= 0 || errno != EINTR)
+			return n > 0;
+	}
+}
+
+void
+rh_pg_deadline(struct rh_pg *pg, uint64_t deadline_ns)
+{
+	pg->deadline_ns = deadline_ns;
+}
+
+bool
+rh_pg_is_late(const struct rh_pg *pg)
+{
+	return pg->deadline_ns && rh_clock_mono_ns() >= pg->deadline_ns;
+}
+
+static uint64_t
+earlier(const struct rh_pg *pg, uint64_t until_ns)
+{
+	return pg->deadline_ns ? RH_MIN(pg->deadline_ns, until_ns) : until_ns;
 }
 
 static bool
 connect_within(struct rh_pg *pg, int64_t timeout_ms)
 {
-	uint64_t deadline = rh_clock_mono_ns() + (uint64_t)timeout_ms * MS_NS;
+	uint64_t until = earlier(pg, rh_clock_mono_ns() +
+	    (uint64_t)timeout_ms * MS_NS);
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 	const char *const keys[] = { "dbname", "fallback_application_name",
 		"client_encoding", NULL };
@@ -76,11 +100,8 @@ connect_within(struct rh_pg *pg, int64_t timeout_ms)
 	rh_assert(pg->conn != NULL);
 	while (PQstatus(pg->conn) != CONNECTION_BAD &&
 	    state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
-		uint64_t now = rh_clock_mono_ns();
-
-		if (now >= deadline || !rh_pg_wait(pg,
-		    state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-		    (int64_t)((deadline - now) / MS_NS) + 1)) {
+		if (!rh_pg_wait(pg, state == PGRES_POLLING_READING ? POLLIN :
+		    POLLOUT, until)) {
 			trouble(pg, "connecting took too long");
 			return false;
 		}
@@ -93,17 +114,18 @@ connect_within(struct rh_pg *pg, int64_t timeout_ms)
 }
 
 /* The server is to speak first. */
-int64_t
-rh_pg_patience_ms(const struct rh_pg *pg)
+uint64_t
+rh_pg_until_ns(const struct rh_pg *pg)
 {
-	return pg->conf->statement_timeout_ms + 1000;
+	return earlier(pg, rh_clock_mono_ns() +
+	    (uint64_t)(pg->conf->statement_timeout_ms + 1000) * MS_NS);
 }
 
 bool
 rh_pg_await(struct rh_pg *pg)
 {
 	while (PQisBusy(pg->conn)) {
-		if (!rh_pg_wait(pg, POLLIN, rh_pg_patience_ms(pg))) {
+		if (!rh_pg_wait(pg, POLLIN, rh_pg_until_ns(pg))) {
 			errno = ETIMEDOUT;
 			return false;
 		}
@@ -245,6 +267,8 @@ rh_pg_ready(struct rh_pg *pg, bool now)
 {
 	uint64_t at = rh_clock_mono_ns();
 
+	if (pg->deadline_ns && at >= pg->deadline_ns)
+		return false;
 	if (pg->conn && !pg->forgot && !is_stale(pg, at))
 		return true;
 	if (pg->conn)

@@ -57,6 +57,12 @@ void rh_pg_close(struct rh_pg *pg);
  */
 struct rh_pipe *rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena,
     struct rh_trace *trace);
+/*
+ * Until when the request may wait for the server, mono ns; rh_pg_end forgets
+ * it. At that time the statement is cancelled, and the pipe's error is
+ * "request.timeout".
+ */
+void rh_pg_deadline(struct rh_pg *pg, uint64_t deadline_ns);
 /* The same request once more: its error is forgotten, its counts go on. */
 void rh_pg_again(struct rh_pg *pg);
 /* Discards what was queued and not sent, ends what was sent. At request's end. */

@@ -5,9 +5,12 @@
 #ifndef RH_DATA_PG_SESSION_H
 #define RH_DATA_PG_SESSION_H
 
+#include <pthread.h>
+
 #include "data/pg.h"
 
 struct pg_conn;		/* libpq's PGconn */
+struct pg_result;	/* and its PGresult */
 
 /* What was sent and not yet read. */
 struct sent {
@@ -23,6 +26,8 @@ struct rh_pipe {
 	struct sent queue[RH_PIPE_MAX];
 	unsigned queued, read;
 	bool flushed;
+	bool stopped;		/* its deadline came while the server was at work */
+	char sqlstate[6];	/* of err, where the server or the connection gave one */
 	unsigned round_trips;
 	uint64_t wait_ns, flushed_at;
 };
@@ -34,22 +39,47 @@ struct rh_pg {
 	bool prepared;
 	bool forgot;		/* it lost what was prepared: open another */
 	uint64_t next_try_ns, last_used_ns;
+	uint64_t deadline_ns;	/* of the request, mono; 0: none */
+	bool cancelling;
+	pthread_t canceller;
 	int64_t backoff_ms;
 	char trouble[256];
 	char database[64];	/* outlives the connection: spans of its loss name it */
 	struct rh_pipe pipe;
 };
 
-/* Readable or writable within the time. */
-bool rh_pg_wait(const struct rh_pg *pg, short events, int64_t timeout_ms);
-/* How long the server may be silent: a little more than its own timeout. */
-int64_t rh_pg_patience_ms(const struct rh_pg *pg);
+/* Readable or writable before that time. */
+bool rh_pg_wait(const struct rh_pg *pg, short events, uint64_t until_ns);
+/*
+ * Until when the server may be silent: a little more than its own timeout, and
+ * not past the request's deadline.
+ */
+uint64_t rh_pg_until_ns(const struct rh_pg *pg);
+bool rh_pg_is_late(const struct rh_pg *pg);
 /*
  * A whole result can be taken. False: nothing came in time (errno:
  * ETIMEDOUT), or the server has gone.
  */
 bool rh_pg_await(struct rh_pg *pg);
+/*
+ * pg_cancel.c: asks the server to stop what it does for this session, without
+ * waiting for it. False: it cannot be asked.
+ */
+RH_MUST_CHECK bool rh_pg_cancel_begin(struct rh_pg *pg);
+/* False: the request to stop is still on its way; close the session. */
+RH_MUST_CHECK bool rh_pg_cancel_end(struct rh_pg *pg, uint64_t until_ns);
+void rh_pg_cancel_abandon(struct rh_pg *pg);
 /* A pooler that hands a session from one client to the next: 26000, 42P05. */
 bool rh_pg_is_forgetful(const char *sqlstate);
+
+
+/* ---- pg_row.c: what a result holds ---- */
+
+#define RH_PG_EPOCH_US	INT64_C(946684800000000)	/* 2000-01-01 */
+
+int64_t rh_pg_int_get(const char *at, int length);
+/* Columns of a nested object follow in line. Answers the column after the last. */
+int rh_pg_row_get(const struct rh_field *columns, char *to,
+    const struct pg_result *r, int row, int column);
 
 #endif

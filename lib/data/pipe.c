@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 
 #include <libpq-fe.h>
 
@@ -12,9 +13,13 @@
 #include "base/text.h"
 #include "data/pg_err.h"
 
-#define PG_EPOCH_US	INT64_C(946684800000000)	/* 2000-01-01 */
+#define MS_NS		UINT64_C(1000000)
+/* For the server's last word after its statement was cancelled. */
+#define LAST_WORD_NS	(500 * MS_NS)
 
 /* ---- sending ---- */
+
+static void discard(struct rh_pipe *p);
 
 struct rh_pipe *
 rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena, struct rh_trace *trace)
@@ -26,15 +31,31 @@ rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena, struct rh_trace *trace)
 void
 rh_pg_again(struct rh_pg *pg)
 {
-	rh_pg_end(pg);
+	discard(&pg->pipe);
 	pg->pipe.err = NULL;
+	pg->pipe.sqlstate[0] = '\0';
 }
 
 static void
 fail(struct rh_pipe *p, const char *sqlstate, const char *message)
 {
-	if (!p->err)
-		p->err = rh_pg_err_make(p->arena, sqlstate, NULL, message);
+	if (p->err)
+		return;
+	memcpy(p->sqlstate, sqlstate, sizeof(p->sqlstate));
+	p->err = rh_pg_err_make(p->arena, sqlstate, NULL, message);
+}
+
+/* The deadline came first. */
+static void
+fail_late(struct rh_pipe *p, const struct rh_stmt *stmt)
+{
+	uint64_t ns = rh_clock_mono_ns() - p->flushed_at;
+
+	if (p->err)
+		return;
+	p->err = p->flushed ? rh_err_late(p->arena, "querying %s for %llu ms",
+	    stmt->name, (unsigned long long)(ns / MS_NS)) :
+	    rh_err_late(p->arena, "before querying %s", stmt->name);
 }
 
 /* The connection cannot be trusted any more: the next request opens another. */
@@ -83,7 +104,7 @@ value_put(struct values *v, unsigned i, const struct rh_arg *a)
 		if (a->number == RH_TIME_NONE)
 			break;
 		v->wire[i] = (int64_t)htobe64((uint64_t)(a->number ==
-		    RH_TIME_INFINITY ? a->number : a->number - PG_EPOCH_US));
+		    RH_TIME_INFINITY ? a->number : a->number - RH_PG_EPOCH_US));
 		v->at[i] = (const char *)&v->wire[i];
 		v->length[i] = sizeof(v->wire[i]);
 		v->format[i] = 1;
@@ -100,6 +121,21 @@ value_put(struct values *v, unsigned i, const struct rh_arg *a)
 	}
 }
 
+/* Once something is queued, it and what follows share one connection. */
+static bool
+can_begin(struct rh_pipe *p, const struct rh_stmt *stmt)
+{
+	struct rh_pg *pg = p->pg;
+
+	if (!p->stopped && rh_pg_ready(pg, false))
+		return true;
+	if (p->stopped || rh_pg_is_late(pg))
+		fail_late(p, stmt);
+	else
+		fail(p, "08006", pg->trouble[0] ? pg->trouble : "not connected");
+	return false;
+}
+
 void
 rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into)
@@ -113,11 +149,8 @@ rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
 	if (p->flushed && rh_pipe_error(p))	/* a second transaction */
 		return;
 	rh_assert(n <= RH_ARGS_MAX && p->queued < RH_PIPE_MAX);
-	/* once something is queued, it and what follows share one connection */
-	if (p->queued == 0 && !rh_pg_ready(pg, false)) {
-		fail(p, "08006", pg->trouble[0] ? pg->trouble : "not connected");
+	if (p->queued == 0 && !can_begin(p, stmt))
 		return;
-	}
 	for (unsigned i = 0; i < n; i++)
 		value_put(&v, i, &args[i]);
 	sent = pg->prepared ?
@@ -152,12 +185,24 @@ main_stmt(const struct rh_pipe *p)
 	return p->queue[0].stmt;
 }
 
+static void
+lost_late(struct rh_pipe *p)
+{
+	fail_late(p, main_stmt(p));
+	rh_pg_close(p->pg);
+	p->read = p->queued;
+}
+
 static bool
 flush(struct rh_pipe *p)
 {
 	struct rh_pg *pg = p->pg;
 	int left;
 
+	if (rh_pg_is_late(pg)) {	/* what went before took all the time */
+		lost_late(p);
+		return false;
+	}
 	p->flushed = true;
 	p->flushed_at = rh_clock_mono_ns();
 	p->round_trips++;
@@ -169,13 +214,31 @@ flush(struct rh_pipe *p)
 	}
 	while ((left = PQflush(pg->conn)) == 1) {
 		/* the server may be sending too, so take what it has */
-		if (!rh_pg_wait(pg, POLLIN | POLLOUT, rh_pg_patience_ms(pg)) ||
+		if (!rh_pg_wait(pg, POLLIN | POLLOUT, rh_pg_until_ns(pg)) ||
 		    !PQconsumeInput(pg->conn))
 			break;
 	}
-	if (left)
+	if (left && rh_pg_is_late(pg))
+		lost_late(p);
+	else if (left)
 		lost(p, "08006", PQerrorMessage(pg->conn));
 	return left == 0;
+}
+
+/*
+ * The deadline has come: the server is told to stop, once. Its last word
+ * leaves the session usable; and where it had done it all, all is well.
+ */
+static bool
+stop(struct rh_pipe *p)
+{
+	struct rh_pg *pg = p->pg;
+
+	if (p->stopped || !rh_pg_is_late(pg))
+		return false;
+	p->stopped = true;
+	pg->deadline_ns = rh_clock_mono_ns() + LAST_WORD_NS;
+	return rh_pg_cancel_begin(pg);
 }
 
 /* The next result of the pipeline, NULLs between statements skipped. */
@@ -187,7 +250,13 @@ result_take(struct rh_pipe *p)
 
 	for (;;) {
 		if (!rh_pg_await(pg)) {
-			if (errno == ETIMEDOUT)
+			bool silent = errno == ETIMEDOUT;
+
+			if (silent && stop(p))
+				continue;
+			if (p->stopped)
+				lost_late(p);
+			else if (silent)
 				lost(p, "57014", "no answer from the server");
 			else
 				lost(p, "08006", PQerrorMessage(pg->conn));
@@ -210,7 +279,12 @@ note_failure(struct rh_pipe *p, const PGresult *r)
 
 	if (p->err)
 		return;
-	p->err = rh_pg_err_make(p->arena, state ? state : "08006",
+	snprintf(p->sqlstate, sizeof(p->sqlstate), "%s", state ? state : "08006");
+	if (p->stopped && strcmp(p->sqlstate, "57014") == 0) {
+		fail_late(p, main_stmt(p));
+		return;
+	}
+	p->err = rh_pg_err_make(p->arena, p->sqlstate,
 	    PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME),
 	    text ? text : PQresultErrorMessage(r));
 	if (!rh_pg_is_forgetful(state))
@@ -270,87 +344,11 @@ next(struct rh_pipe *p)
 
 /* ---- rows ---- */
 
-static int64_t
-int_get(const char *at, int length)
-{
-	uint64_t v8;
-	uint32_t v4;
-	uint16_t v2;
-
-	switch (length) {
-	case 8:
-		memcpy(&v8, at, sizeof(v8));
-		return (int64_t)be64toh(v8);
-	case 4:
-		memcpy(&v4, at, sizeof(v4));
-		return (int32_t)be32toh(v4);
-	case 2:
-		memcpy(&v2, at, sizeof(v2));
-		return (int16_t)be16toh(v2);
-	default:
-		return length == 1 && *at;
-	}
-}
-
-static void
-field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
-    int column)
-{
-	struct rh_slice text = { PQgetvalue(r, row, column),
-		(size_t)PQgetlength(r, row, column) };
-	bool null = text.n == 0 && PQgetisnull(r, row, column);
-	int64_t number;
-
-	switch (f->type) {
-	case RH_T_TEXT:
-		*(struct rh_slice *)(void *)to = null ? RH_SLICE_NONE : text;
-		break;
-	case RH_T_UUID:
-		memset(to, 0, sizeof(struct rh_uuid));
-		if (!null && text.n == sizeof(struct rh_uuid))
-			memcpy(to, text.p, text.n);
-		break;
-	case RH_T_TIME:
-		number = null ? RH_TIME_NONE : int_get(text.p, (int)text.n);
-		if (number != RH_TIME_NONE && number != RH_TIME_INFINITY)
-			number += PG_EPOCH_US;
-		*(int64_t *)(void *)to = number;
-		break;
-	case RH_T_INT:
-		*(int64_t *)(void *)to = null ? 0 : int_get(text.p, (int)text.n);
-		break;
-	case RH_T_BOOL:
-		*(bool *)to = !null && text.n && *text.p;
-		break;
-	case RH_T_ENUM:
-		*(int *)(void *)to = null ? -1 : rh_field_enum(f, text);
-		break;
-	case RH_T_OBJECT:
-	case RH_T_LIST:
-	case RH_T_END:
-		rh_assert(!"a column of a plain type");
-	}
-}
-
-/* Columns of a nested object follow in line. */
-static int
-row_get(const struct rh_field *columns, char *to, const PGresult *r, int row,
-    int column)
-{
-	for (const struct rh_field *f = columns; f->type != RH_T_END; f++) {
-		if (f->type == RH_T_OBJECT)
-			column = row_get(f->of, to + f->at, r, row, column);
-		else
-			field_get(f, to + f->at, r, row, column++);
-	}
-	return column;
-}
-
 static void
 into_read(struct rh_pipe *p, const PGresult *r, const struct rh_into *into)
 {
 	if (PQntuples(r) == 1)
-		rh_assert(row_get(into->columns, into->row, r, 0, 0) == PQnfields(r));
+		rh_assert(rh_pg_row_get(into->columns, into->row, r, 0, 0) == PQnfields(r));
 	else
 		fail(p, "P0002", "no row where one had to be");
 }
@@ -365,7 +363,7 @@ rh_pipe_rows(struct rh_pipe *p, const struct rh_field *columns, size_t size,
 
 	*(void **)rows = to;
 	for (int i = 0; i < n; i++)
-		rh_assert(row_get(columns, to + (size_t)i * size, r, i, 0) ==
+		rh_assert(rh_pg_row_get(columns, to + (size_t)i * size, r, i, 0) ==
 		    PQnfields(r));
 	return (size_t)n;
 }
@@ -377,7 +375,7 @@ rh_pipe_row(struct rh_pipe *p, const struct rh_field *columns, void *row)
 
 	if (!r || PQntuples(r) == 0)
 		return false;
-	rh_assert(row_get(columns, row, r, 0, 0) == PQnfields(r));
+	rh_assert(rh_pg_row_get(columns, row, r, 0, 0) == PQnfields(r));
 	return true;
 }
 
@@ -388,7 +386,7 @@ rh_pipe_int(struct rh_pipe *p)
 
 	if (!r || PQntuples(r) == 0 || PQgetisnull(r, 0, 0))
 		return 0;
-	return int_get(PQgetvalue(r, 0, 0), PQgetlength(r, 0, 0));
+	return rh_pg_int_get(PQgetvalue(r, 0, 0), PQgetlength(r, 0, 0));
 }
 
 int64_t
@@ -403,6 +401,22 @@ rh_pipe_done(struct rh_pipe *p)
 }
 
 /* ---- the end of the transaction ---- */
+
+/* error.type is the server's word, but where it was we who ended it. */
+static void
+span_judge(const struct rh_pipe *p, struct rh_span *span)
+{
+	struct rh_slice state, code;
+
+	if (!p->err)
+		return;
+	code = rh_slice_of(p->err->code);
+	/* a second try has a state of its own, and this span still its first */
+	state = rh_slice_of(rh_arena_printf(p->arena, "%s", p->sqlstate));
+	if (state.n)
+		rh_span_text(span, "db.response.status_code", state);
+	rh_span_fail(span, p->stopped || !state.n ? code : state, code);
+}
 
 static void
 account(struct rh_pipe *p)
@@ -428,12 +442,7 @@ account(struct rh_pipe *p)
 	rh_span_text(span, "db.query.text", rh_slice_of(stmt->sql));
 	if (p->queued > 1)
 		rh_span_int(span, "db.operation.batch.size", p->queued);
-	if (p->err && p->err->cause) {
-		rh_span_text(span, "db.response.status_code",
-		    (struct rh_slice){ p->err->cause, 5 });
-		rh_span_fail(span, (struct rh_slice){ p->err->cause, 5 },
-		    rh_slice_of(p->err->code));
-	}
+	span_judge(p, span);
 	rh_span_close(p->trace, span);
 }
 
@@ -454,6 +463,10 @@ settle(struct rh_pipe *p)
 		PQclear(r);
 	}
 	account(p);
+	/* a cancel that is still on its way would hit the next request */
+	if (p->stopped && p->pg->conn &&
+	    !rh_pg_cancel_end(p->pg, p->pg->deadline_ns))
+		rh_pg_close(p->pg);
 }
 
 struct rh_err *
@@ -470,16 +483,21 @@ rh_pipe_error(struct rh_pipe *p)
 	return p->err;
 }
 
+static void
+discard(struct rh_pipe *p)
+{
+	if (p->queued && p->flushed)
+		settle(p);
+	else if (p->queued && p->pg->conn)
+		rh_pg_close(p->pg);
+	p->queued = 0;
+}
+
 void
 rh_pg_end(struct rh_pg *pg)
 {
-	struct rh_pipe *p = &pg->pipe;
-
-	if (p->queued && p->flushed)
-		settle(p);
-	else if (p->queued && pg->conn)
-		rh_pg_close(pg);
-	p->queued = 0;
+	discard(&pg->pipe);
+	pg->deadline_ns = 0;
 }
 
 unsigned

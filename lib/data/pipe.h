@@ -9,7 +9,7 @@
  *          has it, mapped from SQLSTATE by pg_err.c
  * Owner    the worker; rows and texts point into results that hang on the
  *          request arena
- * Source   libpq 15, pipeline mode; pg.c and pipe.c alone see libpq-fe.h
+ * Source   libpq 15, pipeline mode; pg*.c and pipe.c alone see libpq-fe.h
  */
 #ifndef RH_DATA_PIPE_H
 #define RH_DATA_PIPE_H

@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "http/fcgx_conn.h"
 
 /*
@@ -23,6 +24,8 @@
  * byte behind the head is then lost in libfcgi's buffer.
  */
 #define LIBFCGI_READ	8192
+/* What an answer has to be taken, however late its request is. */
+#define LATE_REPLY_MS	UINT64_C(500)
 
 struct rh_fcgx {
 	struct rh_conn conn;
@@ -258,6 +261,7 @@ rh_fcgx_accept(struct rh_fcgx *fx, int fd)
 	rh_assert(c->ready && c->fd == fd);
 	c->ready = c->broken = c->replied = c->stdin_ended = false;
 	c->managed = 0;
+	c->deadline_ns = 0;
 	if (!fx->direct || !c->plain || c->whole != c->peeked ||
 	    c->peeked > LIBFCGI_READ) {
 		if (!relay(fx))
@@ -310,6 +314,12 @@ rh_fcgx_params(const struct rh_fcgx *fx,
 		    c->value_n[i] });
 }
 
+void
+rh_fcgx_deadline(struct rh_fcgx *fx, uint64_t deadline_ns)
+{
+	fx->conn.deadline_ns = deadline_ns;
+}
+
 enum rh_fcgx_body
 rh_fcgx_read_body(struct rh_fcgx *fx, struct rh_arena *arena, size_t max,
     struct rh_slice *body)
@@ -326,6 +336,20 @@ rh_fcgx_read_body(struct rh_fcgx *fx, struct rh_arena *arena, size_t max,
 	return got;
 }
 
+/* A 504 is late by its nature, and a web server near by takes it at once. */
+static int
+reply_timeout_ms(const struct rh_conn *c)
+{
+	uint64_t now, left;
+
+	if (c->deadline_ns == 0)
+		return c->limits.body_timeout_ms;
+	now = rh_clock_mono_ns();
+	left = c->deadline_ns > now ? (c->deadline_ns - now) / 1000000 : 0;
+	return (int)RH_MIN(RH_MAX(left, LATE_REPLY_MS),
+	    (uint64_t)c->limits.body_timeout_ms);
+}
+
 bool
 rh_fcgx_reply(struct rh_fcgx *fx, struct rh_slice head, struct rh_slice body)
 {
@@ -335,7 +359,7 @@ rh_fcgx_reply(struct rh_fcgx *fx, struct rh_slice head, struct rh_slice body)
 	/* a web server that sees END_REQUEST before it sent all gives up the connection */
 	(void)rh_conn_read(c, NULL, RH_DRAIN_MAX, RH_DRAIN_MAX);
 	c->replied = true;
-	if (rh_conn_reply(c->fd, c->id, head, body, c->limits.body_timeout_ms))
+	if (rh_conn_reply(c->fd, c->id, head, body, reply_timeout_ms(c)))
 		return true;
 	c->broken = true;
 	return false;

@@ -19,6 +19,8 @@
 #ifndef RH_HTTP_FCGX_H
 #define RH_HTTP_FCGX_H
 
+#include <stdint.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 
@@ -58,7 +60,18 @@ void rh_fcgx_params(const struct rh_fcgx *fx,
     void (*each)(void *ctx, struct rh_slice name, struct rh_slice value),
     void *ctx);
 
-enum rh_fcgx_body { RH_BODY_OK, RH_BODY_TOO_LARGE, RH_BODY_TIMEOUT, RH_BODY_BROKEN };
+/*
+ * Until when the request may wait for its body and, but for a moment that an
+ * answer has in any case, for its answer to be taken; mono ns. Forgotten at
+ * the next rh_fcgx_accept.
+ */
+void rh_fcgx_deadline(struct rh_fcgx *fx, uint64_t deadline_ns);
+
+enum rh_fcgx_body {
+	RH_BODY_OK, RH_BODY_TOO_LARGE, RH_BODY_BROKEN,
+	RH_BODY_TIMEOUT,	/* body_timeout_ms have passed */
+	RH_BODY_LATE,		/* the request's own deadline has */
+};
 /*
  * Reads stdin to its end into the arena; past max it is drained (up to eight
  * times max, within the timeout) and TOO_LARGE, so that a kept connection

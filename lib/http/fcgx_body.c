@@ -144,13 +144,19 @@ rh_conn_read(struct rh_conn *c, struct rh_buf *to, size_t max, size_t drain_max)
 {
 	struct drain d = { to, 0, max, drain_max, rh_clock_mono_ns() +
 	    (uint64_t)c->limits.body_timeout_ms * 1000000 };
+	bool bounded = c->deadline_ns && c->deadline_ns < d.deadline_ns;
 	enum rh_fcgx_body got = RH_BODY_OK;
+
+	if (bounded)
+		d.deadline_ns = c->deadline_ns;
 
 	while (!c->stdin_ended && !c->broken) {
 		if ((got = read_record(c, &d)) != RH_BODY_OK)
 			c->broken = true;
 	}
-	if (d.seen > max && got != RH_BODY_TIMEOUT)
+	if (got == RH_BODY_TIMEOUT)
+		return bounded ? RH_BODY_LATE : RH_BODY_TIMEOUT;
+	if (d.seen > max)
 		return RH_BODY_TOO_LARGE;
 	return got != RH_BODY_OK ? got :
 	    c->broken ? RH_BODY_BROKEN : RH_BODY_OK;

@@ -58,6 +58,7 @@ struct rh_conn {
 	uint16_t name_n[RH_PARAMS_MAX], value_n[RH_PARAMS_MAX];
 	/* of the request in work */
 	size_t at, end;
+	uint64_t deadline_ns;	/* 0: none */
 	bool stdin_ended, broken, replied;
 	unsigned managed;	/* management records answered on the way */
 	unsigned char bytes[RH_CONN_BYTES];

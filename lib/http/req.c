@@ -2,6 +2,7 @@
 
 #include "http/req.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/target.h"
 
@@ -273,6 +274,13 @@ check_media(struct rh_req *rq)
 }
 
 static struct rh_err *
+body_late(struct rh_req *rq, uint64_t since_ns)
+{
+	return rh_err_late(rq->arena, "reading the body for %llu ms",
+	    (unsigned long long)((rh_clock_mono_ns() - since_ns) / 1000000));
+}
+
+static struct rh_err *
 body_err(struct rh_req *rq, enum rh_fcgx_body got, size_t max)
 {
 	switch (got) {
@@ -285,6 +293,7 @@ body_err(struct rh_req *rq, enum rh_fcgx_body got, size_t max)
 	case RH_BODY_BROKEN:
 		return rh_err_new(rq->arena, RH_E_MALFORMED, "body.broken_off",
 		    "The body broke off");
+	case RH_BODY_LATE:
 	case RH_BODY_OK:
 		break;
 	}
@@ -294,8 +303,9 @@ body_err(struct rh_req *rq, enum rh_fcgx_body got, size_t max)
 struct rh_err *
 rh_req_body(struct rh_req *rq, size_t max)
 {
-	uint64_t length = 0;
+	uint64_t length = 0, since;
 	struct rh_err *err;
+	enum rh_fcgx_body got;
 	bool told = rh_u64_get(&length, rq->content_length);
 
 	if (rq->body_read)
@@ -303,10 +313,12 @@ rh_req_body(struct rh_req *rq, size_t max)
 	rq->body_read = true;
 	if (told && length > max)
 		return body_err(rq, RH_BODY_TOO_LARGE, max);
-	err = body_err(rq, rh_fcgx_read_body(rq->fx, rq->arena, max, &rq->body),
-	    max);
+	since = rh_clock_mono_ns();
+	got = rh_fcgx_read_body(rq->fx, rq->arena, max, &rq->body);
 	rq->bytes_in = rq->body.n;
-	if (err)
+	if (got == RH_BODY_LATE)
+		return body_late(rq, since);
+	if ((err = body_err(rq, got, max)))
 		return err;
 	/* a client that left in mid-body: what came may even parse */
 	if (told && length != rq->body.n)

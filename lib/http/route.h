@@ -62,6 +62,7 @@ struct rh_route {
 	enum rh_answer answer;
 	const struct rh_field *shape;	/* of the answer, or of a page's items */
 	unsigned slow_ms;		/* 0: the configuration's */
+	unsigned timeout_ms;		/* 0: that of its rate class, in the configuration */
 	const char *summary;		/* for the API's reference */
 };
 

@@ -74,7 +74,8 @@ rh_account_begin(struct rh_call *c)
 	    .head = trace->head, .tenant_id = c->tenant,
 	    .series = rh_series_route(&c->server->host->series,
 	    rq->match.route, rq->match.index, rq->method),
-	    .tenant_label = c->tenant_label });
+	    .tenant_label = c->tenant_label,
+	    .deadline_ns = c->deadline_ns });
 }
 
 static void

@@ -45,6 +45,7 @@ struct rh_call {
 	const char *limiter;		/* "shm", "off" */
 	const char *cache;		/* "off" */
 	uint64_t start_ns;		/* mono */
+	uint64_t deadline_ns;		/* mono: then it is answered 504 */
 	int64_t start_us;		/* wall */
 	bool security;			/* keep the trace: something touched on it */
 	bool rated;			/* the verdicts below were taken */

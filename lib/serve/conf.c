@@ -22,6 +22,10 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "shutdown_grace",      C(MS, shutdown_grace_ms),          "30s",                           "0",     "10min",   RH_RELOAD,  "how long requests in flight may take to end when the pool stops", NULL },
 	{ "header_timeout",      C(MS, header_timeout_ms),          "5s",                            "10ms",  "5min",    RH_RELOAD,  "how long a web server may take to send a request's parameters", NULL },
 	{ "body_timeout",        C(MS, body_timeout_ms),            "15s",                           "10ms",  "10min",   RH_RELOAD,  "how long a web server may take to send a request's body, and to take its reply", NULL },
+	{ "timeout_read",        C(MS, timeout_read_ms),            "10s",                           "10ms",  "1h",      RH_RELOAD,  "how long a request that reads may take; then its statement is cancelled, and it is answered 504. A route may say otherwise", NULL },
+	{ "timeout_write",       C(MS, timeout_write_ms),           "20s",                           "10ms",  "1h",      RH_RELOAD,  "the same for one that writes, its body's coming included", NULL },
+	{ "timeout_credentials", C(MS, timeout_credentials_ms),     "20s",                           "10ms",  "1h",      RH_RELOAD,  "the same for sign-ups and sign-ins", NULL },
+	{ "timeout_other",       C(MS, timeout_other_ms),           "10s",                           "10ms",  "1h",      RH_RELOAD,  "the same for what is none of these: health, the API's reference", NULL },
 	{ "headers_max",         C(BYTES, headers_max_bytes),       "48k",                           "4k",    "60k",     RH_RELOAD,  "most bytes of a request's FastCGI parameters; more is 431", NULL },
 	{ "body_max",            C(BYTES, body_max_bytes),          "1m",                            "1k",    "64m",     RH_RELOAD,  "most bytes of a JSON body; more is 413", NULL },
 

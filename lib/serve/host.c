@@ -80,8 +80,9 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");
 	h->limits = rh_segment_area(h->segment, "limits");
-	h->hashers = (struct rh_hashers){ rh_segment_area(h->segment, "hashers"),
-		(unsigned)conf->password_hashers };
+	h->hashers = (struct rh_hashers){
+		.pids = rh_segment_area(h->segment, "hashers"),
+		.n = (unsigned)conf->password_hashers };
 	return true;
 }
 

@@ -76,7 +76,8 @@ settle(struct rh_call *c, struct rh_err *err)
 	rh_principal_read(&c->who);
 	rh_flight_who(c->server->flight, c->who.user_id, c->who.token_id,
 	    c->who.role);
-	return said ? said : err;
+	/* and for one that was late there was no time to find out */
+	return said && !(err && err->kind == RH_E_TIMEOUT) ? said : err;
 }
 
 /*
@@ -125,6 +126,7 @@ run(struct rh_call *c, const struct rh_router *router)
 	rh_identify(c);			/* also for a request that cannot be read */
 	if (!err)
 		err = rh_req_route(c->rq, router);	/* 404, 405 + Allow */
+	rh_deadline_set(c);		/* its class has a time of its own */
 	rh_account_begin(c);
 	if (err ||
 	    (err = no_query(c)) ||			/* 400 */
@@ -142,12 +144,13 @@ call_open(struct rh_server *s)
 	struct rh_call *c = &s->call;
 
 	*c = (struct rh_call){ .rq = &s->rq, .arena = s->arena,
-	    .conf = s->host->conf, .hashers = &s->host->hashers, .trace = &s->trace, .log = &s->log,
+	    .conf = s->host->conf, .hashers = &s->hashers, .trace = &s->trace, .log = &s->log,
 	    .server = s, .start_ns = rh_clock_mono_ns(),
 	    .start_us = rh_clock_wall_us() };
 	c->pipe = rh_pg_begin(s->pg, s->arena, c->trace);
 	rh_req_reset(c->rq, c->arena, s->fx);
 	rh_flight_open(s->flight, c->start_us, c->start_ns);
+	rh_deadline_set(c);
 	rh_gauge_set(&s->tally, s->host->series.in_flight, 0, 1);
 	return c;
 }

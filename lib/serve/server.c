@@ -29,6 +29,7 @@ signals_open(struct rh_server *s)
 	s->log.tally = &s->tally;
 	s->log.lines = h->series.lines;
 	s->flight = rh_segment_flight(h->segment, s->slot);
+	s->hashers = h->hashers;
 	if (!h->otlp.traces)
 		return;
 	s->shipper = rh_shipper_start(&(struct rh_shipper_spec){

@@ -27,6 +27,7 @@ struct rh_server {
 	struct rh_flight *flight;	/* the slot's, in the segment */
 	struct rh_journal journal;
 	struct rh_shipper *shipper;
+	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
 	struct rh_call call;
@@ -39,6 +40,12 @@ void rh_server_stop(void *server, int64_t deadline_ms);
 void rh_server_trouble(void *server, const char *what, int error);
 /* life.c: at most one request of the connection, from accept to account. */
 enum rh_served rh_life(void *server, int fd);
+
+/*
+ * deadline.c: until when the request may take, told to all that waits for
+ * something; once when it starts, once more when its route is known.
+ */
+void rh_deadline_set(struct rh_call *c);
 
 /* identify.c: request id and trace, whatever else is wrong with the request. */
 void rh_identify(struct rh_call *c);

@@ -35,22 +35,28 @@ static _Atomic int32_t *
 hasher_take(const struct rh_hashers *hashers)
 {
 	const struct timespec pause = { 0, LOOK_AGAIN_MS * 1000000L };
+	uint64_t until = rh_clock_mono_ns() + WAIT_MS * UINT64_C(1000000);
 
-	for (int waited = 0; waited < WAIT_MS; waited += LOOK_AGAIN_MS) {
+	if (hashers->deadline_ns)
+		until = RH_MIN(until, hashers->deadline_ns);
+	do {
 		for (unsigned i = 0; i < hashers->n; i++)
 			if (take_over(&hashers->pids[i], (int32_t)getpid()))
 				return &hashers->pids[i];
 		nanosleep(&pause, NULL);
-	}
+	} while (rh_clock_mono_ns() < until);
 	return NULL;
 }
 
 static struct rh_err *
-busy(struct rh_arena *arena)
+busy(struct rh_arena *arena, const struct rh_hashers *hashers)
 {
-	struct rh_err *err = rh_err_new(arena, RH_E_UNAVAILABLE,
-	    "password.busy", "Too many sign-ins at once; try again.");
+	struct rh_err *err;
 
+	if (hashers->deadline_ns && rh_clock_mono_ns() >= hashers->deadline_ns)
+		return rh_err_late(arena, "waiting for a password hasher");
+	err = rh_err_new(arena, RH_E_UNAVAILABLE, "password.busy",
+	    "Too many sign-ins at once; try again.");
 	err->retry_after_s = 1;
 	return err;
 }
@@ -65,7 +71,7 @@ rh_password_hash(struct rh_arena *arena, const struct rh_hashers *hashers,
 	int rc;
 
 	if (!hasher)
-		return busy(arena);
+		return busy(arena, hashers);
 	rh_random(salt, sizeof(salt));
 	rc = argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password.p,
 	    password.n, salt, sizeof(salt), HASH, text, ENCODED_MAX);
@@ -87,7 +93,7 @@ rh_password_check(struct rh_arena *arena, const struct rh_hashers *hashers,
 	int rc;
 
 	if (!hasher)
-		return busy(arena);
+		return busy(arena, hashers);
 	rc = argon2id_verify(text, password.p, password.n);
 	atomic_store(hasher, 0);
 	*good = rc == ARGON2_OK && encoded.p;

@@ -3,7 +3,8 @@
  *
  * Shape    the encoded form ($argon2id$v=19$…) is what is stored
  * Units    19 MiB, two passes, one lane: about 30 ms of a core
- * Errors   RH_E_UNAVAILABLE with Retry-After where no hasher came free in time
+ * Errors   RH_E_UNAVAILABLE with Retry-After where no hasher came free in time,
+ *          "request.timeout" where the request's deadline came first
  * Owner    hashers are the segment's area "hashers", one process id each; one
  *          that died with its hasher is taken over
  * Source   RFC 9106; OWASP's password storage cheat sheet for the parameters;
@@ -12,11 +13,14 @@
 #ifndef RH_TENANCY_PASSWORD_H
 #define RH_TENANCY_PASSWORD_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 struct rh_hashers {
 	_Atomic int32_t *pids;
 	unsigned n;
+	uint64_t deadline_ns;	/* of the request that wants one, mono; 0: none */
 };
 
 /* Code points of a password. */

@@ -690,6 +690,159 @@ START_TEST(a_server_that_is_frozen_is_given_up)
 }
 END_TEST
 
+/* ---- the request's own deadline ---- */
+
+#define MS	UINT64_C(1000000)
+
+static void
+expect_late(struct session *s, const char *where)
+{
+	const struct rh_err *e = rh_pipe_error(s->pipe);
+
+	ck_assert_ptr_nonnull(e);
+	ck_assert_msg(e->kind == RH_E_TIMEOUT &&
+	    strcmp(e->code, "request.timeout") == 0 &&
+	    strncmp(e->cause, where, strlen(where)) == 0, "%s, %s: %s",
+	    rh_err_kind_name(e->kind), e->code, e->cause);
+}
+
+static void
+within(struct session *s, uint64_t ms)
+{
+	rh_pg_deadline(s->pg, rh_clock_mono_ns() + ms * MS);
+}
+
+START_TEST(at_the_deadline_the_statement_is_cancelled_and_the_session_kept)
+{
+	struct session s;
+	int64_t pid;
+	bool kept = false;
+
+	session_open(&s, ON);
+	/* on a machine that is busy enough, a last word may be too late */
+	for (int i = 0; i < 10 && !kept; i++) {
+		pid = ask(&s, PID, 0);
+		within(&s, 100);
+		put(&s, "late a");
+		rh_pipe_send(s.pipe, &stmts[SLEEP], RH_INT(50000));
+		expect_late(&s, "querying put for ");
+		/* nothing more is begun by a request that is over */
+		put(&s, "late b");
+		expect_late(&s, "querying put for ");
+		kept = ask(&s, PID, 0) == pid;
+	}
+	ck_assert(kept);
+	ck_assert_int_eq(count(&s, "late %"), 0);
+	session_close(&s);
+}
+END_TEST
+
+START_TEST(the_span_of_a_late_statement_says_so)
+{
+	struct session s;
+	const struct rh_span *span;
+	struct rh_slice type = RH_SLICE_NONE, state = RH_SLICE_NONE;
+
+	session_open(&s, ON);
+	within(&s, 50);
+	rh_pipe_send(s.pipe, &stmts[SLEEP], RH_INT(50000));
+	expect_late(&s, "querying sleep for ");
+	ck_assert_uint_eq(s.trace.nspans, 2);
+	span = &s.trace.spans[1];
+	for (unsigned i = 0; i < span->nattrs; i++) {
+		const struct rh_attr *a = &span->attrs[i];
+
+		if (strcmp(a->key, "error.type") == 0)
+			type = a->text;
+		if (strcmp(a->key, "db.response.status_code") == 0)
+			state = a->text;
+	}
+	rh_assert_slice_eq(type, RH_SLICE("request.timeout"));
+	rh_assert_slice_eq(state, RH_SLICE("57014"));
+	session_close(&s);
+}
+END_TEST
+
+START_TEST(what_is_late_before_it_begins_is_not_sent)
+{
+	struct session s;
+	int64_t pid;
+
+	session_open(&s, ON);
+	pid = ask(&s, PID, 0);
+	within(&s, 0);
+	put(&s, "unsent a");
+	expect_late(&s, "before querying put");
+	ck_assert_int_eq(ask(&s, PID, 0), pid);
+	/* queued in time, flushed too late */
+	rh_pg_deadline(s.pg, rh_clock_mono_ns() + 50 * MS);
+	put(&s, "unsent b");
+	pause_ms(80);
+	expect_late(&s, "before querying put");
+	ck_assert_uint_eq(rh_pipe_round_trips(s.pipe), 0);
+	ck_assert(!rh_pg_ready(s.pg, true));
+	end(&s);
+	begin(&s);
+	ck_assert_int_eq(count(&s, "unsent %"), 0);
+	session_close(&s);
+}
+END_TEST
+
+static pid_t
+parent_of(int64_t pid)
+{
+	char path[64], text[256], *end;
+	FILE *f;
+	long parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
+	fclose(f);
+	end = strrchr(text, ')');
+	ck_assert_ptr_nonnull(end);
+	ck_assert_int_eq(sscanf(end + 1, " %*c %ld", &parent), 1);
+	ck_assert_int_gt(parent, 1);
+	return (pid_t)parent;
+}
+
+/* Whom it is stopped for must not ask of the server what it cannot give. */
+START_TEST(a_cancel_that_hangs_is_left_alone)
+{
+	struct session s[6];
+	pid_t server;
+	uint64_t begun;
+
+	for (size_t i = 0; i < RH_COUNT(s); i++)
+		session_open(&s[i], ON);
+	server = parent_of(ask(&s[0], PID, 0));
+	/* connections are accepted by the kernel, and nobody reads them */
+	ck_assert_int_eq(kill(server, SIGSTOP), 0);
+	begun = rh_clock_mono_ns();
+	for (size_t i = 0; i < RH_COUNT(s); i++) {
+		const struct rh_err *e;
+
+		within(&s[i], 50);
+		rh_pipe_send(s[i].pipe, &stmts[SLEEP], RH_INT(9000));
+		if (!(e = rh_pipe_error(s[i].pipe)) ||
+		    strcmp(e->code, "request.timeout") != 0)
+			kill(server, SIGCONT);
+		expect_late(&s[i], "querying sleep for ");
+	}
+	begun = rh_clock_mono_ns() - begun;
+	/* neither does a connection wait for it longer than it may */
+	within(&s[0], 50);
+	s[0].conf.connect_timeout_ms = 60000;
+	if (rh_pg_ready(s[0].pg, true))
+		begun = UINT64_MAX;
+	ck_assert_int_eq(kill(server, SIGCONT), 0);
+	ck_assert_uint_lt(begun, 9000 * MS);
+	for (size_t i = 0; i < RH_COUNT(s); i++)
+		session_close(&s[i]);
+}
+END_TEST
+
 static volatile sig_atomic_t alarms;
 
 static void
@@ -864,6 +1017,10 @@ RH_CHECK_MAIN("data/pipe",
     RH_CASE(a_session_cut_in_the_middle_is_unavailable_and_recovers),
     RH_CASE(the_servers_timeout_is_a_timeout_and_keeps_the_session),
     RH_CASE(a_server_that_is_frozen_is_given_up),
+    RH_CASE(at_the_deadline_the_statement_is_cancelled_and_the_session_kept),
+    RH_CASE(the_span_of_a_late_statement_says_so),
+    RH_CASE(what_is_late_before_it_begins_is_not_sent),
+    RH_CASE(a_cancel_that_hangs_is_left_alone),
     RH_CASE(a_signal_is_no_answer),
     RH_CASE(where_no_server_is_requests_fail_at_once),
     RH_LOOP(all_are_prepared_when_it_opens_or_none, prepared_rows),

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "records.h"
 
 #define HEAD	RH_SLICE("Status: 200 OK\r\n\r\n")
@@ -282,6 +283,51 @@ START_TEST(a_body_that_nobody_read_is_drained)
 	(void)peer_reply(&p, 1);
 	ck_assert(rh_fcgx_finish(p.fx));
 	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_EMPTY);
+	peer_close(&p);
+}
+END_TEST
+
+START_TEST(the_requests_deadline_ends_the_wait_for_its_body)
+{
+	struct rh_fcgx_limits limits = { 49152, 1000, 60000 };
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+	struct rh_slice body;
+
+	p.fx = rh_fcgx_new(rh_check_arena(), &limits);
+	wire_begin(w, 1, RH_ROLE_RESPONDER, true);
+	wire_params(w, 1, get_params);
+	wire_record(w, RH_REC_STDIN, 1, RH_SLICE("half"));
+	peer_send(&p, w->p, w->n);
+	take(&p);
+	rh_fcgx_deadline(p.fx, rh_clock_mono_ns() + 50000000);
+	ck_assert_int_eq(rh_fcgx_read_body(p.fx, rh_check_arena(), 100, &body),
+	    RH_BODY_LATE);
+	answer(&p, RH_SLICE("504"));
+	rh_assert_slice_eq(peer_reply(&p, 1), answer_to(RH_SLICE("504")));
+	ck_assert(!rh_fcgx_finish(p.fx));
+	peer_close(&p);
+}
+END_TEST
+
+START_TEST(an_answer_that_nobody_takes_is_given_up_at_the_deadline)
+{
+	struct rh_fcgx_limits limits = { 49152, 1000, 60000 };
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+	const size_t n = (size_t)8 << 20;
+	char *much = rh_arena_zalloc(rh_check_arena(), n, 1);
+
+	p.fx = rh_fcgx_new(rh_check_arena(), &limits);
+	wire_begin(w, 1, RH_ROLE_RESPONDER, true);
+	wire_params(w, 1, get_params);
+	wire_record(w, RH_REC_STDIN, 1, RH_SLICE_NONE);
+	peer_send(&p, w->p, w->n);
+	take(&p);
+	rh_fcgx_deadline(p.fx, rh_clock_mono_ns() + 1);
+	ck_assert(!rh_fcgx_reply(p.fx, RH_SLICE("Status: 200\r\n\r\n"),
+	    (struct rh_slice){ much, n }));
+	ck_assert(!rh_fcgx_finish(p.fx));
 	peer_close(&p);
 }
 END_TEST
@@ -703,6 +749,8 @@ RH_CHECK_MAIN("http/fcgx",
     RH_CASE(a_body_over_max_is_drained),
     RH_CASE(a_body_far_over_max_ends_the_connection),
     RH_CASE(a_body_that_nobody_read_is_drained),
+    RH_CASE(the_requests_deadline_ends_the_wait_for_its_body),
+    RH_CASE(an_answer_that_nobody_takes_is_given_up_at_the_deadline),
     RH_CASE(a_body_that_stops_times_out),
     RH_LOOP(a_body_that_breaks_is_broken, breaks),
     RH_CASE(others_records_are_answered_wherever_they_come),

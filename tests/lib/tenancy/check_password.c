@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "rh_check.h"
 
 #define PROCESSES	4
@@ -20,7 +21,7 @@ hashers(unsigned n)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert_ptr_ne(at, MAP_FAILED);
-	return (struct rh_hashers){ at, n };
+	return (struct rh_hashers){ .pids = at, .n = n };
 }
 
 static struct rh_slice
@@ -181,6 +182,24 @@ START_TEST(who_waits_too_long_is_told_to_come_again)
 }
 END_TEST
 
+START_TEST(nobody_waits_past_the_requests_deadline)
+{
+	struct rh_hashers h = hashers(1);
+	uint64_t begun = rh_clock_mono_ns();
+	struct rh_slice encoded;
+	struct rh_err *err;
+
+	h.pids[0] = (int32_t)getppid();
+	h.deadline_ns = begun + 50000000;
+	err = rh_password_hash(rh_check_arena(), &h, RH_SLICE("correct horse"),
+	    &encoded);
+	ck_assert_ptr_nonnull(err);
+	ck_assert_str_eq(err->code, "request.timeout");
+	ck_assert_int_eq(err->kind, RH_E_TIMEOUT);
+	ck_assert_uint_lt(rh_clock_mono_ns() - begun, UINT64_C(4000000000));
+}
+END_TEST
+
 START_TEST(a_dead_processs_hasher_is_taken_over)
 {
 	struct rh_hashers h = hashers(2);
@@ -206,4 +225,5 @@ RH_CHECK_MAIN("tenancy/password",
     RH_CASE(processes_take_turns_at_one_hasher),
     RH_CASE(who_finds_none_free_waits),
     RH_CASE(who_waits_too_long_is_told_to_come_again),
+    RH_CASE(nobody_waits_past_the_requests_deadline),
     RH_CASE(a_dead_processs_hasher_is_taken_over))

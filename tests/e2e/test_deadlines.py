@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+"""No request takes longer than its route may: it is answered 504, and the
+connection, the worker and the others go on."""
+
+import contextlib
+import socket
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+
+from harness import Client, Story, fcgi, main, patience, wait_until  # noqa: E402
+
+LONG = 60.0	# seconds that nobody is to wait here
+
+
+class Waiting(threading.Thread):
+    """A request on its way in a thread of its own."""
+
+    def __init__(self, port, *request, **more):
+        super().__init__()
+        self.port, self.request, self.more, self.got = port, request, more, None
+        self.start()
+
+    def run(self):
+        with Client(self.port, timeout=LONG) as c:
+            self.got = c.request(*self.request, **self.more)
+
+    def answer(self):
+        self.join()
+        return self.got
+
+
+class Locks:
+    """What a story needs to make requests wait, and to see them wait."""
+
+    def project(self, t):
+        """On a machine that is busy enough, this may be late as well."""
+        def made():
+            got = self.stack.api("POST", f"{t.path}/projects", t.token, {"name": "P"})
+            return got.headers.get("Location")
+        return wait_until(made, "a project")
+
+    @contextlib.contextmanager
+    def lock(self, path):
+        """Nobody else writes this project within the block."""
+        with self.stack.postgres.transaction() as run:
+            run("select 1 from projects where"
+                f" id = '{path.rsplit('/', 1)[1]}' for update")
+            yield
+
+    def waiting(self, count=1):
+        """So many sessions wait for a lock."""
+        wait_until(lambda: self.stack.postgres.query(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+            ) == [[str(count)]], f"{count} sessions wait for a lock")
+
+
+class AtTheDeadline(Locks, Story):
+
+    settings = {"workers": 2, "timeout_write": f"{patience(1200):.0f}ms",
+                "timeout_read": "60s", "statement_timeout": "60s"}
+    exporter = True
+
+    def test_504_and_the_statement_is_cancelled(self):
+        s, t = self.stack, self.stack.signup()
+        path = self.project(t)
+        workers = s.pool.workers()
+        with self.lock(path):
+            got = s.api("PATCH", path, t.token, {"name": "Q"})
+            self.assertProblem(got, 504, type="urn:rowhouse:problem:request.timeout")
+            self.waiting(0)
+        self.assertEqual(self.expect(200, "GET", path, t.token).json["name"], "P")
+        line = s.pool.wait_line(request_id=got.headers["X-Request-Id"])
+        self.assertRegex(line["error"],
+                         r"^request\.timeout: querying projects\.\w+ for \d{3,5} ms$")
+        self.assertEqual((line["status"], line["level"], line["sampled_by"]),
+                         (504, "error", "error"))
+        self.assertEqual(s.pool.workers(), workers)
+        self.assertEqual(s.exporter.value(
+            'rowhouse_http_requests_total{method="PATCH",route="/v1/t/{tenant}'
+            '/projects/{id}",status="504"}'), 1)
+
+    def test_those_behind_it_are_served(self):
+        s, t = self.stack, self.stack.signup()
+        path = self.project(t)
+        with self.lock(path):
+            late = [Waiting(s.port, "DELETE", path, t.token) for _ in range(4)]
+            self.waiting(2)
+            for _ in range(4):
+                self.expect(200, "GET", path, t.token)
+            self.assertEqual([w.answer().status for w in late], [504] * 4)
+        self.expect(200, "GET", path, t.token)
+
+    def test_a_body_that_does_not_come_is_late_as_well(self):
+        """Straight to the pool: nginx would wait for the body itself."""
+        s, t = self.stack, self.stack.signup()
+        with socket.socket(socket.AF_UNIX) as c:
+            c.settimeout(patience(LONG))
+            c.connect(s.pool.socket)
+            c.sendall(fcgi.begin() + fcgi.params(fcgi.get(
+                f"{t.path}/projects", method="POST", more=[
+                    ("HTTP_AUTHORIZATION", f"Bearer {t.token}"),
+                    ("CONTENT_TYPE", "application/json"), ("CONTENT_LENGTH", "100"),
+                    ("HTTP_X_REQUEST_ID", "slow-body-1")])))
+            got = b""
+            while chunk := c.recv(65536):
+                got += chunk
+        self.assertIn(b"Status: 504", got)
+        line = s.pool.wait_line(request_id="slow-body-1")
+        self.assertRegex(line["error"], r"^request\.timeout: reading the body for \d+ ms$")
+
+
+if __name__ == "__main__":
+    main()
