@@ -74,19 +74,59 @@ judge(struct rh_call *c, uint64_t now)
 	return limited(c, "rate.tenant", "for this tenant", &c->by_tenant);
 }
 
-struct rh_err *
-rh_admit(struct rh_call *c)
+static void
+decided(struct rh_call *c, enum rh_decision decision)
 {
-	const struct rh_host *h = c->server->host;
+	rh_count(&c->server->tally, c->server->host->series.decisions, 0,
+	    decision, 1);
+}
+
+static struct rh_err *
+rate(struct rh_call *c)
+{
 	struct rh_err *err;
 
 	c->limiter = c->conf->limits ? "shm" : "off";
 	if (!c->conf->limits || c->rq->match.route->rate == RH_RATE_NONE)
 		return NULL;
 	err = judge(c, rh_clock_mono_ns());
-	rh_count(&c->server->tally, h->series.decisions, 0,
-	    err ? RH_DECISION_LIMITED : RH_DECISION_GRANTED, 1);
+	decided(c, err ? RH_DECISION_LIMITED : RH_DECISION_GRANTED);
 	return err;
+}
+
+static struct rh_err *
+enter(struct rh_call *c)
+{
+	struct rh_server *s = c->server;
+	struct rh_err *err;
+
+	if (s->tenant_most == 0 || !c->tenant_slug.p)
+		return NULL;
+	c->inside = rh_concurrency_enter(s->host->concurrency,
+	    s->host->segment, s->slot, tenant_key(c), s->tenant_most);
+	if (c->inside)
+		return NULL;
+	decided(c, RH_DECISION_BUSY);
+	err = rh_err_new(c->arena, RH_E_LIMITED, "tenant.busy",
+	    "Too many requests of this tenant are at work; try again.");
+	err->retry_after_s = 1;
+	return err;
+}
+
+struct rh_err *
+rh_admit(struct rh_call *c)
+{
+	struct rh_err *err = rate(c);
+
+	return err ? err : enter(c);
+}
+
+void
+rh_admit_leave(struct rh_call *c)
+{
+	if (c->inside)
+		rh_concurrency_leave(c->server->host->concurrency,
+		    c->server->slot);
 }
 
 /*

@@ -48,6 +48,7 @@ struct rh_call {
 	uint64_t deadline_ns;		/* mono: then it is answered 504 */
 	int64_t start_us;		/* wall */
 	bool security;			/* keep the trace: something touched on it */
+	bool inside;			/* has a place among its tenant's workers */
 	bool rated;			/* the verdicts below were taken */
 	struct rh_verdict by_tenant, by_token;
 };

@@ -2,6 +2,8 @@
 
 #include "serve/conf.h"
 
+#include "base/text.h"
+
 #define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
 
 static const char *const prepared_names[] = { "auto", "on", "off", NULL };
@@ -44,6 +46,8 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "limit_token",         C(INT, limit_token),               "3000",                          "1",     "1000000000", RH_RELOAD,  "requests with one token in a window", NULL },
 	{ "limit_credentials",   C(INT, limit_credentials),         "60",                            "1",     "1000000000", RH_RELOAD,  "sign-ups and sign-ins from one address in a window", NULL },
 
+	{ "tenant_concurrency",  C(TEXT, tenant_concurrency),       "100%",                          NULL,    NULL,      RH_RELOAD,  "workers that may be inside one tenant's requests at a time, as a number or in percent of workers; one more is 429. 100%: all", NULL },
+
 	{ "segment",             C(TEXT, segment),                  "/run/rowhouse/segment",         NULL,    NULL,      RH_RESTART, "file of the shared memory: metrics, log and span rings; on a tmpfs", NULL },
 	{ "log_ring",            C(BYTES, log_ring_bytes),          "128k",                          "16k",   "64m",     RH_RESTART, "log lines a worker may have waiting for the reader of stdout", NULL },
 	{ "span_ring",           C(BYTES, span_ring_bytes),         "128k",                          "16k",   "64m",     RH_RESTART, "kept spans a worker may have waiting for the collector", NULL },
@@ -59,6 +63,22 @@ const struct rh_directive rh_serve_directives[] = {
 	{ 0 }
 };
 /* clang-format on */
+
+bool
+rh_serve_conf_concurrency(const struct rh_serve_conf *conf, unsigned *most)
+{
+	struct rh_slice text = conf->tenant_concurrency;
+	uint64_t workers = (uint64_t)conf->workers, n;
+	bool percent = text.n && text.p[text.n - 1] == '%';
+
+	if (!rh_u64_get(&n, (struct rh_slice){ text.p, text.n - percent }) ||
+	    n > (percent ? 100 : UINT32_MAX))
+		return false;
+	if (percent && n)
+		n = RH_MAX(workers * n / 100, 1u);
+	*most = n < workers ? (unsigned)n : 0;
+	return true;
+}
 
 void
 rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
@@ -79,9 +99,14 @@ rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
 void
 rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 {
+	unsigned most;
+
 	if (conf->database_url.n == 0)
 		rh_buf_lit(faults, "database_url: required; set it, or"
 		    " DATABASE_URL in the environment\n");
+	if (!rh_serve_conf_concurrency(conf, &most))
+		rh_buf_lit(faults, "tenant_concurrency: a number of workers, or"
+		    " a share of them like 50%\n");
 	if (conf->secret_key.n < 32)
 		rh_buf_lit(faults, "secret_key: required, at least 32"
 		    " characters; set it, or ROWHOUSE_SECRET_KEY in the"

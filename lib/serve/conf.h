@@ -39,6 +39,7 @@ struct rh_serve_conf {
 	bool limits;
 	int64_t limit_window_ms;
 	int64_t limit_tenant, limit_token, limit_credentials;
+	struct rh_slice tenant_concurrency;
 
 	struct rh_slice segment;
 	int64_t log_ring_bytes, span_ring_bytes;
@@ -59,6 +60,12 @@ extern const struct rh_directive rh_serve_directives[];
 void rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
     size_t n);
 
+/*
+ * tenant_concurrency as a number of workers, 0: no bound. False: it is neither
+ * a number nor a percentage.
+ */
+RH_MUST_CHECK bool rh_serve_conf_concurrency(const struct rh_serve_conf *conf,
+    unsigned *most);
 /* What the table cannot say: faults across directives, a line each. */
 void rh_serve_conf_check(const struct rh_serve_conf *conf,
     struct rh_buf *faults);

@@ -61,6 +61,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections) },
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max) },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
+		{ "concurrency", rh_concurrency_bytes((unsigned)conf->workers + 1) },
 		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t) },
 		{ NULL, 0 }
 	};
@@ -80,6 +81,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");
 	h->limits = rh_segment_area(h->segment, "limits");
+	h->concurrency = rh_segment_area(h->segment, "concurrency");
 	h->hashers = (struct rh_hashers){
 		.pids = rh_segment_area(h->segment, "hashers"),
 		.n = (unsigned)conf->password_hashers };

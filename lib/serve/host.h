@@ -18,6 +18,7 @@
 #include "serve/conf.h"
 #include "serve/pool.h"
 #include "serve/series.h"
+#include "tenancy/concurrency.h"
 #include "tenancy/directory.h"
 #include "tenancy/password.h"
 
@@ -34,6 +35,7 @@ struct rh_host {
 	struct rh_segment *segment;
 	struct rh_directory *directory;
 	struct rh_limit_table *limits;
+	struct rh_concurrency *concurrency;
 	struct rh_hashers hashers;
 	struct rh_otlp_conf otlp;
 	struct rh_pg_conf pg;

@@ -161,6 +161,7 @@ call_close(struct rh_call *c)
 	struct rh_server *s = c->server;
 
 	rh_pg_end(s->pg);
+	rh_admit_leave(c);
 	s->log.request_id = RH_SLICE_NONE;
 	s->log.tenant = RH_SLICE_NONE;
 	s->log.trace_id = s->log.span_id = NULL;

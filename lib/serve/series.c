@@ -136,7 +136,12 @@ reasons_dim(struct rh_metrics *m, const char *pool)
 static int
 decisions_dim(struct rh_metrics *m)
 {
-	static const char *const decisions[] = { "granted", "limited", NULL };
+	static const char *const decisions[] = {
+		[RH_DECISION_GRANTED] = "granted",
+		[RH_DECISION_LIMITED] = "limited",
+		/* granted by its rate, and too many of its tenant at work */
+		[RH_DECISION_BUSY] = "busy", NULL
+	};
 
 	return dim_of(m, "decision", decisions);
 }

@@ -12,7 +12,7 @@
 #include "obs/metric.h"
 
 enum rh_tenant_outcome { RH_T_SUCCESS, RH_T_CLIENT_ERROR, RH_T_SERVER_ERROR, RH_T_LIMITED, RH_T_OUTCOMES };
-enum rh_decision { RH_DECISION_GRANTED, RH_DECISION_LIMITED, RH_DECISIONS };
+enum rh_decision { RH_DECISION_GRANTED, RH_DECISION_LIMITED, RH_DECISION_BUSY, RH_DECISIONS };
 enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCIES };
 
 /* At most so many tenants have a name; the rest are "other". */

@@ -27,6 +27,7 @@ struct rh_server {
 	struct rh_flight *flight;	/* the slot's, in the segment */
 	struct rh_journal journal;
 	struct rh_shipper *shipper;
+	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
@@ -49,8 +50,10 @@ void rh_deadline_set(struct rh_call *c);
 
 /* identify.c: request id and trace, whatever else is wrong with the request. */
 void rh_identify(struct rh_call *c);
-/* admit.c: the rate limits, before anything costs more than this process. */
+/* admit.c: rate limits, and a tenant's share of the workers, before anything costs more than this process. */
 RH_MUST_CHECK struct rh_err *rh_admit(struct rh_call *c);
+/* The tenant's place among the workers is another's. */
+void rh_admit_leave(struct rh_call *c);
 /* A caller that turned out not to be the tenant's does not use up its budget. */
 void rh_admit_undo(struct rh_call *c);
 void rh_admit_headers(struct rh_call *c);
