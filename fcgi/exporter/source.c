@@ -17,8 +17,8 @@ mend(int sig, siginfo_t *info, void *context)
 	if (info->si_code == BUS_ADRERR && segment &&
 	    rh_segment_mend(segment, info->si_addr))
 		cut_short = 1;
-	else
-		signal(sig, SIG_DFL);	/* it happens again at once, and ends us */
+	else	/* it happens again at once, and ends us */
+		signal(sig, SIG_DFL);
 }
 
 void

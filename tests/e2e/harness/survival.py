@@ -114,17 +114,17 @@ def _name(pid):
 def kill_workers(pool, count, rest, age):
     """kill -9 one after the other, each at least so many seconds old: younger
     ones a pool takes for a crash loop, and slows down."""
-    born = {}
+    born, killed = {}, set()
     for _ in range(count):
         def old(now=time.monotonic):
             alive = [p for p in pool.workers()
-                     if _name(p).startswith("rh-worker")]
+                     if p not in killed and _name(p).startswith("rh-worker")]
             for pid in alive:
                 born.setdefault(pid, now())
             return [p for p in alive if now() - born[p] >= age]
         victim = random.choice(wait_until(old, "a worker to kill", 30.0))
         os.kill(victim, signal.SIGKILL)
-        born.pop(victim)
+        killed.add(victim)
         time.sleep(rest)
 
 
