@@ -19,6 +19,13 @@
 #define RH_MIN(a, b)		((a) < (b) ? (a) : (b))
 #define RH_MAX(a, b)		((a) > (b) ? (a) : (b))
 
+/* The one that failed, for whoever hears of the abort; what NULL: none did. */
+struct rh_assertion {
+	const char *what, *file;
+	int line;
+};
+extern struct rh_assertion rh_assertion;
+
 RH_NORETURN void rh_assert_failed(const char *what, const char *file, int line);
 #define rh_assert(x) \
 	(RH_LIKELY(x) ? (void)0 : rh_assert_failed(#x, __FILE__, __LINE__))

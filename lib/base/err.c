@@ -57,9 +57,12 @@ rh_err_kind_name(enum rh_err_kind kind)
 	return kind_names[kind];
 }
 
+struct rh_assertion rh_assertion;
+
 void
 rh_assert_failed(const char *what, const char *file, int line)
 {
+	rh_assertion = (struct rh_assertion){ what, file, line };
 	fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, what);
 	abort();
 }

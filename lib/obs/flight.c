@@ -92,6 +92,7 @@ rh_flight_tell(struct rh_flight *f, const struct rh_flight_facts *facts)
 	put_id(f->parent_id, facts->parent_id, sizeof(f->parent_id));
 	f->on = facts->on;
 	f->head = facts->head;
+	f->flags = facts->flags;
 	f->tenant_id = facts->tenant_id;
 	f->series = facts->series;
 	f->tenant_label = facts->tenant_label;

@@ -42,6 +42,7 @@ struct rh_flight {
 	uint8_t role;			/* enum rh_role of http/route.h */
 	uint8_t head;			/* the trace is kept whatever becomes of it */
 	uint8_t on;			/* the trace is recorded at all */
+	uint8_t flags;			/* of its parent, as in struct rh_trace */
 	uint8_t method_n, route_n, tenant_n, remote_n, waits_for_n, request_id_n;
 	uint16_t path_n;
 	unsigned char trace_id[16], span_id[8], parent_id[8];
@@ -60,6 +61,7 @@ struct rh_flight_facts {
 	struct rh_slice request_id, method, route, path, tenant, remote;
 	const unsigned char *trace_id, *span_id, *parent_id;
 	bool on, head;
+	unsigned char flags;
 	struct rh_uuid tenant_id;
 	unsigned series, tenant_label;
 	uint64_t deadline_ns;

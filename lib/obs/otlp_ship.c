@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "obs/crash.h"
 
 #define MS		((uint64_t)1000000)
 #define STACK_BYTES	(256 << 10)
@@ -535,7 +536,7 @@ run(void *arg)
 	return NULL;
 }
 
-/* All signals are blocked from the thread's first instruction on. */
+/* All but the fatal signals are blocked from the thread's first instruction on. */
 static bool
 start_thread(struct rh_shipper *s)
 {
@@ -544,6 +545,7 @@ start_thread(struct rh_shipper *s)
 	bool started;
 
 	sigfillset(&all);
+	rh_crash_unblock(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

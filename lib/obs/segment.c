@@ -38,7 +38,7 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 	h->log_bytes = power_of_two(spec->log_ring_bytes);
 	h->span_bytes = power_of_two(spec->span_ring_bytes);
 	h->journal = rh_seg_align(sizeof(struct rh_slot) +
-	    sizeof(struct rh_flight), 64);
+	    sizeof(struct rh_flight) + sizeof(struct rh_moment), 64);
 	h->cells = h->journal + sizeof(struct rh_seg_journal);
 	h->exemplars = rh_seg_align(h->cells +
 	    h->ncells * sizeof(uint64_t), 64);
@@ -326,6 +326,7 @@ ready_slots(struct rh_segment *s)
 		if (i != rh_segment_writer_slot(s)) {
 			memset(slot, 0, offsetof(struct rh_slot, generation));
 			rh_flight_close(rh_segment_flight(s, i));
+			rh_moment_clear(rh_segment_moment(s, i));
 		}
 		rh_journal_settle(s, i);
 		ready_ring(rh_segment_log(s, i), s->head->log_bytes,
@@ -632,6 +633,13 @@ struct rh_flight *
 rh_segment_flight(const struct rh_segment *s, unsigned i)
 {
 	return (struct rh_flight *)slot_at(s, i, sizeof(struct rh_slot));
+}
+
+struct rh_moment *
+rh_segment_moment(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_moment *)slot_at(s, i, sizeof(struct rh_slot) +
+	    sizeof(struct rh_flight));
 }
 
 uint64_t *

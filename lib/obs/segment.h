@@ -3,8 +3,8 @@
  *
  * Shape    a header (magic, layout version, geometry, hash of the metrics'
  *          layout), named areas, descriptions of the metrics, and a slot for
- *          each process: state, request in flight, journal, metric cells,
- *          exemplars, log ring, span ring.
+ *          each process: state, request in flight, last moment recorded, journal,
+ *          metric cells, exemplars, log ring, span ring.
  *          No pointers, offsets only; sparse, so what is never touched costs
  *          nothing
  * Errors   a reason in *why: not our magic, another layout version (named),
@@ -25,6 +25,7 @@
 
 #include "base/buf.h"
 #include "obs/flight.h"
+#include "obs/moment.h"
 #include "obs/ring.h"
 
 #define RH_SEGMENT_VERSION	2
@@ -105,6 +106,7 @@ bool rh_segment_mend(const struct rh_segment *segment, void *at);
 unsigned rh_segment_slots(const struct rh_segment *segment);
 struct rh_slot *rh_segment_slot(const struct rh_segment *segment, unsigned i);
 struct rh_flight *rh_segment_flight(const struct rh_segment *segment, unsigned i);
+struct rh_moment *rh_segment_moment(const struct rh_segment *segment, unsigned i);
 uint64_t *rh_segment_cells(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_log(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_spans(const struct rh_segment *segment, unsigned i);

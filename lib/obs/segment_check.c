@@ -53,7 +53,8 @@ slots_are_sound(const struct rh_seg_head *h)
 	    h->slot0 % RH_SEG_PAGE == 0 &&
 	    h->slot_bytes % RH_SEG_PAGE == 0 && h->slot_bytes &&
 	    fits(h->slot0, h->slots, h->slot_bytes, h->file_bytes) &&
-	    h->journal >= sizeof(struct rh_slot) + sizeof(struct rh_flight) &&
+	    h->journal >= sizeof(struct rh_slot) + sizeof(struct rh_flight) +
+	    sizeof(struct rh_moment) &&
 	    h->journal % 8 == 0 &&
 	    fits(h->journal, 1, sizeof(struct rh_seg_journal), h->cells) &&
 	    h->cells % 8 == 0 &&

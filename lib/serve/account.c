@@ -71,7 +71,7 @@ rh_account_begin(struct rh_call *c)
 	    .trace_id = trace->trace_id,
 	    .span_id = rh_trace_server(trace)->id,
 	    .parent_id = trace->parent_id, .on = trace->on,
-	    .head = trace->head, .tenant_id = c->tenant,
+	    .head = trace->head, .flags = trace->flags, .tenant_id = c->tenant,
 	    .series = rh_series_route(&c->server->host->series,
 	    rq->match.route, rq->match.index, rq->method),
 	    .tenant_label = c->tenant_label,
