@@ -2,26 +2,35 @@
 
 #include "obs/moment.h"
 
-#include <execinfo.h>
 #include <string.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #include "base/clock.h"
 #include "obs/registers.h"
 
 #define READ_TRIES	64
 /* The handler's own, and whatever it was called through. */
-#define OWN_FRAMES	8
+#define OWN_FRAMES	16
+/* Frames of an overflow that are looked at, and how long a cycle of calls may be. */
+#define STEPS_MAX	200000
+#define RECURSION	4
 /* A chain of frames that leads further up is none. */
 #define CHAIN_BYTES	((uintptr_t)1 << 20)
+
+static _Unwind_Reason_Code
+no_step(struct _Unwind_Context *context, void *arg)
+{
+	(void)context;
+	(void)arg;
+	return _URC_NO_REASON;
+}
 
 void
 rh_moment_prepare(void)
 {
-	void *one[1];
-
-	/* its first call loads libgcc, by malloc and a lock */
-	(void)backtrace(one, 1);
+	/* the first walk may allocate, and take the linker's lock */
+	_Unwind_Backtrace(no_step, NULL);
 }
 
 /* ---- writing: as flight.c does, one process and one handler ---- */
@@ -60,24 +69,53 @@ rh_moment_begin(struct rh_moment *m, enum rh_moment_why why,
 	m->address = info && info->si_code > 0 ?
 	    (uint64_t)(uintptr_t)info->si_addr : 0;
 	m->at_ns = rh_clock_mono_ns();
+	m->anchor = (uintptr_t)rh_moment_prepare;
 	m->answered = m->text_n = 0;
 	m->frames[0] = r.pc;
 	m->nframes = context != NULL;
 	settle(m, turn);
 }
 
+struct walk {
+	uint64_t *to;
+	unsigned n, steps;
+	bool begun;		/* the handler's own frames come before */
+	uintptr_t from;		/* where execution stood */
+};
+
+/* A recursion is shown once, or an overflow would show nothing else. */
+static bool
+is_repeated(const struct walk *w, uint64_t frame)
+{
+	for (unsigned i = 0; i < RECURSION && i < w->n; i++)
+		if (w->to[w->n - 1 - i] == frame)
+			return true;
+	return false;
+}
+
+static _Unwind_Reason_Code
+step(struct _Unwind_Context *context, void *arg)
+{
+	struct walk *w = arg;
+	uintptr_t at = _Unwind_GetIP(context);
+
+	w->begun |= at == w->from;
+	if (!w->begun)
+		return w->steps++ < OWN_FRAMES ? _URC_NO_REASON :
+		    _URC_NORMAL_STOP;
+	if (at && !is_repeated(w, at))
+		w->to[w->n++] = at;
+	return w->n < RH_FRAMES_MAX && w->steps++ < STEPS_MAX ?
+	    _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
 static unsigned
 unwind(uint64_t *to, const struct rh_registers *r)
 {
-	void *found[RH_FRAMES_MAX + OWN_FRAMES];
-	unsigned all = (unsigned)backtrace(found, RH_COUNT(found));
-	unsigned at = 0, n = 0;
+	struct walk w = { .to = to, .begun = r->sp == 0, .from = r->pc };
 
-	while (at < all && r->sp && (uintptr_t)found[at] != r->pc)
-		at++;
-	while (at < all && n < RH_FRAMES_MAX)
-		to[n++] = (uintptr_t)found[at++];
-	return n;
+	_Unwind_Backtrace(step, &w);
+	return w.n;
 }
 
 /*
@@ -176,4 +214,10 @@ rh_moment_read(const struct rh_moment *m, pid_t pid, bool is_dead,
 			return is_sound(copy) && copy->pid == pid;
 	}
 	return false;
+}
+
+bool
+rh_moment_is_of_our_code(const struct rh_moment *copy)
+{
+	return copy->anchor == (uintptr_t)rh_moment_prepare;
 }

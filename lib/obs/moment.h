@@ -5,7 +5,8 @@
  * Shape    one record a slot, beside its request in flight. turn is odd while
  *          it is being written; why RH_MOMENT_NONE: there is none
  * Units    _ns of the monotonic clock; frames are addresses, the first of the
- *          instruction that was executed, the others where calls return to
+ *          instruction that was executed, the others where calls return to;
+ *          of a recursion one round
  * Errors   rh_moment_read tells a record that never stood still, and trusts no
  *          count in it
  * Owner    the slot's process; once it is dead, its master, who has its code
@@ -44,6 +45,7 @@ struct rh_moment {
 	uint32_t nframes;
 	uint64_t address;		/* si_addr */
 	uint64_t at_ns;
+	uint64_t anchor;		/* where its code is: one function's address */
 	uint64_t frames[RH_FRAMES_MAX];
 	uint8_t answered;		/* the client was told, with a 500 */
 	uint8_t text_n;
@@ -72,5 +74,7 @@ void rh_moment_clear(struct rh_moment *m);
  */
 RH_MUST_CHECK bool rh_moment_read(const struct rh_moment *m, pid_t pid,
     bool is_dead, struct rh_moment *copy);
+/* Its addresses mean the same here. An upgraded master's old workers' do not. */
+bool rh_moment_is_of_our_code(const struct rh_moment *copy);
 
 #endif

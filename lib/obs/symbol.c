@@ -208,7 +208,8 @@ put_frame(struct rh_buf *to, const struct rh_elf *own, const void *own_base,
 }
 
 void
-rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n)
+rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n,
+    bool is_ours)
 {
 	struct rh_elf own;
 	Dl_info self = { .dli_fbase = NULL };
@@ -220,7 +221,10 @@ rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n)
 
 		if (i)
 			rh_buf_char(to, '\n');
-		put_frame(to, &own, self.dli_fbase, frames[i], i > 0);
+		if (is_ours)
+			put_frame(to, &own, self.dli_fbase, frames[i], i > 0);
+		else
+			put_hex(to, frames[i]);
 		if (to->full) {
 			to->n = before;
 			to->full = false;

@@ -35,8 +35,10 @@ void rh_elf_close(struct rh_elf *elf);
 
 /*
  * Whole frames, a line each, as many as fit: the first is where execution
- * stood, the others return behind their call.
+ * stood, the others return behind their call. is_ours false: of code that is
+ * not here, so the addresses alone.
  */
-void rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n);
+void rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n,
+    bool is_ours);
 
 #endif
