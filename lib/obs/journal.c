@@ -88,6 +88,13 @@ rh_journal_line(struct rh_journal *j, struct rh_line *line)
 	j->log = log;
 }
 
+void
+rh_journal_flight(struct rh_journal *j, struct rh_flight *flight)
+{
+	if (flight)
+		become(j, &flight->accounted, 1);
+}
+
 /* In the order put: a ring's head is seen after all that it shows. */
 static void
 store(const struct rh_seg_journal *kept, char *slot, unsigned n)
@@ -110,6 +117,16 @@ rh_journal_commit(struct rh_journal *j)
 		rh_log_ring_bell(j->log);
 }
 
+/* A cell, a ring's, or the one of the flight. */
+static bool
+is_word(const struct rh_seg_head *h, uint64_t at)
+{
+	if (at % 8)
+		return false;
+	return (at >= h->cells && at <= h->slot_bytes - 8) ||
+	    at == sizeof(struct rh_slot) + offsetof(struct rh_flight, accounted);
+}
+
 /* Nothing that a rubbish file says leads out of the slot's words. */
 static bool
 is_sound(const struct rh_segment *s, const struct rh_seg_journal *kept,
@@ -118,9 +135,7 @@ is_sound(const struct rh_segment *s, const struct rh_seg_journal *kept,
 	if (n > RH_COUNT(kept->stores))
 		return false;
 	for (unsigned i = 0; i < n; i++)
-		if (kept->stores[i].at % 8 ||
-		    kept->stores[i].at < s->head->cells ||
-		    kept->stores[i].at > s->head->slot_bytes - 8)
+		if (!is_word(s->head, kept->stores[i].at))
 			return false;
 	return true;
 }

@@ -15,6 +15,7 @@
 #ifndef RH_OBS_JOURNAL_H
 #define RH_OBS_JOURNAL_H
 
+#include "obs/flight.h"
 #include "obs/log.h"
 #include "obs/metric.h"
 
@@ -38,6 +39,8 @@ void rh_journal_observe(struct rh_journal *j, const struct rh_tally *t,
     struct rh_family f, unsigned a, unsigned b, uint64_t ns,
     const struct rh_exemplar_of *exemplar);
 void rh_journal_line(struct rh_journal *j, struct rh_line *line);
+/* And with all that, the slot's request in flight has become an accounted one. */
+void rh_journal_flight(struct rh_journal *j, struct rh_flight *flight);
 void rh_journal_commit(struct rh_journal *j);
 
 /* Of a slot whose process is dead: ends what it had armed. */

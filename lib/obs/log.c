@@ -39,8 +39,8 @@ rh_log_bind(struct rh_log *log, const struct rh_segment *segment,
 }
 
 void
-rh_log_name(struct rh_log *log, struct rh_arena *arena, const char *service,
-    const char *version)
+rh_log_name_as(struct rh_log *log, struct rh_arena *arena, const char *service,
+    const char *version, pid_t pid)
 {
 	struct rh_buf b;
 
@@ -51,10 +51,17 @@ rh_log_name(struct rh_log *log, struct rh_arena *arena, const char *service,
 	rh_buf_lit(&b, ",\"version\":");
 	rh_buf_json(&b, rh_slice_of(version));
 	rh_buf_lit(&b, ",\"pid\":");
-	rh_buf_i64(&b, getpid());
+	rh_buf_i64(&b, pid);
 	rh_buf_lit(&b, "}\n");
 	if (!b.full)
 		log->tail = rh_buf_get(&b);
+}
+
+void
+rh_log_name(struct rh_log *log, struct rh_arena *arena, const char *service,
+    const char *version)
+{
+	rh_log_name_as(log, arena, service, version, getpid());
 }
 
 static struct rh_slice

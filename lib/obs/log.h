@@ -15,6 +15,7 @@
 #define RH_OBS_LOG_H
 
 #include <signal.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/id.h"
@@ -57,6 +58,10 @@ void rh_log_bind(struct rh_log *log, const struct rh_segment *segment,
 /* Names the service and its version in all lines to come; after each fork. */
 void rh_log_name(struct rh_log *log, struct rh_arena *arena,
     const char *service, const char *version);
+
+/* As another process, whose last line this is. */
+void rh_log_name_as(struct rh_log *log, struct rh_arena *arena,
+    const char *service, const char *version, pid_t pid);
 
 void rh_line_open(struct rh_line *line, struct rh_log *log,
     enum rh_level level, const char *msg, int64_t wall_us);

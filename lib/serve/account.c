@@ -255,6 +255,7 @@ rh_account(struct rh_call *c, const struct rh_err *err, bool kept)
 	if (c->trace->on)
 		trace_end(c, err, kept, ns);
 	count(c, kept, ns);
+	rh_journal_flight(&c->server->journal, c->server->flight);
 	/* from here on the request is accounted, whoever dies */
 	rh_journal_commit(&c->server->journal);
 }

@@ -92,6 +92,7 @@ write_down(struct worker *w, const struct pool *p)
 	rh_journal_line(&w->journal, &line);
 	rh_journal_count(&w->journal, &w->tally, p->requests, 0, 0, 1);
 	rh_journal_observe(&w->journal, &w->tally, p->duration, 0, 0, 7, NULL);
+	rh_journal_flight(&w->journal, rh_segment_flight(p->segment, 1));
 }
 
 START_TEST(nothing_shows_before_the_commit)
@@ -116,7 +117,7 @@ START_TEST(nothing_shows_before_the_commit)
 END_TEST
 
 /* After how many of its stores the process dies. */
-static const unsigned deaths[] = { 0, 1, 2, 3, 4, 5 };
+static const unsigned deaths[] = { 0, 1, 2, 3, 4, 5, 6 };
 
 static void
 die_in_commit(const struct worker *w, const struct pool *p, unsigned stores)
@@ -124,7 +125,7 @@ die_in_commit(const struct worker *w, const struct pool *p, unsigned stores)
 	struct rh_seg_journal *kept = w->journal.kept;
 	char *slot = (char *)rh_segment_slot(p->segment, 1);
 
-	ck_assert_uint_eq(w->journal.n, 5);
+	ck_assert_uint_eq(w->journal.n, 6);
 	atomic_store(&kept->armed, w->journal.n);
 	for (unsigned i = 0; i < stores; i++)
 		memcpy(slot + kept->stores[i].at, &kept->stores[i].value, 8);
@@ -134,6 +135,7 @@ static void
 assert_one(const struct pool *p)
 {
 	ck_assert_uint_eq(shown(p), 1);
+	ck_assert_uint_eq(rh_segment_flight(p->segment, 1)->accounted, 1);
 	ck_assert_uint_eq(cell(p, p->requests, 0), 1);
 	ck_assert_uint_eq(cell(p, p->duration, 0), 1);
 	ck_assert_uint_eq(cell(p, p->duration, RH_BUCKETS + 1), 7);
@@ -195,6 +197,7 @@ END_TEST
 /* Where a rubbish file would have the master write. */
 static const struct { uint32_t armed; uint64_t at; } rubbish[] = {
 	{ 1, 0 }, { 1, 64 }, { 1, 1001 }, { 1, UINT64_MAX - 7 },
+	{ 1, sizeof(struct rh_slot) + sizeof(struct rh_flight) },
 	{ 1, UINT64_C(1) << 40 }, { 17, 2048 }, { UINT32_MAX, 2048 },
 };
 
