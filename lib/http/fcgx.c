@@ -277,8 +277,11 @@ rh_fcgx_accept(struct rh_fcgx *fx, int fd)
 		c->keep = false;
 	c->at = c->head;
 	c->end = c->peeked;
-	if (read_alike(fx))
+	if (read_alike(fx)) {
+		atomic_store_explicit(&c->owed, RH_OWED_REPLY,
+		    memory_order_release);
 		return true;
+	}
 	let_go(fx);
 	relay_close(fx);
 	return false;
@@ -359,6 +362,9 @@ rh_fcgx_reply(struct rh_fcgx *fx, struct rh_slice head, struct rh_slice body)
 	/* a web server that sees END_REQUEST before it sent all gives up the connection */
 	(void)rh_conn_read(c, NULL, RH_DRAIN_MAX, RH_DRAIN_MAX);
 	c->replied = true;
+	/* else a thread of this process has answered it, and dies */
+	while (atomic_exchange(&c->owed, RH_OWED_REST) != RH_OWED_REPLY)
+		pause();
 	if (rh_conn_reply(c->fd, c->id, head, body, reply_timeout_ms(c)))
 		return true;
 	c->broken = true;
@@ -393,8 +399,40 @@ rh_fcgx_finish(struct rh_fcgx *fx)
 	if (!c->replied && !c->broken)
 		(void)rh_fcgx_reply(fx, RH_SLICE_NONE, RH_SLICE_NONE);
 	let_go(fx);
+	atomic_store_explicit(&c->owed, RH_OWED_NOTHING, memory_order_release);
 	if (!c->stdin_ended)
 		rh_conn_linger(c->fd);
 	/* bytes of a second request are not ours to keep: FCGI_MPXS_CONNS is 0 */
 	return c->keep && !c->broken && c->stdin_ended && c->at == c->end;
+}
+
+/*
+ * As in rh_fcgx_refuse: closed behind a whole reply, a kept connection would
+ * take its web server's next request along. Where a byte of the reply is out,
+ * END_REQUEST would bless the truncation, so then nothing is said.
+ */
+enum rh_fcgx_last
+rh_fcgx_last_word(struct rh_fcgx *fx, struct rh_slice head,
+    struct rh_slice body, bool can_read)
+{
+	struct rh_conn *c = &fx->conn;
+	unsigned owed = atomic_exchange(&c->owed, RH_OWED_NOTHING);
+	int ms = (int)(RH_LINGER_NS / 1000000);
+	bool told = false;
+
+	if (owed == RH_OWED_NOTHING)
+		return RH_FCGX_NOT_TOLD;
+	if (owed == RH_OWED_REPLY) {
+		c->limits.body_timeout_ms = ms;
+		if (can_read)
+			(void)rh_conn_read(c, NULL, RH_DRAIN_MAX, RH_DRAIN_MAX);
+		told = rh_conn_reply(c->fd, c->id, head, body, ms);
+	}
+	if (told && can_read && c->keep && !c->broken && c->stdin_ended &&
+	    c->at == c->end)
+		return RH_FCGX_TOLD_KEEP;
+	if (told && !c->stdin_ended)
+		rh_conn_linger(c->fd);
+	shutdown(c->fd, SHUT_RDWR);
+	return told ? RH_FCGX_TOLD_CLOSED : RH_FCGX_NOT_TOLD;
 }

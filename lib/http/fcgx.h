@@ -95,4 +95,16 @@ bool rh_fcgx_finish(struct rh_fcgx *fx);
 bool rh_fcgx_refuse(struct rh_fcgx *fx, struct rh_slice head,
     struct rh_slice body);
 
+enum rh_fcgx_last {
+	RH_FCGX_NOT_TOLD,	/* no request, or some of its reply is out: shut down */
+	RH_FCGX_TOLD_CLOSED,	/* answered, then shut down */
+	RH_FCGX_TOLD_KEEP,	/* answered; the connection may carry another one */
+};
+/*
+ * For the handler of a fatal signal: answers the request in work if no byte of
+ * its reply is out. can_read: nobody else reads it now, no other thread.
+ */
+enum rh_fcgx_last rh_fcgx_last_word(struct rh_fcgx *fx, struct rh_slice head,
+    struct rh_slice body, bool can_read);
+
 #endif

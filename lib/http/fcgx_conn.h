@@ -11,6 +11,7 @@
 #ifndef RH_HTTP_FCGX_CONN_H
 #define RH_HTTP_FCGX_CONN_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -37,6 +38,13 @@ enum rh_end_status {
 #define RH_DRAIN_MAX		((size_t)8 << 20)
 #define RH_LINGER_NS		((uint64_t)250 * 1000000)
 
+/* What the connection's web server still has to get, as a crash finds it. */
+enum rh_owed {
+	RH_OWED_NOTHING,
+	RH_OWED_REPLY,		/* a request is in work, no byte of its reply is out */
+	RH_OWED_REST,		/* some of it may be */
+};
+
 struct rh_record {
 	unsigned version, type, id;
 	size_t n, size;		/* of the content; of all of it */
@@ -60,6 +68,7 @@ struct rh_conn {
 	size_t at, end;
 	uint64_t deadline_ns;	/* 0: none */
 	bool stdin_ended, broken, replied;
+	_Atomic unsigned char owed;	/* enum rh_owed */
 	unsigned managed;	/* management records answered on the way */
 	unsigned char bytes[RH_CONN_BYTES];
 };

@@ -88,15 +88,11 @@ put_errors(struct rh_buf *b, const struct rh_err *err)
 		rh_buf_char(b, ']');
 }
 
-static void
-put_body(struct rh_req *rq, const struct rh_err *err,
-    const struct rh_problem_ids *ids)
+void
+rh_problem_put(struct rh_buf *b, const struct rh_err *err,
+    struct rh_slice instance, const struct rh_problem_ids *ids)
 {
 	static const unsigned char no_trace[16];
-	struct rh_buf *b = &rq->reply.body;
-	/* a path may hold a secret: then its template stands for it */
-	bool secret = rq->match.route &&
-	    rq->match.route->flags & RH_ROUTE_SECRET_PATH;
 
 	rh_buf_lit(b, "{\"type\":\"urn:rowhouse:problem:");
 	rh_buf_slice(b, rh_slice_of(err->code));
@@ -107,8 +103,7 @@ put_body(struct rh_req *rq, const struct rh_err *err,
 	rh_buf_lit(b, ",\"detail\":");
 	rh_buf_json(b, rh_slice_of(err->detail));
 	rh_buf_lit(b, ",\"instance\":");
-	rh_buf_json(b, secret ? rh_slice_of(rq->match.route->template) :
-	    rq->path.p ? rq->path : RH_SLICE("/"));
+	rh_buf_json(b, instance.p ? instance : RH_SLICE("/"));
 	rh_buf_lit(b, ",\"request_id\":");
 	rh_buf_json(b, ids->request_id);
 	rh_buf_lit(b, ",\"trace_id\":\"");
@@ -118,6 +113,17 @@ put_body(struct rh_req *rq, const struct rh_err *err,
 	rh_buf_char(b, '}');
 }
 
+/* A path may hold a secret: then its template stands for it. */
+static struct rh_slice
+instance_of(const struct rh_req *rq)
+{
+	const struct rh_route *route = rq->match.route;
+
+	if (route && route->flags & RH_ROUTE_SECRET_PATH)
+		return rh_slice_of(route->template);
+	return rq->path;
+}
+
 void
 rh_reply_problem(struct rh_req *rq, const struct rh_err *err,
     const struct rh_problem_ids *ids)
@@ -125,5 +131,5 @@ rh_reply_problem(struct rh_req *rq, const struct rh_err *err,
 	rh_reply_clear(&rq->reply);
 	rq->reply.status = kinds[err->kind].status;
 	put_headers(rq, err);
-	put_body(rq, err, ids);
+	rh_problem_put(&rq->reply.body, err, instance_of(rq), ids);
 }

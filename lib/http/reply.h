@@ -59,6 +59,9 @@ struct rh_problem_ids { struct rh_slice request_id; const unsigned char *trace_i
 /* Replaces whatever was built by application/problem+json for err. */
 void rh_reply_problem(struct rh_req *rq, const struct rh_err *err,
     const struct rh_problem_ids *ids);
+/* Its body alone. Allocates nothing where b does not: a signal handler calls it. */
+void rh_problem_put(struct rh_buf *b, const struct rh_err *err,
+    struct rh_slice instance, const struct rh_problem_ids *ids);
 /* The status of a kind, and its title. */
 unsigned rh_problem_status(enum rh_err_kind kind);
 const char *rh_problem_title(enum rh_err_kind kind);

@@ -8,6 +8,7 @@
 
 #include "serve/inherit.h"
 #include "serve/listen.h"
+#include "serve/postmortem.h"
 #include "serve/privilege.h"
 #include "serve/server.h"
 #include "serve/trial.h"
@@ -136,6 +137,7 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.segment = h->segment, .log = &server->log,
 		.tally = &server->tally, .restarts = h->series.restarts,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
+		.died = rh_postmortem,
 		.reload = reload, .will = will,
 		.program = program_path(h->program, arena),
 		.argv = h->program->argv0,

@@ -203,6 +203,9 @@ bury(struct rh_master *m, unsigned i, int status)
 	rh_journal_settle(m->spec->segment, i + 1);
 	if (m->stop_ms == 0)
 		tell_end(m, i, status, end);
+	if (m->spec->died)
+		m->spec->died(m->spec->ctx, &(struct rh_death){ i + 1, c->pid,
+		    status, end });
 	/* what it sent with its last breath is a connection all the same */
 	rh_master_receive(m, c);
 	epoll_ctl(m->epfd, EPOLL_CTL_DEL, c->channel, NULL);

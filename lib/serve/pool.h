@@ -15,6 +15,7 @@
 #define RH_SERVE_POOL_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "obs/metric.h"
@@ -62,6 +63,13 @@ enum rh_end {
 };
 extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
 
+struct rh_death {
+	unsigned slot;
+	pid_t pid;
+	int status;		/* as waitpid gave it */
+	enum rh_end end;
+};
+
 struct rh_pool_spec {
 	const char *name;		/* "fcgi" */
 	struct rh_listen *listen;	/* open; the pool closes it */
@@ -79,6 +87,11 @@ struct rh_pool_spec {
 	struct rh_pool_hooks hooks;
 	/* In the worker, for its log: out of descriptors, say. NULL: none. */
 	void (*trouble)(void *ctx, const char *what, int error);
+	/*
+	 * In the master, for each worker that ended, before another one has its
+	 * slot. NULL: none.
+	 */
+	void (*died)(void *ctx, const struct rh_death *death);
 	/*
 	 * In the master: reads the configuration again, changes what the next
 	 * worker inherits, and in *spec the numbers that may change while the
@@ -105,5 +118,11 @@ int rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena);
  * its request. Keeps no connection. Comes back only where it cannot begin.
  */
 int rh_pool_alone(const struct rh_pool_spec *spec, unsigned slot);
+
+/*
+ * From the handler of a fatal signal, in a worker: the request it is in is
+ * answered whole, and its connection goes on without this process.
+ */
+void rh_pool_bequeath(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "serve/server.h"
 
 #include "base/clock.h"
+#include "obs/crash.h"
 
 enum { OWN_FIRST = 16 << 10, OWN_CAP = 4 << 20, ARENA_FIRST = 64 << 10, ARENA_CAP = 192 << 20 };
 
@@ -33,6 +34,11 @@ signals_open(struct rh_server *s)
 	/* what the one before us was inside of when it was killed */
 	rh_concurrency_leave(h->concurrency, s->slot);
 	rh_assert(rh_serve_conf_concurrency(h->conf, &s->tenant_most));
+	s->moment = rh_segment_moment(h->segment, s->slot);
+	if (!rh_crash_arm(&(struct rh_crash_spec){ s->moment,
+	    rh_server_last_word, s }))
+		rh_log_say(&s->log, RH_LOG_WARN,
+		    "a crash would be told without its place");
 	if (!h->otlp.traces)
 		return;
 	s->shipper = rh_shipper_start(&(struct rh_shipper_spec){

@@ -25,6 +25,7 @@ struct rh_server {
 	struct rh_log log;
 	struct rh_tally tally;
 	struct rh_flight *flight;	/* the slot's, in the segment */
+	struct rh_moment *moment;	/* likewise */
 	struct rh_journal journal;
 	struct rh_shipper *shipper;
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
@@ -39,6 +40,10 @@ bool rh_server_start(void *server, unsigned slot);
 void rh_server_idle(void *server);
 void rh_server_stop(void *server, int64_t deadline_ms);
 void rh_server_trouble(void *server, const char *what, int error);
+/* last_word.c: from the handler of a fatal signal. */
+void rh_server_last_word(void *server);
+/* The code of a request whose worker died of it: client and log are told the same. */
+#define RH_WORKER_DIED "worker.died"
 /* life.c: at most one request of the connection, from accept to account. */
 enum rh_served rh_life(void *server, int fd);
 

@@ -14,6 +14,8 @@
 /* For requests whose first bytes are still to come, and for stop(). */
 #define FAREWELL_MS	1000
 
+static struct rh_worker self;
+
 uint64_t
 rh_worker_now_ms(void)
 {
@@ -40,13 +42,16 @@ is_worn(const struct rh_worker *w)
 }
 
 enum rh_served
-rh_worker_serve(struct rh_worker *w, int fd)
+rh_worker_serve(struct rh_worker *w, int fd, struct rh_seat *seat)
 {
 	const struct rh_pool_spec *spec = w->h->spec;
 	enum rh_served served;
 
 	show(w, RH_SLOT_BUSY);
+	w->seat = seat;
+	w->serving = fd;
 	served = spec->hooks.serve(spec->ctx, fd);
+	w->serving = -1;
 	show(w, w->leaving ? RH_SLOT_DRAINING : RH_SLOT_IDLE);
 	if (served != RH_SERVED_KEEP && served != RH_SERVED_CLOSE)
 		return served;
@@ -57,6 +62,23 @@ rh_worker_serve(struct rh_worker *w, int fd)
 		w->leaving = RH_LEAVES_TO_HEIR;
 	/* nobody will be there to serve another one */
 	return w->leaving == RH_LEAVES_LAST ? RH_SERVED_CLOSE : served;
+}
+
+/* Who missed it, or was to look at it, is reminded once we are gone. */
+void
+rh_pool_bequeath(void)
+{
+	struct rh_worker *w = &self;
+
+	if (!w->h || w->serving < 0 || w->leaving == RH_LEAVES_LAST)
+		return;
+	if (!w->seat) {
+		rh_fresh_bequeath(w, w->serving);
+		return;
+	}
+	atomic_store(&w->seat->deadline_ms, 0);
+	while (!rh_seat_release(w->seat))
+		;
 }
 
 static void
@@ -233,11 +255,11 @@ farewell(const struct rh_worker *w)
 void
 rh_worker_run(struct rh_heritage *heritage)
 {
-	static struct rh_worker worker;
-	struct rh_worker *w = &worker;
+	struct rh_worker *w = &self;
 	const struct rh_pool_spec *spec = heritage->spec;
 
 	w->h = heritage;
+	w->serving = -1;
 	w->record = rh_segment_slot(spec->segment, heritage->slot);
 	bind_to_master(w);
 	take_signals(w);

@@ -34,6 +34,8 @@ struct rh_worker {
 	enum rh_leaving leaving;
 	bool listening;
 	uint64_t requests;
+	int serving;		/* the connection in work; -1: none */
+	struct rh_seat *seat;	/* its seat; NULL: it is fresh */
 	struct rh_fresh fresh[RH_FRESH_MAX];
 	uint16_t free_fresh[RH_FRESH_MAX];
 	unsigned nfree;
@@ -42,8 +44,9 @@ struct rh_worker {
 };
 
 uint64_t rh_worker_now_ms(void);
-/* Runs the hook and counts; the caller disposes of fd. */
-enum rh_served rh_worker_serve(struct rh_worker *w, int fd);
+/* Runs the hook and counts; the caller disposes of fd. seat NULL: it has none. */
+enum rh_served rh_worker_serve(struct rh_worker *w, int fd,
+    struct rh_seat *seat);
 void rh_worker_trouble(struct rh_worker *w, const char *what);
 
 /* worker_fresh.c */
@@ -51,6 +54,8 @@ void rh_fresh_init(struct rh_worker *w);
 unsigned rh_fresh_count(const struct rh_worker *w);
 void rh_fresh_accept(struct rh_worker *w);
 void rh_fresh_look(struct rh_worker *w, unsigned i);
+/* The master's, if it has a seat for it; else it ends with this process. */
+void rh_fresh_bequeath(struct rh_worker *w, int fd);
 /* Whether seats have run out: what is kept from now on stays here. */
 bool rh_fresh_is_full(const struct rh_worker *w);
 /* Ends what is overdue; gives the master what it had no room for. */

@@ -175,6 +175,13 @@ keep(struct rh_worker *w, int fd)
 		close(fd);
 }
 
+void
+rh_fresh_bequeath(struct rh_worker *w, int fd)
+{
+	if (!rh_fresh_is_full(w))
+		(void)send_to_master(w, fd, 0);
+}
+
 static void
 keep_on(struct rh_worker *w, unsigned i)
 {
@@ -207,7 +214,7 @@ rh_fresh_accept(struct rh_worker *w)
 		nanosleep(&rest, NULL);
 		return;
 	}
-	switch (rh_worker_serve(w, fd)) {
+	switch (rh_worker_serve(w, fd, NULL)) {
 	case RH_SERVED_KEEP:
 		keep(w, fd);
 		break;
@@ -227,7 +234,7 @@ rh_fresh_look(struct rh_worker *w, unsigned i)
 {
 	if (w->fresh[i].fd < 0)
 		return;
-	switch (rh_worker_serve(w, w->fresh[i].fd)) {
+	switch (rh_worker_serve(w, w->fresh[i].fd, NULL)) {
 	case RH_SERVED_KEEP:
 		keep_on(w, i);
 		break;

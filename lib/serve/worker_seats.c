@@ -112,7 +112,7 @@ rh_seats_look(struct rh_worker *w, unsigned i)
 		break;
 	}
 	do {
-		switch (rh_worker_serve(w, w->h->fds[i])) {
+		switch (rh_worker_serve(w, w->h->fds[i], seat)) {
 		case RH_SERVED_KEEP:
 			clear_deadline(seat);
 			break;
