@@ -4,6 +4,7 @@
 
 #include "accounts/accounts.h"
 #include "api_keys/api_keys.h"
+#include "debug/debug.h"
 #include "members/members.h"
 #include "projects/projects.h"
 #include "tasks/tasks.h"
@@ -16,5 +17,6 @@ const struct rh_resource *const api_resources[] = {
 	&api_keys_resource,
 	&projects_resource,
 	&tasks_resource,
+	&debug_resource,
 	NULL
 };

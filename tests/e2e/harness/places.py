@@ -25,6 +25,7 @@ BUILD = _build()
 
 _BUILT = {
     "rowhouse-fcgi": "fcgi/api/rowhouse-fcgi",
+    "rowhouse-fcgi-debug": "tests/e2e/rowhouse-fcgi-debug",
     "rowhouse-exporter": "fcgi/exporter/rowhouse-exporter",
     "rowhouse-ctl": "fcgi/ctl/rowhouse-ctl",
     "rowhouse-migrate": "migrate/rowhouse-migrate",

@@ -1,0 +1,5 @@
+#include "config.h"
+
+#include "debug/debug.h"
+
+const struct rh_resource debug_resource = { .name = "debug" };

@@ -1,0 +1,307 @@
+#!/usr/bin/python3
+"""A worker dies in a request: its client is told, the log, the metrics and the
+trace have it once, and nobody else feels it."""
+
+import http.client
+import os
+import signal
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+
+from harness import (Apache, Nginx, Pool, Story, eventually,  # noqa: E402
+                     fcgi, main, program, wait_until)
+
+TRACE = "0af7651916cd43dd8448eb211c8031"
+PARENT = "b7ad6b7169203331"
+ROUTE = "/v1/t/{tenant}/debug/crash"
+
+# kind: signal, the function that dies
+KINDS = {
+    "segv": ("SIGSEGV", "crash_segv"),
+    "bus": ("SIGBUS", "crash_bus"),
+    "fpe": ("SIGFPE", "crash_fpe"),
+    "ill": ("SIGILL", "crash_ill"),
+    "abort": ("SIGABRT", "crash_abort"),
+    "assert": ("SIGABRT", "crash_assert"),
+    "stack": ("SIGSEGV", "crash_stack"),
+    "call": ("SIGSEGV", "crash_call"),
+    "thread": ("SIGSEGV", "crashing_thread"),
+}
+
+
+class DebugPool(Pool):
+    """With the routes of fcgi/debug."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.program = program("rowhouse-fcgi-debug")
+
+
+class Crashes(Story):
+    """One pool; a tenant of its own for each test."""
+
+    pool = DebugPool
+    exporter = True
+    settings = {"workers": 6}
+    keep = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.web_options = {"keep": cls.keep}
+        super().setUpClass()
+
+    def setUp(self):
+        self.tenant = self.stack.signup()
+        self.count = 0
+
+    def crash(self, kind):
+        """The reply, with ids that nobody else has."""
+        self.count += 1
+        mark = f"{os.getpid():06d}{self.count:04d}"
+        request_id, trace = f"crash-{kind}-{self.tenant.slug}-{mark}", \
+            f"{TRACE}{self.count:02x}"
+        with self.stack.client() as c:
+            got = c.request(
+                "POST", f"{self.tenant.path}/debug/crash?kind={kind}",
+                self.tenant.token, headers={
+                    "X-Request-Id": request_id,
+                    "traceparent": f"00-{trace}-{PARENT}-00"})
+        return got, request_id, trace
+
+    def counts(self, reason):
+        value = self.stack.exporter.value
+        return (value("rowhouse_http_requests_total{"
+                      f'method="POST",route="{ROUTE}",status="500"}}'),
+                value("rowhouse_http_request_duration_seconds_count{"
+                      f'method="POST",route="{ROUTE}"}}'),
+                value("rowhouse_tenant_requests_total{"
+                      f'tenant="{self.tenant.slug}",outcome="server_error"}}'),
+                value("rowhouse_worker_restarts_total{"
+                      f'pool="fcgi",reason="{reason}"}}'))
+
+    def line_of(self, request_id):
+        """The request's only line, once it is there."""
+        self.stack.pool.wait_line(request_id=request_id, status=500)
+        found = [line for line in self.stack.pool.find_lines(request_id=request_id)
+                 if "status" in line]
+        self.assertEqual(len(found), 1, found)
+        return found[0]
+
+    def assertLine(self, line, trace):
+        t = self.tenant
+        for key, value in (
+                ("level", "error"), ("msg", "request"), ("trace_id", trace),
+                ("sampled", True), ("sampled_by", "error"), ("method", "POST"),
+                ("route", ROUTE), ("path", f"{t.path}/debug/crash"),
+                ("status", 500), ("tenant", t.slug), ("tenant_id", t.id),
+                ("user_id", t.user["id"]), ("role", "owner"),
+                ("remote", "127.0.0.1")):
+            self.assertEqual(line.get(key), value, (key, line))
+        self.assertGreater(line["duration_ms"], 0)
+        self.assertNotIn(line["pid"], self.stack.pool.answering())
+        self.assertNotEqual(line["pid"], self.stack.pool.pid)
+
+    def assertCounted(self, before, reason):
+        """Once in each."""
+        want = tuple(n + 1 for n in before)
+        eventually(lambda: self.assertEqual(self.counts(reason), want))
+
+    def test_its_client_has_a_500_and_we_have_the_place(self):
+        for kind, (name, function) in KINDS.items():
+            with self.subTest(kind=kind):
+                before = self.counts("signal")
+                got, request_id, trace = self.crash(kind)
+                self.assertProblem(got, 500, request_id=request_id,
+                                   trace_id=trace,
+                                   type="urn:rowhouse:problem:worker.died",
+                                   instance=f"{self.tenant.path}/debug/crash")
+                self.assertEqual(got.headers["Content-Length"],
+                                 str(len(got.body)))
+                self.assertEqual(got.headers["traceresponse"].split("-")[1],
+                                 trace)
+                line = self.line_of(request_id)
+                self.assertLine(line, trace)
+                self.assertEqual(line["signal"], name)
+                self.assertIn(f"{function}+0x", line["backtrace"])
+                self.assertIn("debug_crash+0x" if kind != "thread" else function,
+                              line["backtrace"])
+                self.assertIn(" while handling", line["error"])
+                if kind == "assert":
+                    self.assertIn("fcgi/debug/debug.c:", line["error"])
+                    self.assertIn("zero == 7", line["error"])
+                if kind == "segv":
+                    self.assertIn("SIGSEGV at 0x8", line["error"])
+                self.assertCounted(before, "signal")
+        self.assertEqual(self.stack.pool.torn, [])
+
+    def test_without_a_word_it_is_recorded_all_the_same(self):
+        for kind, reason, name, error in (
+                ("kill", "killed", "SIGKILL", "worker.died: killed while handling"),
+                ("exit", "exit", None, "worker.died: exited with 3 while handling")):
+            with self.subTest(kind=kind):
+                before = self.counts(reason)
+                got, request_id, trace = self.crash(kind)
+                self.assertEqual(got.status, 503)    # nginx's own
+                line = self.line_of(request_id)
+                self.assertEqual(line.get("signal"), name)
+                self.assertEqual(line["error"], error)
+                self.assertNotIn("backtrace", line)
+                self.assertEqual(line["trace_id"], trace)
+                # nobody told the master yet whether he is the tenant's
+                want = tuple(n + m for n, m in zip(before, (1, 1, 0, 1)))
+                eventually(lambda: self.assertEqual(self.counts(reason), want))
+
+    def test_the_others_feel_nothing(self):
+        """Their connections, too: a crash closes none that was answered."""
+        t, over, odd, done = self.tenant, threading.Event(), [], []
+
+        def client(n):
+            with self.stack.client() as c:
+                while not over.is_set():
+                    got = c.request("POST", f"{t.path}/projects", t.token,
+                                    {"name": f"P{n}"})
+                    (done if got.status == 201 else odd).append(got)
+
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for kind in ("segv", "stack", "abort", "assert"):
+                self.assertEqual(self.crash(kind)[0].status, 500)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(odd, [])
+        self.assertGreater(len(done), 3)
+
+
+class NotKept(Crashes):
+    keep = False
+
+
+class BehindApache(Story):
+    pool = DebugPool
+    web = Apache
+    settings = {"workers": 4}
+
+    def test_its_client_has_a_500(self):
+        t = self.stack.signup()
+        for kind in ("segv", "abort"):
+            for _ in range(2):
+                got = self.stack.api("POST", f"{t.path}/debug/crash?kind={kind}",
+                                     t.token)
+                self.assertProblem(got, 500)
+                self.stack.pool.wait_line(
+                    request_id=got.headers["X-Request-Id"], status=500,
+                    tenant=t.slug)
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+
+
+class Backpressure(Nginx):
+    """Takes no more of a reply than its client does."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        with open(f"{self.dir}/nginx.conf", encoding="utf-8") as f:
+            text = f.read()
+        self.write("nginx.conf", text.replace(
+            "access_log off;", "access_log off;\n\tfastcgi_max_temp_file_size 0;"))
+
+
+class Alone(Story):
+    """One worker: it is known which one has the request."""
+
+    pool = DebugPool
+    web = Backpressure
+    settings = {"workers": 1}
+
+    def setUp(self):
+        self.pid, = wait_until(self.stack.pool.answering, "a worker")
+        wait_until(self.stack.ready, "it answers")
+
+    def test_what_it_waited_for_is_told(self):
+        s = self.stack
+        # not by nginx, who would ask once more
+        with fcgi.Connection(s.pool.socket) as c:
+            c.send(fcgi.request(fcgi.get("/v1/debug/query?ms=600000")))
+            backend, = wait_until(lambda: s.postgres.query(
+                "select pid from pg_stat_activity where state = 'active'"
+                " and query like '%pg_sleep%' and pid <> pg_backend_pid()"),
+                "pg_sleep runs")[0]
+            os.kill(self.pid, signal.SIGKILL)
+            self.assertIsNone(c.record())
+        s.postgres.query(f"select pg_terminate_backend({backend})")
+        line = s.pool.wait_line(pid=self.pid, status=500)
+        self.assertEqual(line["error"],
+                         "worker.died: killed while querying debug.sleep")
+        self.assertEqual(line["signal"], "SIGKILL")
+        self.assertEqual(line["route"], "/v1/debug/query")
+
+    def test_half_a_reply_does_not_look_like_a_whole_one(self):
+        with self.stack.client() as c:
+            c.conn.request("GET", f"/v1/debug/reply?bytes={48 << 20}")
+            got = c.conn.getresponse()
+            self.assertEqual(got.status, 200)
+            os.kill(self.pid, signal.SIGSEGV)
+            with self.assertRaises(http.client.IncompleteRead):
+                got.read()
+        line = self.stack.pool.wait_line(pid=self.pid, status=500)
+        self.assertEqual(line["error"], "worker.died: SIGSEGV while replying")
+        self.assertEqual(line["route"], "/v1/debug/reply")
+        self.assertIn("rh_fcgx_reply+0x", line["backtrace"])
+
+    def test_no_end_request_blesses_half_a_reply(self):
+        with fcgi.Connection(self.stack.pool.socket) as c:
+            c.send(fcgi.request(fcgi.get(f"/v1/debug/reply?bytes={48 << 20}"), keep=True))
+            self.assertEqual(c.record()[0], fcgi.STDOUT)
+            os.kill(self.pid, signal.SIGSEGV)
+            kinds = set()
+            while got := c.record():
+                kinds.add(got[0])
+        self.assertLessEqual(kinds, {fcgi.STDOUT})
+        self.stack.pool.wait_line(pid=self.pid, status=500)
+
+    def test_between_requests_there_is_no_request_to_tell_of(self):
+        wait_until(lambda: not self.stack.pool.find_lines(status=500, pid=self.pid),
+                   "no such line")
+        os.kill(self.pid, signal.SIGBUS)
+        line = self.stack.pool.wait_line(pid=self.pid, signal="SIGBUS")
+        self.assertEqual(line["msg"], "a worker died between two requests")
+        self.assertIn("epoll_wait", line["backtrace"])
+        for key in ("status", "route", "request_id", "trace_id"):
+            self.assertNotIn(key, line)
+
+    def test_what_it_logged_before_is_there(self):
+        ids = [f"before-{self.pid}-{i:04d}" for i in range(200)]
+        with self.stack.client() as c:
+            for request_id in ids:
+                c.request("GET", "/livez", headers={"X-Request-Id": request_id})
+            c.request("POST", "/v1/debug/crash?kind=kill")
+        self.stack.pool.wait_line(pid=self.pid, status=500)
+        wait_until(lambda: {line["request_id"] for line in
+                            self.stack.pool.find_lines(route="/livez")} >= set(ids),
+                   "all lines")
+
+
+class Release(Story):
+    """A build that nobody asked for these routes."""
+
+    settings = {"workers": 2}
+
+    def test_has_no_such_routes(self):
+        t = self.stack.signup()
+        for method, path in (
+                ("POST", "/v1/debug/crash"), ("GET", "/v1/debug/sleep"),
+                ("GET", "/v1/debug/query"), ("GET", "/v1/debug/reply"),
+                ("POST", f"{t.path}/debug/crash"),
+                ("GET", f"{t.path}/debug/sleep")):
+            self.assertProblem(self.stack.api(method, path, t.token), 404)
+        self.assertNotIn("/v1/debug/crash", self.expect(
+            200, "GET", "/openapi.json").json["paths"])
+
+
+if __name__ == "__main__":
+    main()
