@@ -97,6 +97,7 @@ rh_flight_tell(struct rh_flight *f, const struct rh_flight_facts *facts)
 	f->series = facts->series;
 	f->tenant_label = facts->tenant_label;
 	f->deadline_ns = facts->deadline_ns;
+	f->slow_ns = facts->slow_ns;
 	set_phase(f, RH_PHASE_HANDLING);
 	settle(f, turn);
 }

@@ -37,6 +37,7 @@ struct rh_flight {
 	int64_t start_us;
 	uint64_t start_ns;
 	uint64_t deadline_ns;		/* 0: none */
+	uint64_t slow_ns;		/* from then on it is slow; 0: never */
 	uint64_t accounted;		/* 1: line and counts are told; by the journal */
 	uint32_t series;		/* route of http_requests_total; see serve/series.h */
 	uint32_t tenant_label;		/* of the live dimension of tenants */
@@ -65,7 +66,7 @@ struct rh_flight_facts {
 	unsigned char flags;
 	struct rh_uuid tenant_id;
 	unsigned series, tenant_label;
-	uint64_t deadline_ns;
+	uint64_t deadline_ns, slow_ns;
 };
 
 /* The writer's side; f == NULL: nobody listens. */

@@ -75,7 +75,8 @@ rh_account_begin(struct rh_call *c)
 	    .series = rh_series_route(&c->server->host->series,
 	    rq->match.route, rq->match.index, rq->method),
 	    .tenant_label = c->tenant_label,
-	    .deadline_ns = c->deadline_ns });
+	    .deadline_ns = c->deadline_ns,
+	    .slow_ns = c->start_ns + slow_ns(c) });
 }
 
 static void

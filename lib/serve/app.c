@@ -79,6 +79,9 @@ spec_tune(struct rh_pool_spec *spec)
 	spec->max_requests = (uint64_t)conf.max_requests;
 	spec->shutdown_grace_ms = conf.shutdown_grace_ms;
 	spec->header_timeout_ms = conf.header_timeout_ms;
+	spec->timeout_ms = conf.timeout_other_ms;
+	spec->timeout_grace_ms = conf.timeout_grace_ms;
+	spec->slow_ms = conf.slow_ms;
 }
 
 static bool

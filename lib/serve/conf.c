@@ -28,6 +28,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "timeout_write",       C(MS, timeout_write_ms),           "20s",                           "10ms",  "1h",      RH_RELOAD,  "the same for one that writes, its body's coming included", NULL },
 	{ "timeout_credentials", C(MS, timeout_credentials_ms),     "20s",                           "10ms",  "1h",      RH_RELOAD,  "the same for sign-ups and sign-ins", NULL },
 	{ "timeout_other",       C(MS, timeout_other_ms),           "10s",                           "10ms",  "1h",      RH_RELOAD,  "the same for what is none of these: health, the API's reference", NULL },
+	{ "timeout_grace",       C(MS, timeout_grace_ms),           "5s",                            "100ms", "10min",   RH_RELOAD,  "how long past its deadline a request may take to end; then its worker is stuck, and killed", NULL },
 	{ "headers_max",         C(BYTES, headers_max_bytes),       "48k",                           "4k",    "60k",     RH_RELOAD,  "most bytes of a request's FastCGI parameters; more is 431", NULL },
 	{ "body_max",            C(BYTES, body_max_bytes),          "1m",                            "1k",    "64m",     RH_RELOAD,  "most bytes of a JSON body; more is 413", NULL },
 

@@ -26,6 +26,7 @@ struct rh_serve_conf {
 	int64_t body_timeout_ms;
 	int64_t timeout_read_ms, timeout_write_ms;	/* by enum rh_rate */
 	int64_t timeout_credentials_ms, timeout_other_ms;
+	int64_t timeout_grace_ms;
 	int64_t headers_max_bytes;
 	int64_t body_max_bytes;
 

@@ -18,7 +18,7 @@
 const char *const rh_end_names[RH_ENDS] = {
 	[RH_END_EXIT] = "exit", [RH_END_SIGNAL] = "signal",
 	[RH_END_KILLED] = "killed", [RH_END_REQUESTS] = "requests",
-	[RH_END_RELOAD] = "reload",
+	[RH_END_RELOAD] = "reload", [RH_END_STUCK] = "stuck",
 };
 
 uint64_t
@@ -106,11 +106,17 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 	}
 }
 
-/* How late an overdue request may be noticed. */
+/* How late an overdue request may be noticed, or a slow one, or a stuck one. */
 static int
 tick_ms(const struct rh_pool_spec *spec)
 {
-	return (int)RH_MAX(10, RH_MIN(spec->header_timeout_ms / 4, 1000));
+	int64_t ms = RH_MIN(spec->header_timeout_ms / 4, 1000);
+
+	if (spec->timeout_grace_ms) {
+		ms = RH_MIN(ms, spec->timeout_grace_ms / 4);
+		ms = RH_MIN(ms, spec->slow_ms / 2);
+	}
+	return (int)RH_MAX(10, ms);
 }
 
 static void
@@ -130,7 +136,7 @@ static void
 loop(struct rh_master *m)
 {
 	struct epoll_event events[EVENTS_MAX];
-	uint64_t tick = (uint64_t)tick_ms(m->spec), next_ms = 0, now_ms;
+	uint64_t tick, next_ms = 0, now_ms;
 	int n;
 
 	while (m->stop_ms == 0 || m->nchildren || rh_master_estate_count(m)) {
@@ -141,6 +147,7 @@ loop(struct rh_master *m)
 			rh_master_upgrade_late(m);
 		}
 		rh_master_notify(m);
+		tick = (uint64_t)tick_ms(m->spec);
 		n = epoll_wait(m->epfd, events, EVENTS_MAX,
 		    rh_master_patience_ms(m, (int)tick));
 		for (int i = 0; i < n; i++)
@@ -148,6 +155,7 @@ loop(struct rh_master *m)
 		kill_late(m);
 		if ((now_ms = rh_master_now_ms()) >= next_ms) {
 			rh_master_expire(m);
+			rh_master_watch(m);
 			next_ms = now_ms + tick;
 		}
 	}

@@ -19,6 +19,12 @@
 /* Past max_connections: for what workers hand over when they leave. */
 #define RH_SEATS_SPARE	1024
 
+/* What was done about a worker's request in flight. */
+struct rh_watch {
+	uint64_t start_ns;	/* which request that was */
+	bool told;		/* that it is slow */
+};
+
 /* A worker's place; its index is its slot less one. */
 struct rh_child {
 	pid_t pid;		/* 0: none now */
@@ -31,6 +37,8 @@ struct rh_child {
 	unsigned early;		/* ends in a row soon after the start */
 	bool old;		/* of before a reload: to be replaced */
 	uint64_t told_ms;	/* when it was told to leave; 0: it was not */
+	struct rh_watch watch;
+	uint64_t stuck_ms;	/* since when it is ended as stuck; 0: it is not */
 };
 
 /* A child that tries the program which the master is to become. */
@@ -57,6 +65,7 @@ struct rh_master {
 	bool rolling;		/* workers are being replaced */
 	struct rh_notify notify;
 	struct rh_trial trial;
+	struct { uint64_t since_ms; unsigned lines, untold; } slow;
 	struct rh_estate *estate;	/* of before an upgrade; NULL: none */
 };
 
@@ -71,6 +80,9 @@ void rh_master_spawn_due(struct rh_master *m);
 int rh_master_patience_ms(const struct rh_master *m, int limit_ms);
 void rh_master_reap(struct rh_master *m);
 void rh_master_signal_all(struct rh_master *m, int sig);
+
+/* master_watch.c: tells of slow requests, ends stuck workers; once a tick */
+void rh_master_watch(struct rh_master *m);
 
 /* master_roll.c */
 void rh_master_reload(struct rh_master *m);

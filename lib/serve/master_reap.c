@@ -115,7 +115,8 @@ spawn(struct rh_master *m, unsigned i)
 	c->pid = pid;
 	c->channel = ends[0];
 	c->wants_room = c->old = false;
-	c->told_ms = 0;
+	c->told_ms = c->stuck_ms = 0;
+	c->watch = (struct rh_watch){ 0 };
 	forget_debts(m, c);
 	c->started_ms = rh_master_now_ms();
 	m->nchildren++;
@@ -162,6 +163,8 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 static enum rh_end
 why(const struct rh_child *c, int status)
 {
+	if (WIFSIGNALED(status) && c->stuck_ms)
+		return RH_END_STUCK;
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) == SIGKILL ? RH_END_KILLED :
 		    RH_END_SIGNAL;

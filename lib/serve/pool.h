@@ -59,7 +59,7 @@ struct rh_pool_hooks {
 /* Why a worker ended: dimension a of worker_restarts_total. */
 enum rh_end {
 	RH_END_EXIT, RH_END_SIGNAL, RH_END_KILLED, RH_END_REQUESTS,
-	RH_END_RELOAD, RH_ENDS
+	RH_END_RELOAD, RH_END_STUCK, RH_ENDS
 };
 extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
 
@@ -79,6 +79,9 @@ struct rh_pool_spec {
 	int64_t shutdown_grace_ms;
 	int64_t header_timeout_ms;
 	int64_t idle_ms;		/* 0: 1000 */
+	int64_t timeout_ms;		/* of a request that does not say itself */
+	int64_t timeout_grace_ms;	/* past it the worker is stuck; 0: not watched */
+	int64_t slow_ms;		/* as most requests have it: how often to look */
 	struct rh_segment *segment;	/* nworkers + 1 slots, RH_POOL_AREA */
 	struct rh_log *log;		/* the master's, bound to slot 0 */
 	const struct rh_tally *tally;	/* the master's */

@@ -3,13 +3,17 @@
 connection, the worker and the others go on."""
 
 import contextlib
+import os
+import signal
 import socket
 import sys
 import threading
+import time
 
 sys.dont_write_bytecode = True
 
-from harness import Client, Story, fcgi, main, patience, wait_until  # noqa: E402
+from harness import (Client, Story, fcgi, main, patience, runs,  # noqa: E402
+                     wait_until)
 
 LONG = 60.0	# seconds that nobody is to wait here
 
@@ -58,8 +62,9 @@ class Locks:
 
 class AtTheDeadline(Locks, Story):
 
-    settings = {"workers": 2, "timeout_write": f"{patience(1200):.0f}ms",
-                "timeout_read": "60s", "statement_timeout": "60s"}
+    settings = {"workers": 2, "timeout_write": f"{patience(900):.0f}ms",
+                "timeout_read": "60s", "statement_timeout": "60s",
+                "timeout_grace": "60s"}
     exporter = True
 
     def test_504_and_the_statement_is_cancelled(self):
@@ -71,7 +76,7 @@ class AtTheDeadline(Locks, Story):
             self.assertProblem(got, 504, type="urn:rowhouse:problem:request.timeout")
             self.waiting(0)
         self.assertEqual(self.expect(200, "GET", path, t.token).json["name"], "P")
-        line = s.pool.wait_line(request_id=got.headers["X-Request-Id"])
+        line = s.pool.wait_line(request_id=got.headers["X-Request-Id"], msg="request")
         self.assertRegex(line["error"],
                          r"^request\.timeout: querying projects\.\w+ for \d{3,5} ms$")
         self.assertEqual((line["status"], line["level"], line["sampled_by"]),
@@ -85,11 +90,11 @@ class AtTheDeadline(Locks, Story):
         s, t = self.stack, self.stack.signup()
         path = self.project(t)
         with self.lock(path):
-            late = [Waiting(s.port, "DELETE", path, t.token) for _ in range(4)]
+            late = [Waiting(s.port, "DELETE", path, t.token) for _ in range(3)]
             self.waiting(2)
             for _ in range(4):
                 self.expect(200, "GET", path, t.token)
-            self.assertEqual([w.answer().status for w in late], [504] * 4)
+            self.assertEqual([w.answer().status for w in late], [504] * 3)
         self.expect(200, "GET", path, t.token)
 
     def test_a_body_that_does_not_come_is_late_as_well(self):
@@ -107,8 +112,71 @@ class AtTheDeadline(Locks, Story):
             while chunk := c.recv(65536):
                 got += chunk
         self.assertIn(b"Status: 504", got)
-        line = s.pool.wait_line(request_id="slow-body-1")
+        line = s.pool.wait_line(request_id="slow-body-1", msg="request")
         self.assertRegex(line["error"], r"^request\.timeout: reading the body for \d+ ms$")
+
+
+class PastTheDeadline(Locks, Story):
+
+    settings = {"workers": 2, "slow": "200ms", "statement_timeout": "60s",
+                "timeout_write": f"{patience(900):.0f}ms",
+                "timeout_grace": f"{patience(700):.0f}ms"}
+    exporter = True
+
+    def restarts(self, reason):
+        return self.stack.exporter.value(
+            f'rowhouse_worker_restarts_total{{pool="fcgi",reason="{reason}"}}')
+
+    def test_a_slow_request_is_told_of_while_it_lasts(self):
+        s, t = self.stack, self.stack.signup()
+        path = self.project(t)
+        with self.lock(path):
+            late = Waiting(s.port, "PATCH", path, t.token, {"name": "Q"},
+                           headers={"X-Request-Id": "slow-request-1"})
+            line = s.pool.wait_line(msg="slow request", request_id="slow-request-1")
+            late.answer()
+        self.assertEqual(s.pool.find_lines(msg="slow request",
+                                           request_id="slow-request-1"), [line])
+        done = s.pool.wait_line(msg="request", request_id="slow-request-1")
+        for name in ("trace_id", "span_id", "route", "method", "path", "tenant",
+                     "tenant_id"):
+            self.assertEqual(line[name], done[name], name)
+        self.assertEqual((line["level"], line["phase"], line["pid"],
+                          line["worker_pid"]),
+                         ("warn", "querying", s.pool.pid, done["pid"]))
+        self.assertRegex(line["statement"], r"^projects\.\w+$")
+        self.assertGreaterEqual(line["duration_ms"], 200)
+        self.assertLess(line["duration_ms"], done["duration_ms"])
+
+    def test_a_worker_that_does_not_come_back_is_killed_as_stuck(self):
+        s, t = self.stack, self.stack.signup()
+        path = self.project(t)
+        before = self.restarts("stuck")
+        with self.lock(path):
+            late = Waiting(s.port, "PATCH", path, t.token, {"name": "Q"},
+                           headers={"X-Request-Id": "stuck-request-1"})
+            pid = s.pool.wait_line(msg="slow request",
+                                   request_id="stuck-request-1")["worker_pid"]
+            os.kill(pid, signal.SIGSTOP)
+            self.assertIn(late.answer().status, (500, 503))
+        wait_until(lambda: self.restarts("stuck") == before + 1, "it is counted")
+        self.assertEqual(self.restarts("killed") + self.restarts("signal"), 0)
+        self.assertFalse(runs(pid))
+        wait_until(lambda: len(s.pool.answering()) == 2, "another takes its place")
+        self.expect(200, "GET", path, t.token)
+
+    def test_kept_connections_that_idle_are_neither_slow_nor_stuck(self):
+        s, t = self.stack, self.stack.signup()
+        path = self.project(t)
+        workers = s.pool.answering()
+        time.sleep(patience(2.2))
+        self.assertEqual(s.pool.answering(), workers)
+        for slow in s.pool.find_lines(msg="slow request"):
+            if slow["request_id"] == "stuck-request-1":
+                continue
+            line = s.pool.wait_line(msg="request", request_id=slow["request_id"])
+            self.assertGreaterEqual(line["duration_ms"], 200, slow)
+        self.expect(200, "GET", path, t.token)
 
 
 if __name__ == "__main__":
