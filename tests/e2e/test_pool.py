@@ -172,32 +172,47 @@ class Pool(unittest.TestCase):
                    > 20, "lines of more than 20 workers")
 
     def test_a_client_that_left_is_not_served(self):
-        """One worker is busy; what was given up meanwhile is not executed."""
-        with Stack(workers=1, web_options={"keep": False}) as s:
+        """One worker is busy; what was given up meanwhile is not executed, and
+        what had begun is."""
+        with Stack(workers=1) as s:
             t = s.signup()
-            path = s.api("POST", f"{t.path}/projects", t.token,
-                         {"name": "P"}).headers["Location"]
-            holder = threading.Thread(target=s.postgres.query, args=(
-                f"begin; update projects set name = 'H' where id = "
-                f"'{path.rsplit('/', 1)[1]}'; select pg_sleep(1.5); commit",))
-            holder.start()
-            self.wait_locked(s, "pg_sleep")
-            busy = threading.Thread(target=lambda: Client(s.port).request(
-                "PATCH", path, t.token, {"name": "Q"}))
-            busy.start()
+            for keep in (True, False):
+                with self.subTest(keep=keep), \
+                        Nginx(s.temp, s.pool.socket, keep=keep) as front:
+                    self.leave_early(s, t, front.port)
+
+    def leave_early(self, s, t, port):
+        name = os.urandom(4).hex()
+        path = s.api("POST", f"{t.path}/projects", t.token,
+                     {"name": "P"}).headers["Location"]
+        with s.postgres.transaction() as run:
+            run("select 1 from projects where"
+                f" id = '{path.rsplit('/', 1)[1]}' for update")
+            begun = self.send(port, "PATCH", path, t, f"begun {name}")
             self.wait_locked(s, "update", waiting=True)
-            gone = Client(s.port)
-            gone.conn.request("POST", f"{t.path}/projects", b'{"name":"Ghost"}', {
-                "Authorization": f"Bearer {t.token}",
-                "Content-Type": "application/json"})
-            time.sleep(0.3)
-            gone.close()
-            busy.join()
-            holder.join()
-            self.assertEqual(s.api("GET", "/livez").status, 200)
+            waits = self.send(port, "POST", f"{t.path}/projects", t, f"ghost {name}")
+            # in the socket, or with a front end that waits for a connection
             time.sleep(patience(0.3))
-            rows = s.postgres.query("select count(*) from projects where name = 'Ghost'")
-            self.assertEqual(rows, [["0"]])
+            waits.close()
+            begun.close()
+            time.sleep(patience(0.3))
+        wait_until(lambda: s.postgres.query(
+            f"select count(*) from projects where name = 'begun {name}'"
+            ) == [["1"]], "the request that had begun is executed to its end")
+        # whoever comes next was behind the ghost
+        self.assertEqual(s.api("GET", "/readyz").status, 200)
+        rows = s.postgres.query(
+            f"select count(*) from projects where name = 'ghost {name}'")
+        self.assertEqual(rows, [["0"]])
+
+    @staticmethod
+    def send(port, method, path, t, name):
+        """A request on its way; its client does not wait."""
+        c = Client(port)
+        c.conn.request(method, path, f'{{"name":"{name}"}}', {
+            "Authorization": f"Bearer {t.token}",
+            "Content-Type": "application/json"})
+        return c
 
 
 if __name__ == "__main__":
