@@ -8,6 +8,8 @@
 
 #include <libpq-fe.h>
 
+#include "obs/crash.h"
+
 /*
  * PQcancel opens a connection of its own and waits until the server has closed
  * it, for as long as that takes: two minutes where packets get lost. So a
@@ -30,7 +32,7 @@ run(void *arg)
 	return NULL;
 }
 
-/* Signals are the worker's: none is for this thread. */
+/* Signals are the worker's; those of this thread's own faults are its own. */
 static bool
 thread_start(pthread_t *thread, PGcancel *what)
 {
@@ -39,6 +41,7 @@ thread_start(pthread_t *thread, PGcancel *what)
 	bool started;
 
 	sigfillset(&all);
+	rh_crash_unblock(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

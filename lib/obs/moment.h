@@ -33,7 +33,6 @@ enum rh_moment_why {
 	RH_MOMENT_NONE,
 	RH_MOMENT_CRASH,	/* a fatal signal: .signal, .code, .address */
 	RH_MOMENT_SLOW,		/* asked for; the process goes on */
-	RH_MOMENT_STUCK,	/* asked for before it is killed */
 	RH_MOMENT_WHYS
 };
 

@@ -82,6 +82,7 @@ spec_tune(struct rh_pool_spec *spec)
 	spec->timeout_ms = conf.timeout_other_ms;
 	spec->timeout_grace_ms = conf.timeout_grace_ms;
 	spec->slow_ms = conf.slow_ms;
+	spec->slow_backtrace = conf.slow_backtrace;
 }
 
 static bool

@@ -58,6 +58,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "traces",              C(BOOL, traces),                   "on",                            NULL,    NULL,      RH_RELOAD,  "spans", NULL },
 	{ "trace_ratio",         C(REAL, trace_ratio),              "0.1",                           "0",     "1",       RH_RELOAD,  "share of unremarkable requests whose trace is kept; OTEL_TRACES_SAMPLER overrides it", NULL },
 	{ "slow",                C(MS, slow_ms),                    "1s",                            "1ms",   "10min",   RH_RELOAD,  "a request that takes longer is slow, and its trace always kept; a route may say otherwise", NULL },
+	{ "slow_backtrace",      C(BOOL, slow_backtrace),           "on",                            NULL,    NULL,      RH_RELOAD,  "the line about a slow request says where its worker stands", NULL },
 	{ "otlp_endpoint",       C(TEXT, otlp_endpoint),            "",                              NULL,    NULL,      RH_RELOAD,  "base URL of an OTLP/HTTP receiver; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or none", NULL },
 	{ "service_name",        C(TEXT, service_name),             "rowhouse",                      NULL,    NULL,      RH_RELOAD,  "service in log lines and service.name of spans; OTEL_SERVICE_NAME overrides it", NULL },
 	{ "exporter_listen",     C(TEXT, exporter_listen),          "127.0.0.1:9464",                NULL,    NULL,      RH_RESTART, "where rowhouse-exporter serves /metrics", NULL },

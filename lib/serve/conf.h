@@ -48,6 +48,7 @@ struct rh_serve_conf {
 	bool logs, metrics, traces;
 	double trace_ratio;
 	int64_t slow_ms;
+	bool slow_backtrace;
 	struct rh_slice otlp_endpoint;
 	struct rh_slice service_name;
 	struct rh_slice exporter_listen;

@@ -157,7 +157,8 @@ loop(struct rh_master *m)
 			rh_master_expire(m);
 			rh_master_watch(m);
 			next_ms = now_ms + tick;
-		}
+		} else if (m->asking)
+			rh_master_watch(m);
 	}
 }
 

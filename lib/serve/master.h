@@ -22,6 +22,7 @@
 /* What was done about a worker's request in flight. */
 struct rh_watch {
 	uint64_t start_ns;	/* which request that was */
+	uint64_t asked_ns;	/* when it was asked where it stands; 0: it was not */
 	bool told;		/* that it is slow */
 };
 
@@ -66,6 +67,7 @@ struct rh_master {
 	struct rh_notify notify;
 	struct rh_trial trial;
 	struct { uint64_t since_ms; unsigned lines, untold; } slow;
+	bool asking;		/* a worker is to say where it stands */
 	struct rh_estate *estate;	/* of before an upgrade; NULL: none */
 };
 
@@ -81,7 +83,7 @@ int rh_master_patience_ms(const struct rh_master *m, int limit_ms);
 void rh_master_reap(struct rh_master *m);
 void rh_master_signal_all(struct rh_master *m, int sig);
 
-/* master_watch.c: tells of slow requests, ends stuck workers; once a tick */
+/* master_watch.c: tells of slow requests, ends stuck workers; once a tick, and while asking */
 void rh_master_watch(struct rh_master *m);
 
 /* master_roll.c */

@@ -153,7 +153,7 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 	if (m->stop_ms)
 		return (int)(m->stop_ms > now_ms ?
 		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
-	if (m->rolling || m->estate)
+	if (m->rolling || m->estate || m->asking)
 		wait_ms = RH_MIN(wait_ms, RH_LOOK_MS);
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);

@@ -5,6 +5,8 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "obs/asked.h"
+#include "obs/symbol.h"
 
 /*
  * A look at every worker's request in flight, once a tick: one that takes long
@@ -18,7 +20,10 @@
 #define LINES_MAX	10
 #define LINES_MS	1000
 
-enum { SHORT_CAP = 160, PATH_CAP = 1024 };
+/* What a worker has to say where it stands; it may not run for a while. */
+#define ANSWER_NS	(UINT64_C(100) * 1000000)
+
+enum { SHORT_CAP = 160, PATH_CAP = 1024, BACKTRACE_CAP = 2400 };
 
 /* ---- slow: a line, once ---- */
 
@@ -44,9 +49,24 @@ text_or_none(struct rh_slice text)
 }
 #define TEXT(f, member)	text_or_none(rh_flight_text(f, member))
 
+/* What it answered; false: not all of it is there. */
+static bool
+where(const struct rh_master *m, const struct rh_child *c, struct rh_buf *to)
+{
+	unsigned slot = (unsigned)(c - m->children) + 1;
+	struct rh_moment moment;
+
+	if (!rh_moment_read(rh_segment_moment(m->spec->segment, slot), c->pid,
+	    false, &moment) || moment.at_ns < c->watch.asked_ns)
+		return false;
+	rh_symbols_put(to, moment.frames, moment.nframes,
+	    rh_moment_is_of_our_code(&moment));
+	return moment.nframes > 1;
+}
+
 static void
 tell_slow(struct rh_master *m, const struct rh_child *c,
-    const struct rh_flight *f, uint64_t now_ns)
+    const struct rh_flight *f, uint64_t now_ns, struct rh_slice backtrace)
 {
 	struct rh_line line;
 
@@ -65,6 +85,8 @@ tell_slow(struct rh_master *m, const struct rh_child *c,
 	    SHORT_CAP);
 	rh_line_text(&line, "statement", TEXT(f, waits_for), SHORT_CAP);
 	rh_line_int(&line, "worker_pid", c->pid);
+	rh_line_text(&line, "backtrace", text_or_none(backtrace),
+	    BACKTRACE_CAP * 2);
 	if (m->slow.untold)
 		rh_line_int(&line, "untold", m->slow.untold);
 	rh_line_close(&line);
@@ -75,11 +97,29 @@ static void
 look_slow(struct rh_master *m, struct rh_child *c, const struct rh_flight *f,
     uint64_t now_ns)
 {
+	char text[BACKTRACE_CAP];
+	struct rh_buf b;
+
 	if (c->watch.told || f->slow_ns == 0 || now_ns < f->slow_ns)
 		return;
-	c->watch.told = true;
-	if (may_tell(m, now_ns / 1000000))
-		tell_slow(m, c, f, now_ns);
+	if (c->watch.asked_ns == 0) {
+		if (!may_tell(m, now_ns / 1000000)) {
+			c->watch.told = true;
+			return;
+		}
+		c->watch.asked_ns = now_ns;
+		if (m->spec->slow_backtrace && kill(c->pid, RH_SIGNAL_ASK) == 0) {
+			m->asking = true;
+			return;
+		}
+	}
+	rh_buf_init_fixed(&b, text, sizeof(text));
+	c->watch.told = where(m, c, &b) || !m->spec->slow_backtrace ||
+	    now_ns - c->watch.asked_ns >= ANSWER_NS;
+	if (c->watch.told)
+		tell_slow(m, c, f, now_ns, rh_buf_get(&b));
+	else
+		m->asking = true;
 }
 
 /* ---- stuck: the end ---- */
@@ -138,6 +178,7 @@ rh_master_watch(struct rh_master *m)
 {
 	uint64_t now_ns = rh_clock_mono_ns();
 
+	m->asking = false;
 	if (m->spec->timeout_grace_ms == 0)
 		return;
 	for (unsigned i = 0; i < m->spec->nworkers; i++)

@@ -58,7 +58,9 @@ signal_name(const struct post *p)
 static void
 put_cause(struct rh_buf *b, const struct post *p)
 {
-	if (p->has_moment && p->m.text_n)
+	if (p->death->end == RH_END_STUCK)
+		rh_buf_lit(b, "stuck");
+	else if (p->has_moment && p->m.text_n)
 		rh_buf_put(b, p->m.text, p->m.text_n);
 	else if (!signal_of(p))
 		rh_buf_printf(b, "exited with %d", WEXITSTATUS(p->death->status));

@@ -3,6 +3,7 @@
 #include "serve/server.h"
 
 #include "base/clock.h"
+#include "obs/asked.h"
 #include "obs/crash.h"
 
 enum { OWN_FIRST = 16 << 10, OWN_CAP = 4 << 20, ARENA_FIRST = 64 << 10, ARENA_CAP = 192 << 20 };
@@ -39,6 +40,9 @@ signals_open(struct rh_server *s)
 	    rh_server_last_word, s }))
 		rh_log_say(&s->log, RH_LOG_WARN,
 		    "a crash would be told without its place");
+	if (!rh_asked_arm(s->moment))
+		rh_log_say(&s->log, RH_LOG_WARN,
+		    "a slow request would be told without its place");
 	if (!h->otlp.traces)
 		return;
 	s->shipper = rh_shipper_start(&(struct rh_shipper_spec){

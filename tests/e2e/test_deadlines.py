@@ -12,8 +12,8 @@ import time
 
 sys.dont_write_bytecode = True
 
-from harness import (Client, Story, fcgi, main, patience, runs,  # noqa: E402
-                     wait_until)
+from harness import (Client, Pool, Story, fcgi, main, patience,  # noqa: E402
+                     program, runs, wait_until)
 
 LONG = 60.0	# seconds that nobody is to wait here
 
@@ -116,9 +116,19 @@ class AtTheDeadline(Locks, Story):
         self.assertRegex(line["error"], r"^request\.timeout: reading the body for \d+ ms$")
 
 
+class DebugPool(Pool):
+    """With the routes of fcgi/debug, whose class is none."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.program = program("rowhouse-fcgi-debug")
+
+
 class PastTheDeadline(Locks, Story):
 
+    pool = DebugPool
     settings = {"workers": 2, "slow": "200ms", "statement_timeout": "60s",
+                "timeout_other": f"{patience(900):.0f}ms",
                 "timeout_write": f"{patience(900):.0f}ms",
                 "timeout_grace": f"{patience(700):.0f}ms"}
     exporter = True
@@ -126,6 +136,13 @@ class PastTheDeadline(Locks, Story):
     def restarts(self, reason):
         return self.stack.exporter.value(
             f'rowhouse_worker_restarts_total{{pool="fcgi",reason="{reason}"}}')
+
+    def both(self):
+        """The pids of both workers, once there are two."""
+        def pids():
+            found = self.stack.pool.answering()
+            return len(found) == 2 and found
+        return wait_until(pids, "two workers")
 
     def test_a_slow_request_is_told_of_while_it_lasts(self):
         s, t = self.stack, self.stack.signup()
@@ -147,6 +164,27 @@ class PastTheDeadline(Locks, Story):
         self.assertRegex(line["statement"], r"^projects\.\w+$")
         self.assertGreaterEqual(line["duration_ms"], 200)
         self.assertLess(line["duration_ms"], done["duration_ms"])
+        self.assertRegex(line["backtrace"], r"(?s)rh_pg_wait.*rh_life.*main")
+        self.assertNotIn("backtrace", done)
+
+    def test_a_worker_that_is_busy_without_end_says_where(self):
+        """Asked while it is slow, it goes on; past the grace it ends."""
+        s, t = self.stack, self.stack.signup()
+        before = self.restarts("stuck")
+        with Client(s.port, timeout=LONG) as c:
+            got = c.request("GET", f"{t.path}/debug/sleep?ms=600000", t.token,
+                            headers={"X-Request-Id": "endless-request-1"})
+        self.assertProblem(got, 500, request_id="endless-request-1")
+        slow = s.pool.wait_line(msg="slow request", request_id="endless-request-1")
+        line = s.pool.wait_line(msg="request", request_id="endless-request-1")
+        self.assertEqual((slow["phase"], slow["worker_pid"], line["status"],
+                          line["error"], line["signal"]),
+                         ("handling", line["pid"], 500,
+                          "worker.died: stuck while handling", "SIGABRT"))
+        for one in (slow, line):
+            self.assertRegex(one["backtrace"], r"(?s)nanosleep.*debug_sleep.*rh_life")
+        self.assertGreaterEqual(line["duration_ms"], patience(900 + 700))
+        wait_until(lambda: self.restarts("stuck") == before + 1, "it is counted")
 
     def test_a_worker_that_does_not_come_back_is_killed_as_stuck(self):
         s, t = self.stack, self.stack.signup()
@@ -158,22 +196,24 @@ class PastTheDeadline(Locks, Story):
             pid = s.pool.wait_line(msg="slow request",
                                    request_id="stuck-request-1")["worker_pid"]
             os.kill(pid, signal.SIGSTOP)
-            self.assertIn(late.answer().status, (500, 503))
+            self.assertEqual(late.answer().status, 503)
+        line = s.pool.wait_line(msg="request", request_id="stuck-request-1")
+        self.assertRegex(line["error"],
+                         r"^worker\.died: stuck while querying projects\.\w+$")
+        self.assertEqual(line["signal"], "SIGKILL")
         wait_until(lambda: self.restarts("stuck") == before + 1, "it is counted")
         self.assertEqual(self.restarts("killed") + self.restarts("signal"), 0)
         self.assertFalse(runs(pid))
-        wait_until(lambda: len(s.pool.answering()) == 2, "another takes its place")
+        self.both()
         self.expect(200, "GET", path, t.token)
 
     def test_kept_connections_that_idle_are_neither_slow_nor_stuck(self):
         s, t = self.stack, self.stack.signup()
         path = self.project(t)
-        workers = s.pool.answering()
+        workers = self.both()
         time.sleep(patience(2.2))
         self.assertEqual(s.pool.answering(), workers)
         for slow in s.pool.find_lines(msg="slow request"):
-            if slow["request_id"] == "stuck-request-1":
-                continue
             line = s.pool.wait_line(msg="request", request_id=slow["request_id"])
             self.assertGreaterEqual(line["duration_ms"], 200, slow)
         self.expect(200, "GET", path, t.token)
