@@ -134,6 +134,11 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
     struct rh_arena *arena)
 {
 	struct rh_server *server = RH_NEW(arena, struct rh_server);
+	const struct rh_shipper_spec ship = { .conf = &h->otlp,
+		.segment = h->segment,
+		.ring = rh_segment_spans(h->segment, 0),
+		.tally = &server->tally, .spans = h->series.spans,
+		.version = app->version };
 	struct rh_pool_spec spec = {
 		.name = "fcgi", .listen = listen,
 		.nworkers = (unsigned)conf.workers,
@@ -141,7 +146,7 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.segment = h->segment, .log = &server->log,
 		.tally = &server->tally, .restarts = h->series.restarts,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
-		.died = rh_postmortem,
+		.died = rh_postmortem, .ship = &ship,
 		.reload = reload, .will = will,
 		.program = program_path(h->program, arena),
 		.argv = h->program->argv0,

@@ -263,6 +263,7 @@ rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 	loop(m);
 	deadline_ms = RH_MAX(rh_master_now_ms() + WRITER_MS,
 	    m->stop_ms == UINT64_MAX ? 0 : m->stop_ms);
+	rh_master_ship_end(m, deadline_ms);
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: stopped", spec->name);
 	atomic_store(&record->state, RH_SLOT_EMPTY);
 	atomic_store(&record->pid, 0);

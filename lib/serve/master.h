@@ -62,6 +62,7 @@ struct rh_master {
 	uint32_t *free_seats;
 	unsigned nfree;
 	struct rh_child writer;	/* of the log */
+	struct rh_child ship;	/* of spans */
 	uint64_t stop_ms;	/* when the rest is killed; 0: not stopping */
 	bool rolling;		/* workers are being replaced */
 	struct rh_notify notify;
@@ -149,6 +150,15 @@ void rh_master_remind(struct rh_master *m);
 void rh_master_remind_one(struct rh_master *m, struct rh_child *c);
 void rh_master_bereave(struct rh_master *m, unsigned slot);
 void rh_master_expire(struct rh_master *m);
+
+/* master_ship.c */
+/* Starts it, where there is something for it. */
+void rh_master_ship_due(struct rh_master *m);
+uint64_t rh_master_ship_wait_ms(const struct rh_master *m, uint64_t now_ms);
+/* Another one, with what a reload has changed. */
+void rh_master_ship_again(struct rh_master *m);
+/* The last spans, for as long as the deadline allows. */
+void rh_master_ship_end(struct rh_master *m, uint64_t deadline_ms);
 
 /* master_writer.c */
 void rh_master_writer_spawn(struct rh_master *m);

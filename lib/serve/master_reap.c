@@ -134,6 +134,7 @@ rh_master_spawn_due(struct rh_master *m)
 	}
 	if (m->writer.pid == 0 && m->writer.due_ms <= now_ms)
 		rh_master_writer_spawn(m);
+	rh_master_ship_due(m);
 }
 
 static uint64_t
@@ -157,6 +158,7 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 		wait_ms = RH_MIN(wait_ms, RH_LOOK_MS);
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
+	wait_ms = RH_MIN(wait_ms, rh_master_ship_wait_ms(m, now_ms));
 	return (int)due_ms(&m->writer, now_ms, wait_ms);
 }
 
@@ -248,6 +250,8 @@ rh_master_reap(struct rh_master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->writer.pid)
 			bury_writer(m);
+		if (pid == m->ship.pid)
+			m->ship.pid = 0;
 		if (pid == m->trial.pid)
 			rh_master_upgrade_tried(m, status);
 		rh_master_estate_reap(m, pid, status);

@@ -31,6 +31,7 @@ rh_master_reload(struct rh_master *m)
 	if (spec->reload && !spec->reload(spec->ctx, &m->own))
 		return;
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: reloading", spec->name);
+	rh_master_ship_again(m);
 	rh_master_roll_begin(m);
 }
 

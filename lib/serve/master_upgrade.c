@@ -131,6 +131,7 @@ make_will(const struct rh_master *m, struct rh_arena *arena)
 	w->ino = listen->ino;
 	w->segment = rh_segment_fd(m->spec->segment);
 	w->writer = m->writer.pid;
+	w->ship = m->ship.pid;
 	for (unsigned i = 0; i < w->nworkers; i++) {
 		const struct rh_child *c = &m->children[i];
 
@@ -214,6 +215,8 @@ rh_master_succeed(struct rh_master *m, const struct rh_will *w,
 	rh_master_seats_adopt(m, w->seats);
 	adopt_workers(m, w);
 	m->writer.pid = w->writer;
+	m->ship.pid = w->ship;
+	rh_master_ship_again(m);
 	/* it leaves what it has not taken to the next one, of our own code */
 	if (w->writer)
 		kill(w->writer, SIGUSR1);

@@ -23,6 +23,7 @@
 struct rh_listen;
 struct rh_log;
 struct rh_segment;
+struct rh_shipper_spec;
 struct rh_will;
 
 /* The segment's area that the pool needs, and its bytes. */
@@ -91,6 +92,8 @@ struct rh_pool_spec {
 	struct rh_pool_hooks hooks;
 	/* In the worker, for its log: out of descriptors, say. NULL: none. */
 	void (*trouble)(void *ctx, const char *what, int error);
+	/* Of slot 0's spans, by a child of the master's. NULL: they stay there. */
+	const struct rh_shipper_spec *ship;
 	/*
 	 * In the master, for each worker that ended, before another one has its
 	 * slot. NULL: none.

@@ -287,6 +287,34 @@ trace(const struct post *p)
 	    rh_trace_server(t)->start_ns + p->ns, FLIGHT(p, request_id), tenant);
 }
 
+/*
+ * What the worker had kept and not shipped, into the master's ring: a
+ * replacement may be long in coming, and nobody else reads that one now.
+ */
+static void
+inherit_spans(const struct post *p)
+{
+	const struct rh_host *h = p->s->host;
+	struct rh_ring *from = rh_segment_spans(h->segment, p->death->slot);
+	struct rh_ring *to = rh_segment_spans(h->segment, 0);
+	struct rh_tally its;
+	uint64_t missed;
+	unsigned items;
+	char *bytes;
+	size_t n;
+
+	/* in its own cells, which have no other writer now; ours has rh-ship */
+	rh_tally_bind(&its, h->metrics, h->conf->metrics ? h->segment : NULL,
+	    p->death->slot);
+	while (!h->otlp.disabled && rh_ring_has(from) &&
+	    (bytes = rh_ring_reserve(to, from->size / 4))) {
+		n = rh_ring_take(from, bytes, from->size / 4, &items, &missed);
+		rh_count(&its, h->series.spans, RH_SPANS_DROPPED, 0, missed);
+		if (n)
+			rh_ring_commit(to, n, items);
+	}
+}
+
 void
 rh_postmortem(void *server, const struct rh_death *death)
 {
@@ -295,6 +323,7 @@ rh_postmortem(void *server, const struct rh_death *death)
 	struct post p = { .s = s, .death = death };
 
 	p.arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
+	inherit_spans(&p);
 	if (read_slot(&p))
 		tell(&p);
 	if (p.in_flight) {

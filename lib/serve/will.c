@@ -40,8 +40,8 @@ put(const struct rh_will *w, struct rh_buf *to)
 	    w->nseats);
 	rh_buf_printf(to, "listen %d %ju %ju %s\n", w->listen,
 	    (uintmax_t)w->dev, (uintmax_t)w->ino, w->path ? w->path : "");
-	rh_buf_printf(to, "segment %d\nwriter %d\n", w->segment,
-	    (int)w->writer);
+	rh_buf_printf(to, "segment %d\nwriter %d\nship %d\n", w->segment,
+	    (int)w->writer, (int)w->ship);
 	for (unsigned i = 0; i < w->nworkers; i++) {
 		const struct rh_will_worker *x = &w->workers[i];
 
@@ -99,7 +99,8 @@ get_line(struct rh_will *w, const char *line, struct rh_arena *arena)
 	}
 	return get_worker(w, line) || get_listen(w, line, arena) ||
 	    sscanf(line, "segment %d", &w->segment) == 1 ||
-	    sscanf(line, "writer %d", &w->writer) == 1;
+	    sscanf(line, "writer %d", &w->writer) == 1 ||
+	    sscanf(line, "ship %d", &w->ship) == 1;
 }
 
 static struct rh_will *

@@ -42,7 +42,7 @@ struct rh_will {
 	ino_t ino;
 	int segment;
 	bool same_segment;	/* set by who reads it: the geometry fits */
-	pid_t writer;
+	pid_t writer, ship;
 	unsigned nworkers;
 	struct rh_will_worker *workers;
 	unsigned nseats;

@@ -3,18 +3,23 @@
 trace have it once, and nobody else feels it."""
 
 import http.client
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "otlp"))
 
+from collector import Collector  # noqa: E402
 from harness import (Apache, Nginx, Pool, Story, eventually,  # noqa: E402
                      fcgi, main, program, wait_until)
 
 TRACE = "0af7651916cd43dd8448eb211c8031"
 PARENT = "b7ad6b7169203331"
+ERROR = 2
 ROUTE = "/v1/t/{tenant}/debug/crash"
 
 # kind: signal, the function that dies
@@ -39,10 +44,32 @@ class DebugPool(Pool):
         self.program = program("rowhouse-fcgi-debug")
 
 
-class Crashes(Story):
-    """One pool; a tenant of its own for each test."""
+class Traced(Story):
+    """Whose spans a collector has."""
 
     pool = DebugPool
+    delay_ms = 50
+
+    @classmethod
+    def setUpClass(cls):
+        cls.collector = Collector()
+        cls.addClassCleanup(cls.collector.close)
+        cls.env = {"OTEL_EXPORTER_OTLP_ENDPOINT": cls.collector.url,
+                   "OTEL_BSP_SCHEDULE_DELAY": cls.delay_ms}
+        super().setUpClass()
+
+    def server_span(self, request_id):
+        """The only SERVER span of that request, once it came."""
+        def found():
+            return [span for span in self.collector.spans() if span["kind"] == 2 and
+                    span["attributes"].get("rowhouse.request_id") == request_id]
+        span, = wait_until(found, f"the span of {request_id}", 20.0)
+        return span
+
+
+class Crashes(Traced):
+    """One pool; a tenant of its own for each test."""
+
     exporter = True
     settings = {"workers": 6}
     keep = True
@@ -103,6 +130,22 @@ class Crashes(Story):
         self.assertNotIn(line["pid"], self.stack.pool.answering())
         self.assertNotEqual(line["pid"], self.stack.pool.pid)
 
+    def assertSpan(self, line, trace):
+        span = self.server_span(line["request_id"])
+        self.assertEqual((span["trace_id"], span["parent_span_id"], span["span_id"]),
+                         (trace, PARENT, line["span_id"]))
+        self.assertEqual(span["name"], f"POST {ROUTE}")
+        self.assertEqual(span["status"], ERROR)
+        for key, value in (
+                ("error.type", "worker.died"), ("http.response.status_code", 500),
+                ("http.route", ROUTE), ("http.request.method", "POST"),
+                ("url.path", line["path"]), ("rowhouse.tenant.id", self.tenant.id),
+                ("rowhouse.sampled_by", "error"),
+                ("exception.type", line.get("signal")),
+                ("exception.message", line["error"]),
+                ("exception.stacktrace", line.get("backtrace"))):
+            self.assertEqual(span["attributes"].get(key), value, (key, span))
+
     def assertCounted(self, before, reason):
         """Once in each."""
         want = tuple(n + 1 for n in before)
@@ -133,6 +176,7 @@ class Crashes(Story):
                     self.assertIn("zero == 7", line["error"])
                 if kind == "segv":
                     self.assertIn("SIGSEGV at 0x8", line["error"])
+                self.assertSpan(line, trace)
                 self.assertCounted(before, "signal")
         self.assertEqual(self.stack.pool.torn, [])
 
@@ -149,6 +193,7 @@ class Crashes(Story):
                 self.assertEqual(line["error"], error)
                 self.assertNotIn("backtrace", line)
                 self.assertEqual(line["trace_id"], trace)
+                self.assertSpan(line, trace)
                 # nobody told the master yet whether he is the tenant's
                 want = tuple(n + m for n, m in zip(before, (1, 1, 0, 1)))
                 eventually(lambda: self.assertEqual(self.counts(reason), want))
@@ -211,10 +256,11 @@ class Backpressure(Nginx):
             "access_log off;", "access_log off;\n\tfastcgi_max_temp_file_size 0;"))
 
 
-class Alone(Story):
-    """One worker: it is known which one has the request."""
+class Alone(Traced):
+    """One worker: it is known which one has the request. It keeps its spans for
+    longer than it lives."""
 
-    pool = DebugPool
+    delay_ms = 3600000
     web = Backpressure
     settings = {"workers": 1}
 
@@ -274,7 +320,7 @@ class Alone(Story):
         for key in ("status", "route", "request_id", "trace_id"):
             self.assertNotIn(key, line)
 
-    def test_what_it_logged_before_is_there(self):
+    def test_what_it_had_not_told_yet_is_told(self):
         ids = [f"before-{self.pid}-{i:04d}" for i in range(200)]
         with self.stack.client() as c:
             for request_id in ids:
@@ -284,6 +330,36 @@ class Alone(Story):
         wait_until(lambda: {line["request_id"] for line in
                             self.stack.pool.find_lines(route="/livez")} >= set(ids),
                    "all lines")
+        wait_until(lambda: {span["attributes"].get("rowhouse.request_id")
+                            for span in self.collector.spans()} >= set(ids),
+                   "all spans", 20.0)
+
+
+class Ending(Traced):
+    """The pool ends, and a request does not."""
+
+    web = None
+    settings = {"workers": 1, "shutdown_grace": "500ms"}
+    delay_ms = 3600000
+
+    def test_who_is_killed_in_the_end_is_told_of(self):
+        pool = self.stack.pool
+        with fcgi.Connection(pool.socket) as c:
+            c.send(fcgi.request(fcgi.get("/v1/debug/sleep?ms=600000", [
+                ("HTTP_X_REQUEST_ID", "ends-with-the-pool")])))
+            wait_until(lambda: self.busy(pool), "it sleeps")
+            pool.stop()
+        line, = pool.find_lines(request_id="ends-with-the-pool")
+        self.assertEqual(line["error"], "worker.died: killed while handling")
+        self.assertEqual(self.server_span("ends-with-the-pool")["span_id"],
+                         line["span_id"])
+
+    def busy(self, pool):
+        done = subprocess.run(
+            [program("rowhouse-ctl"), "-c", pool.conf, "status", "--json"],
+            env=pool.env, capture_output=True, check=True)
+        worker, = json.loads(done.stdout)["workers"]
+        return worker["request"] and worker["request"]["phase"] == "handling"
 
 
 class Release(Story):

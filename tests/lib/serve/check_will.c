@@ -48,6 +48,7 @@ START_TEST(it_is_read_back)
 	w->ino = 1234567890123;
 	w->segment = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	w->writer = 4711;
+	w->ship = 4712;
 	w->workers[1] = (struct rh_will_worker){ 4712, open("/dev/null",
 	    O_RDONLY | O_CLOEXEC), 123456789012, true };
 	w->seats[99] = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -64,6 +65,7 @@ START_TEST(it_is_read_back)
 	ck_assert_uint_eq(got->ino, w->ino);
 	ck_assert_int_eq(got->segment, w->segment);
 	ck_assert_int_eq(got->writer, 4711);
+	ck_assert_int_eq(got->ship, 4712);
 	ck_assert_uint_eq(got->nworkers, 3);
 	ck_assert_int_eq(got->workers[0].pid, 0);
 	ck_assert_int_eq(got->workers[1].pid, 4712);
