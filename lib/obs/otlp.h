@@ -76,8 +76,7 @@ struct rh_shipper_spec {
 	const char *version;
 };
 /*
- * Takes over the slot's ring: also what a process that had the slot before and
- * died left in it, which is how a dead worker's spans arrive.
+ * Takes over the slot's ring, with what is in it.
  *
  * NULL when conf->disabled: then spans stay in the ring for the exporter.
  */
