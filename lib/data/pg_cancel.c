@@ -2,13 +2,12 @@
 
 #include "data/pg_session.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include <libpq-fe.h>
 
-#include "obs/crash.h"
+#include "obs/thread.h"
 
 /*
  * PQcancel opens a connection of its own and waits until the server has closed
@@ -32,28 +31,6 @@ run(void *arg)
 	return NULL;
 }
 
-/* Signals are the worker's; those of this thread's own faults are its own. */
-static bool
-thread_start(pthread_t *thread, PGcancel *what)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	bool started;
-
-	sigfillset(&all);
-	rh_crash_unblock(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	atomic_fetch_add(&threads, 1);
-	started = pthread_create(thread, &attr, run, what) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	if (!started)
-		atomic_fetch_sub(&threads, 1);
-	return started;
-}
-
 bool
 rh_pg_cancel_begin(struct rh_pg *pg)
 {
@@ -62,9 +39,12 @@ rh_pg_cancel_begin(struct rh_pg *pg)
 	if (atomic_load(&threads) >= THREADS_MAX ||
 	    !(what = PQgetCancel(pg->conn)))
 		return false;
-	pg->cancelling = thread_start(&pg->canceller, what);
-	if (!pg->cancelling)
+	atomic_fetch_add(&threads, 1);
+	pg->cancelling = rh_thread_start(&pg->canceller, STACK_BYTES, run, what);
+	if (!pg->cancelling) {
+		atomic_fetch_sub(&threads, 1);
 		PQfreeCancel(what);
+	}
 	return pg->cancelling;
 }
 

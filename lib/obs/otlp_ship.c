@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 #include "base/clock.h"
-#include "obs/crash.h"
+#include "obs/thread.h"
 
 #define MS		((uint64_t)1000000)
 #define STACK_BYTES	(256 << 10)
@@ -536,25 +536,6 @@ run(void *arg)
 	return NULL;
 }
 
-/* All but the fatal signals are blocked from the thread's first instruction on. */
-static bool
-start_thread(struct rh_shipper *s)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	bool started;
-
-	sigfillset(&all);
-	rh_crash_unblock(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&s->thread, &attr, run, s) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return started;
-}
-
 static void
 init_wake(struct rh_shipper *s)
 {
@@ -610,7 +591,7 @@ rh_shipper_start(const struct rh_shipper_spec *spec)
 		return NULL;
 	}
 	init_wake(s);
-	if (!start_thread(s)) {
+	if (!rh_thread_start(&s->thread, STACK_BYTES, run, s)) {
 		destroy(s);
 		return NULL;
 	}
