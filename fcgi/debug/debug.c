@@ -28,7 +28,7 @@ static struct rh_stmt stmts[] = {
 
 /* ---- ways to die; each has to stand in the backtrace ---- */
 
-#define DIES static __attribute__((noinline, noclone, no_sanitize("undefined"))) void
+#define DIES static __attribute__((noinline, no_sanitize("undefined"))) void
 
 static volatile int zero, seven = 7;
 static int *volatile nowhere = (int *)8;

@@ -44,7 +44,7 @@ static int *volatile nowhere = (int *)8;
 static void (*volatile no_function)(void);
 
 /* No tail calls: each has to stand in the frames of what it dies of. */
-#define DIES	static __attribute__((noinline, noclone, no_sanitize("undefined"))) void
+#define DIES	static __attribute__((noinline, no_sanitize("undefined"))) void
 DIES dies_writing(void) { *nowhere = 1; zero++; }
 DIES dies_dividing(void) { zero = seven / zero; zero++; }
 DIES dies_aborting(void) { abort(); }

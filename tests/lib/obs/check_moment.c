@@ -45,7 +45,7 @@ on_question(int sig, siginfo_t *info, void *context)
 	rh_moment_walk(asked, context);
 }
 
-static __attribute__((noinline, noclone)) void
+static __attribute__((noinline)) void
 is_busy(void)
 {
 	raise(SIGUSR1);

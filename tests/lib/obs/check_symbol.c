@@ -13,7 +13,7 @@
 
 static volatile int touched;
 
-static __attribute__((noinline, noclone)) void
+static __attribute__((noinline)) void
 nobody_exports_this(void)
 {
 	touched++;
