@@ -105,6 +105,9 @@ rh_gauge_set(const struct rh_tally *t, struct rh_family f, unsigned a,
 	    __ATOMIC_RELAXED);
 }
 
+/* A gauge set to this by any process is not shown. */
+#define RH_GAUGE_UNKNOWN	UINT64_MAX
+
 /* Which of the cells a duration counts in. */
 unsigned rh_bucket_of(uint64_t ns);
 /* That of its bucket. */

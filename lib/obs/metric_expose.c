@@ -23,6 +23,7 @@ struct series {
 	struct rh_slice name;
 	uint32_t a, b;
 	uint64_t cells[RH_BUCKETS + 2];	/* summed over the slots */
+	bool unknown;	/* a gauge that somebody could not tell */
 };
 
 static uint64_t
@@ -49,6 +50,8 @@ add_slot(struct series *s, unsigned slot)
 
 	for (unsigned i = 0; i < at.stride_b; i++) {
 		value = get(cells + i);
+		s->unknown |= s->family->kind == RH_M_GAUGE &&
+		    value == RH_GAUGE_UNKNOWN;
 		if (s->family->flags & RH_M_MAX)
 			s->cells[i] = RH_MAX(s->cells[i], value);
 		else
@@ -62,12 +65,13 @@ sum(struct series *s)
 	uint64_t any = 0;
 
 	memset(s->cells, 0, sizeof(s->cells));
+	s->unknown = false;
 	for (unsigned i = 0; i < s->segment->head->slots; i++)
 		if (counts(s, i))
 			add_slot(s, i);
 	for (unsigned i = 0; i < s->family->at.stride_b; i++)
 		any |= s->cells[i];
-	return any || !(s->family->flags & RH_M_SPARSE);
+	return !s->unknown && (any || !(s->family->flags & RH_M_SPARSE));
 }
 
 static void

@@ -213,6 +213,23 @@ START_TEST(a_writer_killed_at_an_exemplar_spoils_none)
 }
 END_TEST
 
+START_TEST(a_gauge_that_is_not_known_is_not_shown)
+{
+	const char *path = scratch_open();
+	struct pool p;
+
+	pool_open(&p, path, 4);
+	count_some(&p);
+	rh_gauge_set(&p.tally[0], p.in_flight, 0, RH_GAUGE_UNKNOWN);
+	ck_assert_ptr_null(strstr(shown(path, RH_EXPO_PROMETHEUS),
+	    "\nrowhouse_http_requests_in_flight "));
+	rh_gauge_set(&p.tally[0], p.in_flight, 0, 0);
+	ck_assert_ptr_nonnull(strstr(shown(path, RH_EXPO_PROMETHEUS),
+	    "requests_in_flight 1\n"));
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
 START_TEST(gauges_of_the_dead_are_not_counted)
 {
 	const char *path = scratch_open(), *text;
@@ -374,6 +391,7 @@ RH_CHECK_MAIN("obs/metric",
     RH_CASE(openmetrics_differs_in_names_and_exemplars_only),
     RH_CASE(the_newest_exemplar_of_a_bucket_stays),
     RH_CASE(a_writer_killed_at_an_exemplar_spoils_none),
+    RH_CASE(a_gauge_that_is_not_known_is_not_shown),
     RH_CASE(gauges_of_the_dead_are_not_counted),
     RH_LOOP(a_value_falls_into_its_bucket, observed),
     RH_CASE(live_values_have_a_bound),
