@@ -24,7 +24,7 @@ const struct rh_option status_options[] = {
 const char *const status_states[RH_SLOT_STATES] = {
 	[RH_SLOT_EMPTY] = "unknown", [RH_SLOT_STARTING] = "starting",
 	[RH_SLOT_IDLE] = "idle", [RH_SLOT_BUSY] = "busy",
-	[RH_SLOT_DRAINING] = "draining",
+	[RH_SLOT_DRAINING] = "draining", [RH_SLOT_BACKOFF] = "backoff",
 };
 
 static bool

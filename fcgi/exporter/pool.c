@@ -17,6 +17,7 @@ struct sums {
 static const char *const states[RH_SLOT_STATES] = {
 	[RH_SLOT_STARTING] = "starting", [RH_SLOT_IDLE] = "idle",
 	[RH_SLOT_BUSY] = "busy", [RH_SLOT_DRAINING] = "draining",
+	[RH_SLOT_BACKOFF] = "backoff",
 };
 
 static void
@@ -37,6 +38,7 @@ is_alive(pid_t pid)
 static void
 put_workers(struct rh_buf *to, const struct rh_segment *segment)
 {
+	bool has_master = is_alive(rh_segment_slot(segment, 0)->pid);
 	unsigned count[RH_SLOT_STATES] = { 0 };
 	const struct rh_slot *slot;
 	uint32_t state;
@@ -44,11 +46,12 @@ put_workers(struct rh_buf *to, const struct rh_segment *segment)
 	for (unsigned i = 1; i < rh_segment_slots(segment); i++) {
 		slot = rh_segment_slot(segment, i);
 		state = slot->state;
-		if (state < RH_SLOT_STATES && is_alive(slot->pid))
+		if (state < RH_SLOT_STATES && (state == RH_SLOT_BACKOFF ?
+		    has_master : is_alive(slot->pid)))
 			count[state]++;
 	}
 	put_head(to, "rowhouse_workers", "gauge", "worker processes, by what"
-	    " they are doing");
+	    " they are doing; backoff: not there, started after a pause");
 	for (unsigned i = RH_SLOT_STARTING; i < RH_SLOT_STATES; i++)
 		rh_buf_printf(to, "rowhouse_workers{pool=\"%s\",state=\"%s\"}"
 		    " %u\n", rh_segment_pool(segment), states[i], count[i]);

@@ -47,6 +47,7 @@ enum rh_route_flag {
 	RH_ROUTE_CREDENTIALS = 1 << 3,	/* the reply holds a secret: no-store */
 	RH_ROUTE_MERGE = 1 << 4,	/* the body is a merge patch (RFC 7396) */
 	RH_ROUTE_RAW = 1 << 5,		/* the body is bytes, not JSON: the handler reads it */
+	RH_ROUTE_ALWAYS = 1 << 6,	/* answered past queue_max, too: asks no database */
 };
 
 struct rh_route {

@@ -32,7 +32,9 @@
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY, RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY,
-	RH_SLOT_DRAINING, RH_SLOT_STATES
+	RH_SLOT_DRAINING,
+	RH_SLOT_BACKOFF,	/* empty; its worker comes after a pause */
+	RH_SLOT_STATES
 };
 
 /* One process's own page; single writer: the process that has the slot. */

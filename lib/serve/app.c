@@ -73,9 +73,24 @@ reread(struct rh_server *master, struct rh_arena *arena)
 	return true;
 }
 
+/* The enums are the same; configuration knows no pool. */
+static enum rh_pool_mode
+pool_mode(void)
+{
+	_Static_assert((int)RH_SIZING_DYNAMIC == (int)RH_POOL_DYNAMIC &&
+	    (int)RH_SIZING_ONDEMAND == (int)RH_POOL_ONDEMAND, "in this order");
+	return (enum rh_pool_mode)conf.sizing;
+}
+
 static void
 spec_tune(struct rh_pool_spec *spec)
 {
+	spec->size = (struct rh_size){ (unsigned)conf.workers_min,
+		(unsigned)conf.workers_spare_min,
+		(unsigned)conf.workers_spare_max, (unsigned)conf.spawn_rate,
+		(uint64_t)conf.idle_timeout_ms };
+	spec->queue_max = (unsigned)conf.queue_max;
+	spec->max_memory = (uint64_t)conf.max_memory_bytes;
 	spec->max_requests = (uint64_t)conf.max_requests;
 	spec->shutdown_grace_ms = conf.shutdown_grace_ms;
 	spec->header_timeout_ms = conf.header_timeout_ms;
@@ -141,10 +156,11 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.version = app->version };
 	struct rh_pool_spec spec = {
 		.name = "fcgi", .listen = listen,
-		.nworkers = (unsigned)conf.workers,
+		.nworkers = (unsigned)conf.workers, .mode = pool_mode(),
 		.max_connections = (unsigned)conf.max_connections,
 		.segment = h->segment, .log = &server->log,
 		.tally = &server->tally, .restarts = h->series.restarts,
+		.queue_length = h->series.queue_length,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
 		.died = rh_postmortem, .ship = &ship,
 		.reload = reload, .will = will,

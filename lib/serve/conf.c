@@ -6,6 +6,7 @@
 
 #define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
 
+static const char *const sizing_names[] = { "static", "dynamic", "ondemand", NULL };
 static const char *const prepared_names[] = { "auto", "on", "off", NULL };
 
 /* clang-format off */
@@ -18,8 +19,16 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "listen_backlog",      C(INT, listen_backlog),            "1024",                          "1",     "65535",   RH_RESTART, "connections that may wait to be accepted; bounded by net.core.somaxconn", NULL },
 	{ "user",                C(TEXT, user),                     "",                              NULL,    NULL,      RH_RESTART, "user to become when started by root", NULL },
 	{ "group",               C(TEXT, group),                    "",                              NULL,    NULL,      RH_RESTART, "group to become when started by root", NULL },
-	{ "workers",             C(INT, workers),                   "8",                             "1",     "512",     RH_RESTART, "processes that answer, one request each at a time", NULL },
+	{ "pool",                C(ENUM, sizing),                   "static",                        NULL,    NULL,      RH_RESTART, "how many workers run: static: workers; dynamic: as many as the load wants, and some spare; ondemand: none until a request comes", sizing_names },
+	{ "workers",             C(INT, workers),                   "8",                             "1",     "512",     RH_RESTART, "processes that answer, one request each at a time; the most of them, where pool is not static", NULL },
+	{ "workers_min",         C(INT, workers_min),               "1",                             "1",     "512",     RH_RELOAD,  "pool = dynamic: the fewest workers; so many are there from the start", NULL },
+	{ "workers_spare_min",   C(INT, workers_spare_min),         "1",                             "0",     "512",     RH_RELOAD,  "pool = dynamic: more are started while fewer than this are idle", NULL },
+	{ "workers_spare_max",   C(INT, workers_spare_max),         "3",                             "0",     "512",     RH_RELOAD,  "pool = dynamic: while more than this are idle, the longest idle one is ended after idle_timeout", NULL },
+	{ "spawn_rate",          C(INT, spawn_rate),                "32",                            "1",     "512",     RH_RELOAD,  "workers that may be started in a second as the load grows, or for those that crashed", NULL },
+	{ "idle_timeout",        C(MS, idle_timeout_ms),            "10s",                           "100ms", "1d",      RH_RELOAD,  "how long a worker that is one too many stays without a request, where pool is not static", NULL },
+	{ "queue_max",           C(INT, queue_max),                 "0",                             "0",     "65535",   RH_RELOAD,  "requests that may wait for a worker while all are busy; what is over it is 503 at once; 0: no bound but listen_backlog", NULL },
 	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RELOAD,  "a worker is replaced after so many requests; 0: never", NULL },
+	{ "max_memory",          C(BYTES, max_memory_bytes),        "0",                             "0",     NULL,      RH_RELOAD,  "a worker that has more for itself is replaced after its request; 0: never", NULL },
 	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },
 	{ "shutdown_grace",      C(MS, shutdown_grace_ms),          "30s",                           "0",     "10min",   RH_RELOAD,  "how long requests in flight may take to end when the pool stops", NULL },
 	{ "header_timeout",      C(MS, header_timeout_ms),          "5s",                            "10ms",  "5min",    RH_RELOAD,  "how long a web server may take to send a request's parameters", NULL },
@@ -82,6 +91,20 @@ rh_serve_conf_concurrency(const struct rh_serve_conf *conf, unsigned *most)
 	return true;
 }
 
+static void
+check_sizing(const struct rh_serve_conf *conf, struct rh_buf *faults)
+{
+	if (conf->sizing != RH_SIZING_DYNAMIC)
+		return;
+	if (conf->workers_min > conf->workers)
+		rh_buf_lit(faults, "workers_min: more than workers\n");
+	if (conf->workers_spare_min > conf->workers)
+		rh_buf_lit(faults, "workers_spare_min: more than workers\n");
+	if (conf->workers_spare_min > conf->workers_spare_max)
+		rh_buf_lit(faults,
+		    "workers_spare_min: more than workers_spare_max\n");
+}
+
 void
 rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
     size_t n)
@@ -103,6 +126,10 @@ rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 {
 	unsigned most;
 
+	check_sizing(conf, faults);
+	if (conf->queue_max >= conf->listen_backlog)
+		rh_buf_lit(faults, "queue_max: not below listen_backlog, where"
+		    " the kernel refuses connections\n");
 	if (conf->database_url.n == 0)
 		rh_buf_lit(faults, "database_url: required; set it, or"
 		    " DATABASE_URL in the environment\n");

@@ -10,6 +10,8 @@
 
 #include "base/conf.h"
 
+/* As enum rh_pool_mode of serve/pool.h. */
+enum rh_sizing { RH_SIZING_STATIC, RH_SIZING_DYNAMIC, RH_SIZING_ONDEMAND };
 enum rh_prepared { RH_PREPARED_AUTO, RH_PREPARED_ON, RH_PREPARED_OFF };
 
 struct rh_serve_conf {
@@ -18,8 +20,14 @@ struct rh_serve_conf {
 	struct rh_slice listen_mode;
 	int64_t listen_backlog;
 	struct rh_slice user, group;
+	int sizing;
 	int64_t workers;
+	int64_t workers_min, workers_spare_min, workers_spare_max;
+	int64_t spawn_rate;
+	int64_t idle_timeout_ms;
+	int64_t queue_max;
 	int64_t max_requests;
+	int64_t max_memory_bytes;
 	int64_t max_connections;
 	int64_t shutdown_grace_ms;
 	int64_t header_timeout_ms;

@@ -51,7 +51,7 @@ openapi(struct rh_call *c)
 /* clang-format off */
 static const struct rh_route routes[] = {
 	{ .method = RH_GET, .template = "/livez", .access = RH_PUBLIC, .handler = livez,
-	  .shape = shape, .summary = "Whether the process answers" },
+	  .flags = RH_ROUTE_ALWAYS, .shape = shape, .summary = "Whether the process answers" },
 	{ .method = RH_GET, .template = "/readyz", .access = RH_PUBLIC, .handler = readyz,
 	  .shape = shape, .summary = "Whether it can serve: PostgreSQL answers" },
 	{ .method = RH_GET, .template = "/openapi.json", .access = RH_PUBLIC, .handler = openapi,

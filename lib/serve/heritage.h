@@ -13,9 +13,16 @@
 
 #include "serve/pool.h"
 #include "serve/share.h"
+#include "serve/waiting.h"
 
-/* How a worker says that it left for its number of requests. */
+/* How a worker says why it left: its number of requests, its memory … */
 #define RH_EXIT_REQUESTS	64
+#define RH_EXIT_MEMORY		65
+/* … or that it was told there are too many: nobody takes its place. */
+#define RH_EXIT_SPARE		66
+
+/* With a SIGTERM of sigqueue(3): there are too many of you. */
+#define RH_TERM_SPARE		1
 
 struct rh_heritage {
 	const struct rh_pool_spec *spec;
@@ -24,10 +31,12 @@ struct rh_heritage {
 	int *fds;		/* by seat; -1: none */
 	uint32_t *generations;	/* by seat: whose fds[seat] is */
 	pid_t master;		/* 0: there is none */
+	struct rh_waiting waiting;	/* the master's, and the shedder's */
 	/* the worker's own */
 	unsigned slot;
 	int channel;
-	uint64_t max_requests;
+	uint64_t max_requests, max_memory;
+	bool sheds;		/* turns away what is over queue_max */
 };
 
 /* What woke us, in epoll_event.data: kind and index. */

@@ -57,18 +57,21 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
     unsigned *slot, struct rh_buf *why)
 {
 	const struct rh_serve_conf *conf = h->conf;
+	/* those who join others refuse nobody */
+	const unsigned slots = slot ? (unsigned)conf->workers + 1 :
+	    rh_pool_slots((unsigned)conf->workers);
 	const struct rh_area areas[] = {
 		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections) },
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max) },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
-		{ "concurrency", rh_concurrency_bytes((unsigned)conf->workers + 1) },
+		{ "concurrency", rh_concurrency_bytes(slots) },
 		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t) },
 		{ NULL, 0 }
 	};
 	const struct rh_segment_spec spec = {
 		.pool = "fcgi", .service = (char *)h->otlp.service_name.p,
 		.version = h->app->version, .revision = RH_REVISION,
-		.slots = (unsigned)conf->workers + 1,
+		.slots = slots,
 		.log_ring_bytes = (size_t)conf->log_ring_bytes,
 		.span_ring_bytes = (size_t)conf->span_ring_bytes,
 		.areas = areas, .metrics = h->metrics,

@@ -7,7 +7,7 @@
 #include "serve/server.h"
 #include "tenancy/authorize.h"
 
-enum { TRIES = 3 };
+enum { TRIES = 3, SHED_RETRY_S = 1 };
 
 /* ---- who calls, and whether that is enough: the first statement in the pipe ---- */
 
@@ -136,6 +136,42 @@ run(struct rh_call *c, const struct rh_router *router)
 	return handle(c);		/* 401 403 404, and the one PostgreSQL trip */
 }
 
+/* A client that has left wants nothing done; its line says 499, as nginx does. */
+static struct rh_err *
+left(struct rh_call *c)
+{
+	(void)!rh_req_read(c->rq);
+	rh_identify(c);
+	return rh_err_new(c->arena, RH_E_GONE_AWAY, "client.left",
+	    "The client left before its request was executed.");
+}
+
+/* All workers are busy, and enough wait already: no database is asked. */
+static struct rh_err *
+turn_away(struct rh_call *c, const struct rh_router *router)
+{
+	struct rh_err *err = rh_req_read(c->rq);
+
+	rh_identify(c);
+	if (err || (err = rh_req_route(c->rq, router)))
+		return err;
+	if (c->rq->match.route->flags & RH_ROUTE_ALWAYS)
+		return c->rq->match.route->handler(c);
+	err = rh_err_new(c->arena, RH_E_UNAVAILABLE, "pool.overloaded",
+	    "More requests wait than can be answered soon; try again.");
+	err->retry_after_s = SHED_RETRY_S;
+	return err;
+}
+
+static struct rh_err *
+answer(struct rh_call *c)
+{
+	if (rh_fcgx_is_abandoned(c->server->fx))
+		return left(c);
+	return c->server->sheds ? turn_away(c, c->server->host->router) :
+	    run(c, c->server->host->router);
+}
+
 /* ---- from accept to account ---- */
 
 static struct rh_call *
@@ -202,16 +238,6 @@ reply_build(struct rh_call *c, const struct rh_err *err, bool kept,
 	rh_reply_finish(c->rq, head, body);
 }
 
-/* A client that has left wants nothing done; its line says 499, as nginx does. */
-static struct rh_err *
-left(struct rh_call *c)
-{
-	(void)!rh_req_read(c->rq);
-	rh_identify(c);
-	return rh_err_new(c->arena, RH_E_GONE_AWAY, "client.left",
-	    "The client left before its request was executed.");
-}
-
 /* Parameters over the limit are not read, so nothing is known but that: 431. */
 static enum rh_served
 refuse(struct rh_server *s)
@@ -237,8 +263,7 @@ static enum rh_served
 serve(struct rh_server *s)
 {
 	struct rh_call *c = call_open(s);
-	struct rh_err *err = rh_fcgx_is_abandoned(s->fx) ? left(c) :
-	    run(c, s->host->router);
+	struct rh_err *err = answer(c);
 	struct rh_slice head, body;
 	enum rh_served served;
 	bool kept;

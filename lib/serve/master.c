@@ -19,6 +19,7 @@ const char *const rh_end_names[RH_ENDS] = {
 	[RH_END_EXIT] = "exit", [RH_END_SIGNAL] = "signal",
 	[RH_END_KILLED] = "killed", [RH_END_REQUESTS] = "requests",
 	[RH_END_RELOAD] = "reload", [RH_END_STUCK] = "stuck",
+	[RH_END_MEMORY] = "memory",
 };
 
 uint64_t
@@ -31,6 +32,12 @@ size_t
 rh_pool_area_bytes(unsigned max_connections)
 {
 	return rh_share_bytes(max_connections + RH_SEATS_SPARE);
+}
+
+unsigned
+rh_pool_slots(unsigned nworkers)
+{
+	return 1 + nworkers + 1;
 }
 
 static void
@@ -83,9 +90,9 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 		hear(m);
 		break;
 	case RH_WOKE_CHANNEL:
-		if (i >= m->spec->nworkers) {
+		if (i >= m->nplaces) {
 			rh_master_estate_woke(m, RH_WOKE_CHANNEL,
-			    i - m->spec->nworkers);
+			    i - m->nplaces);
 			break;
 		}
 		/* of a worker that went in this very batch, there is none */
@@ -101,6 +108,8 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 			rh_master_seat_ended(m, i);
 		break;
 	case RH_WOKE_LISTEN:
+		rh_master_called(m);
+		break;
 	case RH_WOKE_FRESH:
 		break;
 	}
@@ -141,7 +150,9 @@ loop(struct rh_master *m)
 
 	while (m->stop_ms == 0 || m->nchildren || rh_master_estate_count(m)) {
 		if (m->stop_ms == 0) {
-			rh_master_spawn_due(m);
+			rh_master_size(m);
+			rh_master_writer_due(m);
+			rh_master_ship_due(m);
 			rh_master_roll(m);
 			rh_master_estate(m);
 			rh_master_upgrade_late(m);
@@ -194,7 +205,8 @@ open_eyes(struct rh_master *m)
 static unsigned
 room_for_seats(const struct rh_pool_spec *spec)
 {
-	const rlim_t other = 64 + RH_FRESH_MAX + 2 * (rlim_t)spec->nworkers;
+	const rlim_t other = 64 + RH_FRESH_MAX + 2 *
+	    (rlim_t)rh_pool_slots(spec->nworkers);
 	unsigned seats = spec->max_connections + RH_SEATS_SPARE;
 	rlim_t want = seats + other;
 	struct rlimit limit;
@@ -229,12 +241,14 @@ set_up(struct rh_master *m, const struct rh_pool_spec *spec,
 	m->h.master = getpid();
 	m->h.nseats = room_for_seats(spec);
 	words = (m->h.nseats + 63) / 64;
-	m->children = rh_arena_zalloc(arena, spec->nworkers,
+	m->nplaces = rh_pool_slots(spec->nworkers) - 1;
+	m->children = rh_arena_zalloc(arena, m->nplaces,
 	    sizeof(*m->children));
-	for (unsigned i = 0; i < spec->nworkers; i++)
+	for (unsigned i = 0; i < m->nplaces; i++)
 		m->children[i].unsent = rh_arena_zalloc(arena, words,
 		    sizeof(uint64_t));
 	rh_master_seats_init(m, arena);
+	rh_master_size_init(m, arena);
 }
 
 int

@@ -15,6 +15,7 @@
 #include "obs/segment.h"
 #include "serve/heritage.h"
 #include "serve/notify.h"
+#include "serve/queue.h"
 
 /* Past max_connections: for what workers hand over when they leave. */
 #define RH_SEATS_SPARE	1024
@@ -34,12 +35,13 @@ struct rh_child {
 	uint64_t *unsent;	/* a bit for each seat it was not told of */
 	unsigned nunsent;
 	uint64_t started_ms;
-	uint64_t due_ms;	/* of its next start */
-	unsigned early;		/* ends in a row soon after the start */
+	uint64_t idle_since_ms, requests;	/* as the last look found it */
 	bool old;		/* of before a reload: to be replaced */
 	uint64_t told_ms;	/* when it was told to leave; 0: it was not */
 	struct rh_watch watch;
 	uint64_t stuck_ms;	/* since when it is ended as stuck; 0: it is not */
+	uint64_t due_ms;	/* of its next start: writer and shedder alone */
+	unsigned early;		/* the writer's ends in a row soon after the start */
 };
 
 /* A child that tries the program which the master is to become. */
@@ -57,7 +59,8 @@ struct rh_master {
 	const struct rh_pool_spec *spec;	/* &own */
 	struct rh_pool_spec own;	/* the caller's, as reloads changed it */
 	int epfd, signals;
-	struct rh_child *children;
+	struct rh_child *children;	/* the workers, and the shedder's place */
+	unsigned nplaces;
 	unsigned nchildren;	/* how many run */
 	uint32_t *free_seats;
 	unsigned nfree;
@@ -70,6 +73,18 @@ struct rh_master {
 	struct { uint64_t since_ms; unsigned lines, untold; } slow;
 	bool asking;		/* a worker is to say where it stands */
 	struct rh_estate *estate;	/* of before an upgrade; NULL: none */
+	/* master_size.c */
+	struct rh_size size;
+	struct rh_size_seen *seen;
+	struct rh_backoff backoff;
+	struct rh_pace pace;
+	struct rh_queue queue;
+	unsigned missing;	/* at the last look, and could not be started */
+	bool answered;		/* a worker of this back-off's step has */
+	bool watching;		/* no worker is there: it waits for the first */
+	bool called;		/* … which has come */
+	uint64_t look_ms;	/* of the next look */
+	uint64_t shed_ms;	/* when the shedder was needed last */
 };
 
 /* How soon it is seen that a new worker accepts, while that matters. */
@@ -78,7 +93,9 @@ struct rh_master {
 uint64_t rh_master_now_ms(void);
 
 /* master_reap.c */
-void rh_master_spawn_due(struct rh_master *m);
+/* False: errno says why. */
+RH_MUST_CHECK bool rh_master_spawn(struct rh_master *m, unsigned i);
+void rh_master_writer_due(struct rh_master *m);
 /* How long until something is due, at most limit_ms. */
 int rh_master_patience_ms(const struct rh_master *m, int limit_ms);
 void rh_master_reap(struct rh_master *m);
@@ -129,6 +146,30 @@ void rh_master_estate_drain(struct rh_master *m);
 /* In a new worker. */
 void rh_master_estate_forget(struct rh_master *m);
 
+/* master_size.c */
+void rh_master_size_init(struct rh_master *m, struct rh_arena *arena);
+/* What a reload may have changed. */
+void rh_master_size_tune(struct rh_master *m);
+/* No worker is started, or one alone: those before it ended early. */
+bool rh_master_is_held(const struct rh_master *m);
+/* Looks at the slots, where it is time to; starts and ends workers. */
+void rh_master_size(struct rh_master *m);
+/* Somebody wants to be served, and no worker is there. */
+void rh_master_called(struct rh_master *m);
+void rh_master_size_ended(struct rh_master *m, unsigned i, int status);
+/* There are too many of them. */
+void rh_master_retire(struct rh_child *c);
+/* It left because it was told to, or for what it has served. */
+bool rh_master_is_planned(int status);
+/* … or because there were too many. */
+bool rh_master_is_spare(int status);
+
+/* master_shed.c */
+void rh_master_shed(struct rh_master *m, unsigned unserved, bool grows,
+    uint64_t now_ms);
+/* It is not to go on as it is. */
+void rh_master_shed_end(struct rh_master *m);
+
 /* master_seats.c */
 void rh_master_seats_init(struct rh_master *m, struct rh_arena *arena);
 /* The same seats go on; fds: -1 where there is none. */
@@ -140,6 +181,8 @@ void rh_master_tell_all(struct rh_master *m);
 void rh_master_receive(struct rh_master *m, struct rh_child *c);
 /* Tells a worker of the seats it does not know yet, as far as there is room. */
 void rh_master_tell(struct rh_master *m, struct rh_child *c);
+/* Requests on kept connections are the master's to see, or no longer. */
+void rh_master_seats_watch(struct rh_master *m);
 /* A seat's connection went down; the seat is free if a worker closed it. */
 void rh_master_seat_ended(struct rh_master *m, unsigned seat);
 /*

@@ -26,7 +26,7 @@
 struct rh_estate {
 	struct rh_segment *segment;
 	struct rh_share *share;
-	unsigned nworkers, nchildren;	/* nchildren: of them, how many run */
+	unsigned nworkers, nchildren;	/* with the shedder; how many run */
 	struct rh_child *children;
 	unsigned nseats;
 	int *fds;
@@ -65,8 +65,11 @@ rh_master_estate_open(struct rh_master *m, const struct rh_will *w,
 		e->children[i].channel = w->workers[i].channel;
 		e->nchildren++;
 		watch(m, w->workers[i].channel, EPOLLIN, RH_WOKE_CHANNEL,
-		    m->spec->nworkers + i);
+		    m->nplaces + i);
 	}
+	/* what it is sorting out is ours to sort */
+	if (e->children[e->nworkers - 1].pid)
+		kill(e->children[e->nworkers - 1].pid, SIGTERM);
 	e->nseats = w->nseats;
 	e->fds = w->seats;
 	for (unsigned i = 0; i < e->nseats; i++) {
@@ -136,8 +139,10 @@ rh_master_estate_reap(struct rh_master *m, pid_t pid, int status)
 		c->pid = 0;
 		e->nchildren--;
 		bereave(m, i + 1);
-		rh_count(m->spec->tally, m->spec->restarts, status == 0 ?
-		    RH_END_RELOAD : RH_END_KILLED, 0, 1);
+		if (i + 1 < e->nworkers)
+			rh_count(m->spec->tally, m->spec->restarts,
+			    rh_master_is_planned(status) ? RH_END_RELOAD :
+			    RH_END_KILLED, 0, 1);
 	}
 }
 

@@ -9,8 +9,10 @@
 static void
 say_ready(struct rh_master *m)
 {
+	bool sheds = m->children[m->spec->nworkers].pid != 0;
+
 	rh_notify_say(&m->notify, "READY=1\nSTATUS=%u workers, pool %s",
-	    m->nchildren, m->spec->name);
+	    m->nchildren - sheds, m->spec->name);
 	m->notify.said_ready = true;
 }
 

@@ -11,7 +11,7 @@
 #include "obs/journal.h"
 #include "serve/pass.h"
 
-/* A worker that ends sooner than this is taken for one that cannot start. */
+/* A writer that ends sooner than this is taken for one that cannot start. */
 #define EARLY_MS	5000
 #define BACKOFF_MS	100
 #define BACKOFF_MAX_MS	10000
@@ -48,13 +48,15 @@ become_worker(struct rh_master *m, unsigned i, int channel)
 	close(m->signals);
 	rh_notify_close(&m->notify);
 	rh_master_estate_forget(m);
-	for (unsigned k = 0; k < m->spec->nworkers; k++) {
+	for (unsigned k = 0; k < m->nplaces; k++) {
 		if (m->children[k].pid)
 			close(m->children[k].channel);
 	}
 	h->slot = i + 1;
 	h->channel = channel;
-	h->max_requests = requests_of(m, i);
+	h->sheds = i == m->spec->nworkers;
+	h->max_requests = h->sheds ? 0 : requests_of(m, i);
+	h->max_memory = h->sheds ? 0 : m->spec->max_memory;
 	rh_worker_run(h);
 }
 
@@ -66,17 +68,10 @@ record_start(const struct rh_master *m, unsigned i, pid_t pid)
 	atomic_store(&slot->requests, 0);
 	atomic_store(&slot->started_us, rh_clock_wall_us());
 	atomic_fetch_add(&slot->generation, 1);
-	atomic_store(&slot->state, RH_SLOT_STARTING);
+	/* the shedder is no worker, and not counted as one */
+	atomic_store(&slot->state, i < m->spec->nworkers ? RH_SLOT_STARTING :
+	    RH_SLOT_EMPTY);
 	atomic_store(&slot->pid, pid);
-}
-
-static void
-put_off(struct rh_master *m, struct rh_child *c)
-{
-	c->due_ms = rh_master_now_ms() + backoff_ms(++c->early);
-	rh_log_say(m->spec->log, RH_LOG_ERROR,
-	    "pool %s: cannot start a worker: %s", m->spec->name,
-	    strerror(errno));
 }
 
 /* It has inherited all that its predecessor was still to be told of. */
@@ -87,24 +82,21 @@ forget_debts(const struct rh_master *m, struct rh_child *c)
 	c->nunsent = 0;
 }
 
-static void
-spawn(struct rh_master *m, unsigned i)
+bool
+rh_master_spawn(struct rh_master *m, unsigned i)
 {
 	struct rh_child *c = &m->children[i];
 	struct epoll_event ev = rh_wake(EPOLLIN, RH_WOKE_CHANNEL, i);
 	int ends[2];
 	pid_t pid;
 
-	if (!rh_pass_open(ends)) {
-		put_off(m, c);
-		return;
-	}
+	if (!rh_pass_open(ends))
+		return false;
 	record_start(m, i, 0);
 	if ((pid = fork()) < 0) {
-		put_off(m, c);
 		close(ends[0]);
 		close(ends[1]);
-		return;
+		return false;
 	}
 	if (pid == 0) {
 		close(ends[0]);
@@ -118,31 +110,23 @@ spawn(struct rh_master *m, unsigned i)
 	c->told_ms = c->stuck_ms = 0;
 	c->watch = (struct rh_watch){ 0 };
 	forget_debts(m, c);
-	c->started_ms = rh_master_now_ms();
+	c->started_ms = c->idle_since_ms = rh_master_now_ms();
 	m->nchildren++;
 	rh_assert(epoll_ctl(m->epfd, EPOLL_CTL_ADD, ends[0], &ev) == 0);
+	return true;
 }
 
 void
-rh_master_spawn_due(struct rh_master *m)
+rh_master_writer_due(struct rh_master *m)
 {
-	uint64_t now_ms = rh_master_now_ms();
-
-	for (unsigned i = 0; i < m->spec->nworkers; i++) {
-		if (m->children[i].pid == 0 && m->children[i].due_ms <= now_ms)
-			spawn(m, i);
-	}
-	if (m->writer.pid == 0 && m->writer.due_ms <= now_ms)
+	if (m->writer.pid == 0 && m->writer.due_ms <= rh_master_now_ms())
 		rh_master_writer_spawn(m);
-	rh_master_ship_due(m);
 }
 
 static uint64_t
-due_ms(const struct rh_child *c, uint64_t now_ms, uint64_t other_ms)
+left_ms(uint64_t due_ms, uint64_t now_ms)
 {
-	if (c->pid)
-		return other_ms;
-	return c->due_ms > now_ms ? RH_MIN(other_ms, c->due_ms - now_ms) : 0;
+	return due_ms > now_ms ? due_ms - now_ms : 0;
 }
 
 int
@@ -152,14 +136,13 @@ rh_master_patience_ms(const struct rh_master *m, int limit_ms)
 	    (uint64_t)limit_ms, rh_master_notify_wait_ms(m, now_ms));
 
 	if (m->stop_ms)
-		return (int)(m->stop_ms > now_ms ?
-		    RH_MIN(wait_ms, m->stop_ms - now_ms) : 0);
+		return (int)RH_MIN(wait_ms, left_ms(m->stop_ms, now_ms));
 	if (m->rolling || m->estate || m->asking)
 		wait_ms = RH_MIN(wait_ms, RH_LOOK_MS);
-	for (unsigned i = 0; i < m->spec->nworkers; i++)
-		wait_ms = due_ms(&m->children[i], now_ms, wait_ms);
+	if (m->writer.pid == 0)
+		wait_ms = RH_MIN(wait_ms, left_ms(m->writer.due_ms, now_ms));
 	wait_ms = RH_MIN(wait_ms, rh_master_ship_wait_ms(m, now_ms));
-	return (int)due_ms(&m->writer, now_ms, wait_ms);
+	return (int)RH_MIN(wait_ms, left_ms(m->look_ms, now_ms));
 }
 
 static enum rh_end
@@ -173,13 +156,15 @@ why(const struct rh_child *c, int status)
 	if (status == 0 && c->told_ms)
 		return RH_END_RELOAD;
 	return WEXITSTATUS(status) == RH_EXIT_REQUESTS ? RH_END_REQUESTS :
+	    WEXITSTATUS(status) == RH_EXIT_MEMORY ? RH_END_MEMORY :
 	    RH_END_EXIT;
 }
 
 static bool
 is_expected(enum rh_end end)
 {
-	return end == RH_END_REQUESTS || end == RH_END_RELOAD;
+	return end == RH_END_REQUESTS || end == RH_END_RELOAD ||
+	    end == RH_END_MEMORY;
 }
 
 static void
@@ -189,6 +174,13 @@ tell_end(const struct rh_master *m, unsigned i, int status, enum rh_end end)
 	const struct rh_child *c = &m->children[i];
 	bool signaled = WIFSIGNALED(status);
 
+	if (rh_master_is_spare(status)) {
+		if (i < spec->nworkers)
+			rh_log_say(spec->log, RH_LOG_INFO, "pool %s: worker %u"
+			    " (pid %d) ended: idle", spec->name, i + 1,
+			    (int)c->pid);
+		return;
+	}
 	rh_log_say(spec->log, is_expected(end) ? RH_LOG_INFO :
 	    RH_LOG_WARN, "pool %s: worker %u (pid %d) ended: %s (%s %d)",
 	    spec->name, i + 1, (int)c->pid, rh_end_names[end],
@@ -203,7 +195,6 @@ bury(struct rh_master *m, unsigned i, int status)
 	struct rh_child *c = &m->children[i];
 	struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
 	enum rh_end end = why(c, status);
-	uint64_t now_ms = rh_master_now_ms();
 
 	rh_journal_settle(m->spec->segment, i + 1);
 	if (m->stop_ms == 0)
@@ -218,16 +209,9 @@ bury(struct rh_master *m, unsigned i, int status)
 	c->pid = 0;
 	m->nchildren--;
 	rh_master_bereave(m, i + 1);
-	/* whoever did not leave on purpose may have taken a wake-up along */
-	if (status != 0 && end != RH_END_REQUESTS && m->stop_ms == 0)
-		rh_master_remind(m);
+	rh_master_size_ended(m, i, status);
 	atomic_store(&slot->pid, 0);
 	atomic_store(&slot->state, RH_SLOT_EMPTY);
-	if (is_expected(end) || now_ms - c->started_ms >= EARLY_MS)
-		c->early = 0;
-	else
-		c->early++;
-	c->due_ms = now_ms + backoff_ms(c->early);
 }
 
 static void
@@ -255,7 +239,7 @@ rh_master_reap(struct rh_master *m)
 		if (pid == m->trial.pid)
 			rh_master_upgrade_tried(m, status);
 		rh_master_estate_reap(m, pid, status);
-		for (unsigned i = 0; i < m->spec->nworkers; i++) {
+		for (unsigned i = 0; i < m->nplaces; i++) {
 			if (m->children[i].pid == pid)
 				bury(m, i, status);
 		}
@@ -265,7 +249,7 @@ rh_master_reap(struct rh_master *m)
 void
 rh_master_signal_all(struct rh_master *m, int sig)
 {
-	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+	for (unsigned i = 0; i < m->nplaces; i++) {
 		if (m->children[i].pid)
 			kill(m->children[i].pid, sig);
 	}

@@ -17,6 +17,7 @@ rh_master_roll_begin(struct rh_master *m)
 {
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		m->children[i].old = m->children[i].pid != 0;
+	rh_master_shed_end(m);
 	m->rolling = true;
 }
 
@@ -32,10 +33,11 @@ rh_master_reload(struct rh_master *m)
 		return;
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: reloading", spec->name);
 	rh_master_ship_again(m);
+	rh_master_size_tune(m);
 	rh_master_roll_begin(m);
 }
 
-/* It serves nobody new: it leaves, it starts, or it failed to. */
+/* It serves nobody new: it leaves, or it starts. */
 static bool
 is_on_its_way(const struct rh_master *m, unsigned i, uint64_t now_ms)
 {
@@ -43,7 +45,7 @@ is_on_its_way(const struct rh_master *m, unsigned i, uint64_t now_ms)
 	const struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
 
 	if (c->pid == 0)
-		return c->due_ms > now_ms;
+		return false;
 	if (c->told_ms)
 		return now_ms - c->told_ms < LEAVES_MS;
 	return atomic_load(&slot->state) == RH_SLOT_STARTING;
@@ -53,7 +55,7 @@ unsigned
 rh_master_away(const struct rh_master *m)
 {
 	uint64_t now_ms = rh_master_now_ms();
-	unsigned away = 0;
+	unsigned away = m->missing;
 
 	for (unsigned i = 0; i < m->spec->nworkers; i++)
 		away += is_on_its_way(m, i, now_ms);
@@ -72,17 +74,37 @@ kill_late(const struct rh_master *m, const struct rh_child *c, uint64_t now_ms)
 	kill(c->pid, SIGKILL);
 }
 
+/* How many may be on their way now: a successor has to be able to start. */
+static unsigned
+most_away(const struct rh_master *m)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < m->spec->nworkers; i++)
+		running += m->children[i].pid != 0;
+	return rh_master_is_held(m) ? 0 : RH_MAX(running / SHARE, 1);
+}
+
+static void
+replace(struct rh_master *m, struct rh_child *c, uint64_t now_ms)
+{
+	c->told_ms = now_ms;
+	kill(c->pid, SIGTERM);
+	/* where there is a place left its successor need not wait for it */
+	m->look_ms = 0;
+}
+
 void
 rh_master_roll(struct rh_master *m)
 {
-	const unsigned n = m->spec->nworkers, most = RH_MAX(n / SHARE, 1);
 	uint64_t now_ms = rh_master_now_ms();
-	unsigned away, left = 0;
+	unsigned away, most, left = 0;
 
 	if (!m->rolling)
 		return;
 	away = rh_master_away(m);
-	for (unsigned i = 0; i < n; i++) {
+	most = most_away(m);
+	for (unsigned i = 0; i < m->spec->nworkers; i++) {
 		struct rh_child *c = &m->children[i];
 
 		if (c->pid == 0 || !c->old)
@@ -92,8 +114,7 @@ rh_master_roll(struct rh_master *m)
 			kill_late(m, c, now_ms);
 		else if (away < most) {
 			away++;
-			c->told_ms = now_ms;
-			kill(c->pid, SIGTERM);
+			replace(m, c, now_ms);
 		}
 	}
 	if (left || away)

@@ -2,6 +2,7 @@
 
 #include "serve/master.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,12 +30,18 @@ rh_master_seats_init(struct rh_master *m, struct rh_arena *arena)
 	m->nfree = n;
 }
 
+/* Requests are none of our business, and would wake us: unless nobody is. */
+static struct epoll_event
+wake_of(const struct rh_master *m, unsigned seat)
+{
+	return rh_wake(EPOLLRDHUP | EPOLLET | (m->watching ? EPOLLIN : 0),
+	    RH_WOKE_SEAT, seat);
+}
+
 static void
 watch(struct rh_master *m, unsigned seat)
 {
-	/* no EPOLLIN: requests are none of our business, and would wake us */
-	struct epoll_event ev = rh_wake(EPOLLRDHUP | EPOLLET, RH_WOKE_SEAT,
-	    seat);
+	struct epoll_event ev = wake_of(m, seat);
 
 	epoll_ctl(m->epfd, EPOLL_CTL_ADD, m->h.fds[seat], &ev);
 }
@@ -153,7 +160,7 @@ rh_master_take(struct rh_master *m, int fd, uint64_t deadline_ms)
 	    deadline_ms);
 	atomic_fetch_add(&h->share->open, 1);
 	watch(m, seat);
-	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+	for (unsigned i = 0; i < m->nplaces; i++) {
 		if (m->children[i].pid)
 			owe(&m->children[i], seat);
 	}
@@ -162,7 +169,7 @@ rh_master_take(struct rh_master *m, int fd, uint64_t deadline_ms)
 void
 rh_master_tell_all(struct rh_master *m)
 {
-	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+	for (unsigned i = 0; i < m->nplaces; i++) {
 		if (m->children[i].pid)
 			rh_master_tell(m, &m->children[i]);
 	}
@@ -194,19 +201,10 @@ give_up(struct rh_master *m, unsigned seat)
 	epoll_ctl(m->epfd, EPOLL_CTL_DEL, h->fds[seat], NULL);
 	close(h->fds[seat]);
 	h->fds[seat] = -1;
-	for (unsigned i = 0; i < m->spec->nworkers; i++)
+	for (unsigned i = 0; i < m->nplaces; i++)
 		unowe(&m->children[i], seat);
 	m->free_seats[m->nfree++] = seat;
 	atomic_fetch_sub(&h->share->open, 1);
-}
-
-void
-rh_master_seat_ended(struct rh_master *m, unsigned seat)
-{
-	/* not closed: a worker will look, close it, and wake us once more */
-	if (m->h.fds[seat] >= 0 &&
-	    rh_seat_is_closed(&m->h.share->seats[seat]))
-		give_up(m, seat);
 }
 
 static void
@@ -215,6 +213,46 @@ shut(struct rh_master *m, unsigned seat)
 	/* whoever has a copy is woken by this, and drops it */
 	shutdown(m->h.fds[seat], SHUT_RDWR);
 	give_up(m, seat);
+}
+
+/* In place of the workers that are not there. */
+static void
+look(struct rh_master *m, unsigned seat)
+{
+	char byte;
+	ssize_t n = recv(m->h.fds[seat], &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0)
+		rh_master_called(m);
+	if (n > 0 || (n < 0 && errno == EAGAIN))
+		return;
+	/* its web server closed it: no reason to start anybody */
+	rh_seat_close(&m->h.share->seats[seat]);
+	shut(m, seat);
+}
+
+void
+rh_master_seat_ended(struct rh_master *m, unsigned seat)
+{
+	if (m->h.fds[seat] < 0)
+		return;
+	if (rh_seat_is_closed(&m->h.share->seats[seat]))
+		give_up(m, seat);
+	else if (m->watching)
+		look(m, seat);
+	/* else a worker will look, close it, and wake us once more */
+}
+
+void
+rh_master_seats_watch(struct rh_master *m)
+{
+	for (unsigned i = 0; i < m->h.nseats; i++) {
+		struct epoll_event ev = wake_of(m, i);
+
+		/* what is readable already wakes us again */
+		if (m->h.fds[i] >= 0)
+			epoll_ctl(m->epfd, EPOLL_CTL_MOD, m->h.fds[i], &ev);
+	}
 }
 
 void
@@ -231,6 +269,24 @@ rh_master_bereave(struct rh_master *m, unsigned slot)
 	}
 }
 
+/* Idle, if there is one: it can look at once. */
+static struct rh_child *
+anyone(const struct rh_master *m)
+{
+	struct rh_child *found = NULL;
+
+	for (unsigned i = 0; i < m->spec->nworkers; i++) {
+		struct rh_slot *slot = rh_segment_slot(m->spec->segment, i + 1);
+
+		if (m->children[i].pid == 0 || m->children[i].told_ms)
+			continue;
+		found = &m->children[i];
+		if (atomic_load(&slot->state) == RH_SLOT_IDLE)
+			break;
+	}
+	return found;
+}
+
 void
 rh_master_remind_one(struct rh_master *m, struct rh_child *c)
 {
@@ -244,11 +300,9 @@ rh_master_remind_one(struct rh_master *m, struct rh_child *c)
 void
 rh_master_remind(struct rh_master *m)
 {
-	struct rh_child *c = m->children;
+	struct rh_child *c = anyone(m);
 
-	while (c < m->children + m->spec->nworkers && c->pid == 0)
-		c++;
-	if (c == m->children + m->spec->nworkers)
+	if (c == NULL)
 		return;		/* the next one to start sees them all */
 	rh_master_remind_one(m, c);
 }

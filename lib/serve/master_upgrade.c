@@ -123,7 +123,7 @@ make_will(const struct rh_master *m, struct rh_arena *arena)
 {
 	const struct rh_heritage *h = &m->h;
 	const struct rh_listen *listen = m->spec->listen;
-	struct rh_will *w = rh_will_new(arena, m->spec->nworkers, h->nseats);
+	struct rh_will *w = rh_will_new(arena, m->nplaces, h->nseats);
 
 	w->listen = listen->fd;
 	w->path = listen->path;
@@ -195,6 +195,7 @@ adopt_workers(struct rh_master *m, const struct rh_will *w)
 		m->children[i].pid = x->pid;
 		m->children[i].channel = x->channel;
 		m->children[i].started_ms = x->started_ms;
+		m->children[i].idle_since_ms = rh_master_now_ms();
 		m->nchildren++;
 		rh_assert(epoll_ctl(m->epfd, EPOLL_CTL_ADD, x->channel,
 		    &ev) == 0);
@@ -211,7 +212,7 @@ rh_master_succeed(struct rh_master *m, const struct rh_will *w,
 		rh_master_estate_open(m, w, arena);
 		return;
 	}
-	rh_assert(w->nworkers == m->spec->nworkers && w->nseats == m->h.nseats);
+	rh_assert(w->nworkers == m->nplaces && w->nseats == m->h.nseats);
 	rh_master_seats_adopt(m, w->seats);
 	adopt_workers(m, w);
 	m->writer.pid = w->writer;

@@ -181,6 +181,6 @@ rh_master_watch(struct rh_master *m)
 	m->asking = false;
 	if (m->spec->timeout_grace_ms == 0)
 		return;
-	for (unsigned i = 0; i < m->spec->nworkers; i++)
+	for (unsigned i = 0; i < m->nplaces; i++)
 		look(m, i, now_ns);
 }

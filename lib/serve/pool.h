@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "obs/metric.h"
+#include "serve/size.h"
 
 struct rh_listen;
 struct rh_log;
@@ -29,6 +30,11 @@ struct rh_will;
 /* The segment's area that the pool needs, and its bytes. */
 #define RH_POOL_AREA	"conns"
 size_t rh_pool_area_bytes(unsigned max_connections);
+/*
+ * The slots that it needs: the master's, the workers', the shedder's, which is
+ * there without queue_max, too, as a reload may set it.
+ */
+unsigned rh_pool_slots(unsigned nworkers);
 
 enum rh_served {
 	RH_SERVED_KEEP,		/* answered; the connection may carry another */
@@ -60,7 +66,7 @@ struct rh_pool_hooks {
 /* Why a worker ended: dimension a of worker_restarts_total. */
 enum rh_end {
 	RH_END_EXIT, RH_END_SIGNAL, RH_END_KILLED, RH_END_REQUESTS,
-	RH_END_RELOAD, RH_END_STUCK, RH_ENDS
+	RH_END_RELOAD, RH_END_STUCK, RH_END_MEMORY, RH_ENDS
 };
 extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
 
@@ -71,11 +77,23 @@ struct rh_death {
 	enum rh_end end;
 };
 
+/* STATIC: nworkers. DYNAMIC: by size. ONDEMAND: none as long as none is needed. */
+enum rh_pool_mode { RH_POOL_STATIC, RH_POOL_DYNAMIC, RH_POOL_ONDEMAND };
+
 struct rh_pool_spec {
 	const char *name;		/* "fcgi" */
 	struct rh_listen *listen;	/* open; the pool closes it */
-	unsigned nworkers;		/* slots 1 to n of the segment */
+	unsigned nworkers;		/* slots 1 to n of the segment; the most */
+	enum rh_pool_mode mode;
+	struct rh_size size;		/* min and spares: of DYNAMIC alone */
 	uint64_t max_requests;		/* then a worker is replaced; 0: never */
+	uint64_t max_memory;		/* likewise: bytes of its own */
+	/*
+	 * Requests that may wait for a worker; 0: no bound. What is over it
+	 * is given to a process of its own, the shedder: slot nworkers + 1,
+	 * whose serve hook is to refuse, and at once.
+	 */
+	unsigned queue_max;
 	unsigned max_connections;
 	int64_t shutdown_grace_ms;
 	int64_t header_timeout_ms;
@@ -84,10 +102,11 @@ struct rh_pool_spec {
 	int64_t timeout_grace_ms;	/* past it the worker is stuck; 0: not watched */
 	int64_t slow_ms;		/* as most requests have it: how often to look */
 	bool slow_backtrace;
-	struct rh_segment *segment;	/* nworkers + 1 slots, RH_POOL_AREA */
+	struct rh_segment *segment;	/* rh_pool_slots(), RH_POOL_AREA */
 	struct rh_log *log;		/* the master's, bound to slot 0 */
 	const struct rh_tally *tally;	/* the master's */
 	struct rh_family restarts;	/* worker_restarts_total; a: rh_end */
+	struct rh_family queue_length;	/* listen_queue_length */
 	int log_fd;			/* the log-writer's: 1, as a rule */
 	struct rh_pool_hooks hooks;
 	/* In the worker, for its log: out of descriptors, say. NULL: none. */
@@ -102,7 +121,7 @@ struct rh_pool_spec {
 	/*
 	 * In the master: reads the configuration again, changes what the next
 	 * worker inherits, and in *spec the numbers that may change while the
-	 * pool runs (max_requests, the _ms). False: all is as before, and its
+	 * pool runs (size, queue_max, max_requests, max_memory, the _ms). False: all is as before, and its
 	 * own log says why. NULL: a reload only replaces the workers.
 	 */
 	bool (*reload)(void *ctx, struct rh_pool_spec *spec);

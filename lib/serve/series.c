@@ -53,6 +53,7 @@ static const struct series_row {
 	{ S(spans),           C, 0,                                   "spans_total",                   "spans that ended, by what became of them",                  "outcome_of_spans", NULL },
 	{ S(lines),           C, 0,                                   "log_lines_total",               "log lines that stdout took, and that the ring or stdout did not", "outcome_of_line",  NULL },
 	{ S(restarts),        C, RH_M_SPARSE,                         "worker_restarts_total",         "workers that were replaced",                                "pool,reason",  NULL },
+	{ S(queue_length),    G, 0,                                   "listen_queue_length",           "connections that wait to be accepted",                      "pool",         NULL },
 	{ S(dependency_up),   G, RH_M_MAX,                            "dependency_up",                 "1 while some worker can use it",                            "dependency",   NULL },
 #undef S
 };
@@ -161,6 +162,7 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
     const struct rh_router *router, const char *pool)
 {
 	static const char *const backends[] = { "shm", NULL };
+	const char *const pools[] = { pool, NULL };
 	const struct { const char *keys; int dim; } dims[] = {
 		{ "method,route", routes_dim(s, m, router) },
 		{ "status", statuses_dim(m) },
@@ -174,6 +176,7 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "state", dim_of(m, "state", states_of_connection) },
 		{ "backend", dim_of(m, "backend", backends) },
 		{ "decision", decisions_dim(m) },
+		{ "pool", dim_of(m, "pool", pools) },
 		{ "pool,reason", reasons_dim(m, pool) },
 		{ "dependency", dim_of(m, "dependency", dependencies) },
 	};

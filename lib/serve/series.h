@@ -22,7 +22,7 @@ struct rh_series {
 	struct rh_family requests, duration, in_flight;
 	struct rh_family tenant_requests, tenant_seconds;
 	struct rh_family query_duration, round_trips, connections;
-	struct rh_family decisions, spans, lines, restarts, dependency_up;
+	struct rh_family decisions, spans, lines, restarts, dependency_up, queue_length;
 	int tenants;	/* the live dimension */
 	unsigned nroutes;
 };

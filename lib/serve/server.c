@@ -7,6 +7,8 @@
 #include "obs/crash.h"
 
 enum { OWN_FIRST = 16 << 10, OWN_CAP = 4 << 20, ARENA_FIRST = 64 << 10, ARENA_CAP = 192 << 20 };
+/* One process turns away all: a body that is slow to come must not hold it. */
+enum { SHED_BODY_MS = 250 };
 
 static void
 dependency_note(struct rh_server *s, bool up)
@@ -59,16 +61,20 @@ rh_server_start(void *server, unsigned slot)
 	bool ready;
 
 	s->slot = slot;
+	s->sheds = slot > (unsigned)conf->workers;
 	s->own = rh_arena_new(OWN_FIRST, OWN_CAP);
 	s->arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
 	signals_open(s);
 	s->fx = rh_fcgx_new(s->own, &(struct rh_fcgx_limits){
 	    (size_t)conf->headers_max_bytes, (int)conf->header_timeout_ms,
-	    (int)conf->body_timeout_ms });
+	    (int)(s->sheds ? RH_MIN(conf->body_timeout_ms, SHED_BODY_MS) :
+	    conf->body_timeout_ms) });
 	s->pg_obs = (struct rh_pg_obs){ &s->tally,
 	    s->host->series.query_duration, s->host->series.round_trips,
 	    s->host->series.connections, s->flight };
 	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
+	if (s->sheds)
+		return true;
 	ready = rh_pg_ready(s->pg, true);
 	dependency_note(s, ready);
 	if (!ready)
@@ -82,7 +88,8 @@ rh_server_idle(void *server)
 {
 	struct rh_server *s = server;
 
-	dependency_note(s, rh_pg_ready(s->pg, false));
+	if (!s->sheds)
+		dependency_note(s, rh_pg_ready(s->pg, false));
 }
 
 void

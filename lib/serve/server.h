@@ -17,6 +17,7 @@
 struct rh_server {
 	struct rh_host *host;
 	unsigned slot;
+	bool sheds;			/* says 503 to all; has no database */
 	struct rh_arena *own;		/* for the worker's life */
 	struct rh_arena *arena;		/* for a request's */
 	struct rh_fcgx *fx;

@@ -37,6 +37,7 @@ rh_share_init(struct rh_share *share, unsigned seats)
 {
 	atomic_store(&share->open, 0);
 	atomic_store(&share->draining, 0);
+	atomic_store(&share->queue_bound, UINT32_MAX);
 	share->limit = seats;
 	for (unsigned i = 0; i < seats; i++)
 		rh_seat_close(&share->seats[i]);
@@ -92,6 +93,14 @@ uint32_t
 rh_seat_generation(const struct rh_seat *seat)
 {
 	return GENERATION(see(seat));
+}
+
+bool
+rh_seat_is_free(const struct rh_seat *seat)
+{
+	return !(see(seat) & (OWNERS | CLOSED)) &&
+	    atomic_load_explicit(&seat->deadline_ms,
+	    memory_order_relaxed) == 0;
 }
 
 enum rh_claim

@@ -34,7 +34,8 @@ struct rh_share {
 	_Atomic uint32_t open;	/* seats taken; the master alone writes */
 	uint32_t limit;		/* past it only leaving workers hand over more */
 	_Atomic uint32_t draining;	/* the pool ends: keep nothing */
-	char pad[52];
+	_Atomic uint32_t queue_bound;	/* more than wait are turned away */
+	char pad[48];
 	struct rh_seat seats[];
 };
 
@@ -56,6 +57,8 @@ RH_MUST_CHECK bool rh_seat_expire(struct rh_seat *seat, uint64_t now_ms);
 RH_MUST_CHECK bool rh_seat_bereave(struct rh_seat *seat, unsigned owner);
 bool rh_seat_is_closed(const struct rh_seat *seat);
 uint32_t rh_seat_generation(const struct rh_seat *seat);
+/* Open, nobody's, and not known to hold but a part of a request. */
+bool rh_seat_is_free(const struct rh_seat *seat);
 
 /* The workers'. owner: their slot, 1 to 65535. */
 RH_MUST_CHECK enum rh_claim rh_seat_claim(struct rh_seat *seat,

@@ -23,7 +23,7 @@
  * seats' words, the parcels, how any area of the segment is laid out. Programs
  * that differ in it do not succeed each other.
  */
-#define RH_WILL_VERSION		(1000u + RH_SEGMENT_VERSION)
+#define RH_WILL_VERSION		(1001u + RH_SEGMENT_VERSION)
 #define RH_WILL_ENV		"ROWHOUSE_WILL"
 /* Of the trial: the version that the master would leave. */
 #define RH_TRIAL_ENV		"ROWHOUSE_TRIAL"
@@ -43,7 +43,7 @@ struct rh_will {
 	int segment;
 	bool same_segment;	/* set by who reads it: the geometry fits */
 	pid_t writer, ship;
-	unsigned nworkers;
+	unsigned nworkers;	/* places: the last is the shedder's */
 	struct rh_will_worker *workers;
 	unsigned nseats;
 	int *seats;		/* the connections' descriptors; -1: none */

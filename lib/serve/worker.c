@@ -10,9 +10,14 @@
 
 #include "base/clock.h"
 #include "serve/listen.h"
+#include "serve/memory.h"
 
 /* For requests whose first bytes are still to come, and for stop(). */
 #define FAREWELL_MS	1000
+/* Requests between two looks at its memory, which cost a system call. */
+#define MEMORY_EVERY	16
+/* Between the shedder's looks at who waits. */
+#define SHED_MS		10
 
 static struct rh_worker self;
 
@@ -32,13 +37,23 @@ rh_worker_trouble(struct rh_worker *w, const char *what)
 static void
 show(struct rh_worker *w, enum rh_slot_state state)
 {
+	if (w->h->sheds)
+		return;
 	atomic_store_explicit(&w->record->state, state, memory_order_relaxed);
 }
 
-static bool
-is_worn(const struct rh_worker *w)
+/* Why it has to be replaced; 0: it has not. */
+static int
+worn(const struct rh_worker *w)
 {
-	return w->h->max_requests && w->requests >= w->h->max_requests;
+	uint64_t max = w->h->max_memory;
+
+	if (w->h->max_requests && w->requests >= w->h->max_requests)
+		return RH_EXIT_REQUESTS;
+	if (max && w->requests % MEMORY_EVERY == 0 &&
+	    rh_memory_bytes(w->statm) > max)
+		return RH_EXIT_MEMORY;
+	return 0;
 }
 
 enum rh_served
@@ -58,7 +73,7 @@ rh_worker_serve(struct rh_worker *w, int fd, struct rh_seat *seat)
 	w->requests++;
 	atomic_store_explicit(&w->record->requests, w->requests,
 	    memory_order_relaxed);
-	if (is_worn(w) && !w->leaving)
+	if (!w->leaving && (w->status = worn(w)))
 		w->leaving = RH_LEAVES_TO_HEIR;
 	/* nobody will be there to serve another one */
 	return w->leaving == RH_LEAVES_LAST ? RH_SERVED_CLOSE : served;
@@ -93,9 +108,12 @@ stop_listening(struct rh_worker *w)
 }
 
 static void
-tell(struct rh_worker *w)
+tell(struct rh_worker *w, bool spare)
 {
-	w->leaving = RH_LEAVES_TO_HEIR;
+	if (!w->leaving) {
+		w->leaving = spare ? RH_LEAVES_SPARE : RH_LEAVES_TO_HEIR;
+		w->status = spare ? RH_EXIT_SPARE : 0;
+	}
 	if (!atomic_load(&w->h->share->draining))
 		return;
 	w->leaving = RH_LEAVES_LAST;
@@ -108,7 +126,8 @@ hear(struct rh_worker *w)
 	struct signalfd_siginfo info;
 
 	if (read(w->signals, &info, sizeof(info)) == sizeof(info))
-		tell(w);
+		tell(w, info.ssi_code == SI_QUEUE &&
+		    info.ssi_int == RH_TERM_SPARE);
 }
 
 static void
@@ -126,7 +145,7 @@ dispatch(struct rh_worker *w, const struct epoll_event *ev)
 		break;
 	case RH_WOKE_CHANNEL:
 		if (!rh_seats_receive(w))
-			tell(w);
+			tell(w, false);
 		break;
 	case RH_WOKE_SIGNAL:
 		hear(w);
@@ -140,9 +159,11 @@ patience_ms(const struct rh_worker *w)
 	int64_t idle_ms = w->h->spec->idle_ms ? w->h->spec->idle_ms : 1000;
 	uint64_t now_ms;
 
-	if (w->leaving && rh_fresh_count(w) ==
-	    (w->leaving == RH_LEAVES_LAST ? w->nkept : 0))
+	if (w->shedding || (w->leaving && rh_fresh_count(w) ==
+	    (w->leaving == RH_LEAVES_LAST ? w->nkept : 0)))
 		return 0;
+	if (w->h->sheds)
+		idle_ms = SHED_MS;
 	if (w->nkept && (w->leaving || !rh_fresh_is_full(w)))
 		idle_ms = 10;
 	if (w->next_deadline_ms == UINT64_MAX)
@@ -169,9 +190,12 @@ loop(struct rh_worker *w)
 			rh_fresh_tend(w);
 		if (w->leaving)
 			stop_listening(w);
+		else if (w->h->sheds)
+			w->shedding = rh_shed(w);
 		else if (n == 0 && spec->hooks.idle)
 			spec->hooks.idle(spec->ctx);
-		if (w->leaving == RH_LEAVES_TO_HEIR)
+		if (w->leaving == RH_LEAVES_TO_HEIR ||
+		    w->leaving == RH_LEAVES_SPARE)
 			rh_fresh_hand_over(w);
 		if (w->leaving == RH_LEAVES_LAST && n == 0)
 			rh_fresh_part(w);
@@ -198,7 +222,8 @@ bind_to_master(struct rh_worker *w)
 {
 	char name[16];
 
-	snprintf(name, sizeof(name), "rh-worker %u", w->h->slot);
+	snprintf(name, sizeof(name), w->h->sheds ? "rh-shedder" :
+	    "rh-worker %u", w->h->slot);
 	prctl(PR_SET_NAME, name);
 	if (w->h->master == 0)
 		return;
@@ -233,9 +258,14 @@ open_eyes(struct rh_worker *w)
 	rh_assert(w->epfd >= 0);
 	watch(w, w->signals, EPOLLIN, RH_WOKE_SIGNAL);
 	watch(w, w->h->channel, EPOLLIN, RH_WOKE_CHANNEL);
+	w->listening = true;
+	/* it would be woken for what workers can take */
+	if (w->h->sheds) {
+		rh_shed_init(w);
+		return;
+	}
 	watch(w, w->h->spec->listen->fd, EPOLLIN | EPOLLEXCLUSIVE,
 	    RH_WOKE_LISTEN);
-	w->listening = true;
 	rh_seats_inherit(w);
 }
 
@@ -263,6 +293,7 @@ rh_worker_run(struct rh_heritage *heritage)
 	w->record = rh_segment_slot(spec->segment, heritage->slot);
 	bind_to_master(w);
 	take_signals(w);
+	w->statm = heritage->max_memory ? rh_memory_open() : -1;
 	rh_fresh_init(w);
 	if (spec->hooks.start)
 		spec->hooks.start(spec->ctx, heritage->slot);
@@ -275,5 +306,5 @@ rh_worker_run(struct rh_heritage *heritage)
 		show(w, RH_SLOT_EMPTY);
 		atomic_store(&w->record->pid, 0);
 	}
-	_exit(is_worn(w) ? RH_EXIT_REQUESTS : 0);
+	_exit(w->leaving == RH_LEAVES_LAST ? 0 : w->status);
 }

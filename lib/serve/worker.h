@@ -13,12 +13,18 @@
 
 #include "obs/segment.h"
 #include "serve/heritage.h"
+#include "serve/queue.h"
 
 #define RH_FRESH_MAX	256
 #define RH_PRIVATE_MAX	(RH_FRESH_MAX / 2)	/* of them, kept ones */
 
-/* HEIR: its connections are another worker's from then on. */
-enum rh_leaving { RH_STAYS, RH_LEAVES_TO_HEIR, RH_LEAVES_LAST };
+/*
+ * HEIR: its connections are another worker's from then on. SPARE: likewise, but
+ * nobody is started for them, so what it was woken for it serves first.
+ */
+enum rh_leaving {
+	RH_STAYS, RH_LEAVES_TO_HEIR, RH_LEAVES_SPARE, RH_LEAVES_LAST
+};
 
 /* A connection of this worker's alone. */
 struct rh_fresh {
@@ -27,12 +33,25 @@ struct rh_fresh {
 	uint64_t used;		/* worker.requests when it was last answered */
 };
 
+/* Looks of the shedder that found a seat waiting, without a gap. */
+struct rh_since {
+	uint64_t first, seen;
+};
+
 struct rh_worker {
 	struct rh_heritage *h;
 	struct rh_slot *record;
 	int epfd, signals;
 	enum rh_leaving leaving;
+	int status;		/* to leave with */
 	bool listening;
+	bool shedding;		/* more is to be turned away */
+	int statm;		/* of rh_memory_open */
+	/* the shedder's */
+	struct rh_queue queue;
+	struct rh_since *since;	/* by seat */
+	uint64_t looks;
+	unsigned underway;	/* to the master, and not back as a seat yet */
 	uint64_t requests;
 	int serving;		/* the connection in work; -1: none */
 	struct rh_seat *seat;	/* its seat; NULL: it is fresh */
@@ -53,6 +72,8 @@ void rh_worker_trouble(struct rh_worker *w, const char *what);
 void rh_fresh_init(struct rh_worker *w);
 unsigned rh_fresh_count(const struct rh_worker *w);
 void rh_fresh_accept(struct rh_worker *w);
+/* Accepts for another worker; false: there is none, or no room for it. */
+bool rh_fresh_pass_on(struct rh_worker *w);
 void rh_fresh_look(struct rh_worker *w, unsigned i);
 /* The master's, if it has a seat for it; else it ends with this process. */
 void rh_fresh_bequeath(struct rh_worker *w, int fd);
@@ -72,5 +93,10 @@ void rh_seats_inherit(struct rh_worker *w);
 /* Takes what the master has sent. False: the master is gone. */
 RH_MUST_CHECK bool rh_seats_receive(struct rh_worker *w);
 void rh_seats_look(struct rh_worker *w, unsigned seat);
+
+/* worker_shed.c */
+void rh_shed_init(struct rh_worker *w);
+/* Turns away what is over queue_max; true: perhaps not all of it. */
+bool rh_shed(struct rh_worker *w);
 
 #endif

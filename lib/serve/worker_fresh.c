@@ -57,11 +57,18 @@ send_to_master(struct rh_worker *w, int fd, uint64_t deadline_ms)
 	return rh_pass_send(w->h->channel, &parcel);
 }
 
-bool
-rh_fresh_is_full(const struct rh_worker *w)
+static bool
+seats_ran_out(const struct rh_worker *w)
 {
 	return atomic_load_explicit(&w->h->share->open,
 	    memory_order_relaxed) >= w->h->share->limit;
+}
+
+/* What stayed with the shedder, would be refused for as long as it lives. */
+bool
+rh_fresh_is_full(const struct rh_worker *w)
+{
+	return !w->h->sheds && seats_ran_out(w);
 }
 
 /* Out of our epoll, where its description would outlive our descriptor. */
@@ -200,20 +207,23 @@ expect_rest(struct rh_worker *w, unsigned i)
 	set_deadline(w, i, headers_due_ms(w));
 }
 
-void
-rh_fresh_accept(struct rh_worker *w)
+static int
+take_one(struct rh_worker *w)
 {
 	static const struct timespec rest = { .tv_nsec = 10 * 1000 * 1000 };
 	int fd = accept4(w->h->spec->listen->fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd < 0) {
-		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS &&
-		    errno != ENOMEM)
-			return;
-		rh_worker_trouble(w, "cannot accept a connection");
-		nanosleep(&rest, NULL);
-		return;
-	}
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE &&
+	    errno != ENOBUFS && errno != ENOMEM))
+		return fd;
+	rh_worker_trouble(w, "cannot accept a connection");
+	nanosleep(&rest, NULL);
+	return -1;
+}
+
+static void
+begin(struct rh_worker *w, int fd)
+{
 	switch (rh_worker_serve(w, fd, NULL)) {
 	case RH_SERVED_KEEP:
 		keep(w, fd);
@@ -227,6 +237,33 @@ rh_fresh_accept(struct rh_worker *w)
 		close(fd);
 		break;
 	}
+}
+
+void
+rh_fresh_accept(struct rh_worker *w)
+{
+	int fd = take_one(w);
+
+	if (fd >= 0)
+		begin(w, fd);
+}
+
+bool
+rh_fresh_pass_on(struct rh_worker *w)
+{
+	char byte;
+	int fd;
+
+	if (seats_ran_out(w) || (fd = take_one(w)) < 0)
+		return false;
+	/* without a byte it does not wait, and would wait there for ever */
+	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
+	    send_to_master(w, fd, 0) == RH_PASS_DONE) {
+		w->underway++;
+		close(fd);
+	} else
+		begin(w, fd);
+	return true;
 }
 
 void

@@ -27,7 +27,8 @@ watch(struct rh_worker *w, unsigned seat)
 	struct epoll_event ev = rh_wake(EPOLLIN | EPOLLET | EPOLLEXCLUSIVE,
 	    RH_WOKE_SEAT, seat);
 
-	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->h->fds[seat], &ev) == 0)
+	if (w->h->sheds ||
+	    epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->h->fds[seat], &ev) == 0)
 		return;
 	rh_worker_trouble(w, "cannot watch a kept connection");
 	close(w->h->fds[seat]);
@@ -50,6 +51,7 @@ adopt(struct rh_worker *w, const struct rh_pass_seat *what, int fd)
 	drop(w, what->seat);
 	w->h->fds[what->seat] = fd;
 	w->h->generations[what->seat] = what->generation;
+	w->underway -= w->underway > 0;
 	watch(w, what->seat);
 }
 

@@ -118,7 +118,8 @@ class Metrics(Story):
             return {re.search('state="(.*)"', k)[1]: v
                     for k, v in self.shown().items()
                     if k.startswith("rowhouse_workers{")}
-        self.assertEqual(set(states()), {"starting", "idle", "busy", "draining"})
+        self.assertEqual(set(states()), {"starting", "idle", "busy", "draining",
+                                         "backoff"})
         wait_until(lambda: states()["idle"] == 3, "three idle workers")
         shown = self.shown()
         build = [k for k in shown if k.startswith("rowhouse_build_info{")]

@@ -103,6 +103,23 @@ class Upgrade(Story):
             load.wait_more(50)
             load.check()
 
+    def test_a_pool_that_follows_its_load_is_taken_over(self):
+        s, t = self.stack, self.stack.signup()
+        good = dict(s.pool.settings)
+        with Load(s, t) as load:
+            for change in ({"pool": "dynamic"}, {"workers": 5},
+                           {"pool": "ondemand", "idle_timeout": "100ms"},
+                           {"workers": 4}, {"pool": "static"}):
+                load.wait_more(50)
+                before = s.pool.workers()
+                s.pool.configure(**change)
+                self.upgrade()
+                self.assertAllNew(before)
+            load.wait_more(50)
+            load.check()
+        s.pool.restore(good)
+        self.upgrade()
+
     def test_requests_in_flight_are_waited_for(self):
         s, t = self.stack, self.stack.signup()
         for connections in (512, 513):

@@ -109,13 +109,20 @@ class Pool:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.daemon.wait_for(lambda: os.path.exists(self.socket) and
-                             len(self.workers()) >= self.settings["workers"],
+                             len(self.workers()) >= self._at_rest(),
                              "the pool listens and has its workers")
         return self
 
     def launch(self, argv):
         """How it is started: the command, and the descriptors it gets."""
         return argv, ()
+
+    def _at_rest(self):
+        """How many children there are before a request comes, at the least:
+        the log's writer among them, forked once the socket listens."""
+        return {"dynamic": 1 + self.settings.get("workers_min", 1),
+                "ondemand": 1}.get(self.settings.get("pool"),
+                                   self.settings["workers"])
 
     def _read(self):
         for line in self.daemon.child.stdout:

@@ -17,7 +17,8 @@
 #include "serve/listen.h"
 
 static struct rh_metrics *metrics;
-static struct rh_family restarts;
+static struct rh_family restarts, queue_length;
+static bool refuses;	/* this process is the shedder */
 
 /* ---- the worker's side ---- */
 
@@ -25,7 +26,8 @@ static void
 answer(int fd)
 {
 	char text[16];
-	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	int n = snprintf(text, sizeof(text), "%d\n",
+	    refuses ? STAND_REFUSED : (int)getpid());
 
 	if (write(fd, text, (size_t)n) != n)
 		_exit(3);
@@ -34,6 +36,10 @@ answer(int fd)
 static enum rh_served
 obey(int fd, const char *line)
 {
+	if (refuses) {
+		answer(fd);
+		return RH_SERVED_KEEP;
+	}
 	if (strcmp(line, "die") == 0)
 		kill(getpid(), SIGKILL);
 	if (strcmp(line, "slow") == 0)
@@ -70,7 +76,7 @@ start(void *ctx, unsigned slot)
 {
 	struct stand *s = ctx;
 
-	(void)slot;
+	refuses = slot > s->nworkers;
 	if (s->broken_start)
 		_exit(1);
 	return !s->false_start;
@@ -81,7 +87,7 @@ start(void *ctx, unsigned slot)
 void
 stand_init(struct stand *s, struct rh_pool_spec *spec, unsigned nworkers)
 {
-	*s = (struct stand){ 0 };
+	*s = (struct stand){ .nworkers = nworkers };
 	strcpy(s->folder, "/tmp/rh-pool-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(s->folder));
 	snprintf(s->address, sizeof(s->address), "unix:%s/socket", s->folder);
@@ -90,6 +96,7 @@ stand_init(struct stand *s, struct rh_pool_spec *spec, unsigned nworkers)
 	*spec = (struct rh_pool_spec){ .name = "test", .nworkers = nworkers,
 		.max_connections = 512, .shutdown_grace_ms = 10000,
 		.header_timeout_ms = 10000, .log_fd = -1, .ctx = s,
+		.size = { .spawn_rate = 32, .idle_timeout_ms = 200 },
 		.hooks = { .start = start, .serve = serve } };
 }
 
@@ -108,6 +115,9 @@ register_restarts(void)
 	restarts = rh_metrics_family(metrics, &(struct rh_family_spec){
 		.kind = RH_M_COUNTER, .name = "worker_restarts_total",
 		.help = "workers replaced", .dim_a = dim, .dim_b = -1 });
+	queue_length = rh_metrics_family(metrics, &(struct rh_family_spec){
+		.kind = RH_M_GAUGE, .name = "listen_queue_length",
+		.help = "connections", .dim_a = -1, .dim_b = -1 });
 }
 
 static void
@@ -117,7 +127,8 @@ open_segment(struct stand *s, const struct rh_pool_spec *spec)
 		{ RH_POOL_AREA, rh_pool_area_bytes(spec->max_connections) },
 		{ NULL, 0 } };
 	struct rh_segment_spec layout = { .pool = "test", .service = "test",
-		.version = "1", .revision = "1", .slots = spec->nworkers + 1,
+		.version = "1", .revision = "1",
+		.slots = rh_pool_slots(spec->nworkers),
 		.log_ring_bytes = 65536, .span_ring_bytes = 4096,
 		.areas = areas, .metrics = metrics };
 	char reason[256];
@@ -158,6 +169,7 @@ be_the_master(struct rh_pool_spec *spec)
 	spec->log = &log;
 	spec->tally = &tally;
 	spec->restarts = restarts;
+	spec->queue_length = queue_length;
 	_exit(rh_pool_run(spec, rh_check_arena()));
 }
 
@@ -208,6 +220,29 @@ stand_close(struct stand *s)
 	status = stand_wait(s);
 	stand_clean(s);
 	return status;
+}
+
+unsigned
+stand_count(struct stand *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 1; i <= s->nworkers; i++)
+		n += rh_segment_slot(s->segment, i)->pid != 0;
+	return n;
+}
+
+void
+stand_await_count(struct stand *s, unsigned min, unsigned max)
+{
+	for (int ms = 0; ms < STAND_WAIT_MS; ms++) {
+		unsigned n = stand_count(s);
+
+		if (n >= min && n <= max)
+			return;
+		stand_nap(1);
+	}
+	ck_abort_msg("%u workers, not %u to %u", stand_count(s), min, max);
 }
 
 void

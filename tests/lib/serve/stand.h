@@ -2,7 +2,8 @@
  * stand - a pool of its own for a test, and clients to talk to it.
  *
  * Shape    lines instead of FastCGI: "keep", "close", "slow" (a third of a
- *          second), "hang", "die"; the answer is the worker's pid and a newline
+ *          second), "hang", "die"; the answer is the worker's pid and a newline,
+ *          the shedder's STAND_REFUSED
  * Units    every wait of a client is bounded by STAND_WAIT_MS
  * Owner    stand_open forks the master; stand_close ends it and removes all
  */
@@ -15,9 +16,11 @@
 #include "serve/pool.h"
 
 #define STAND_WAIT_MS	20000
+#define STAND_REFUSED	1
 
 struct stand {
 	pid_t master;
+	unsigned nworkers;
 	char folder[64];
 	char address[128];	/* unix:… unless set before stand_open */
 	char segment_path[96];
@@ -37,6 +40,9 @@ void stand_clean(struct stand *s);
 int stand_wait(struct stand *s);
 /* Until every slot has a worker that has started. */
 void stand_settle(struct stand *s, unsigned nworkers);
+/* How many workers there are; until they are that many. */
+unsigned stand_count(struct stand *s);
+void stand_await_count(struct stand *s, unsigned min, unsigned max);
 /* worker_restarts_total for that reason. */
 unsigned stand_restarts(struct stand *s, enum rh_end reason);
 /* Until it is at least so many. */
