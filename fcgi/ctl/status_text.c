@@ -14,35 +14,38 @@ put_plain(struct rh_buf *to, struct rh_slice text)
 		    text.p[i] : '?');
 }
 
+/* So much for what a compiler without range analysis thinks may come. */
+#define CELL	64
+
 /* "840ms", "12.3s", "14m05s", "3h12m", "9d04h" */
 static void
-put_duration(char to[16], int64_t us)
+put_duration(char to[CELL], int64_t us)
 {
 	int64_t s = us / 1000000;
 
 	us = RH_MAX(us, 0);
 	if (us < 1000000)
-		snprintf(to, 16, "%" PRId64 "ms", us / 1000);
+		snprintf(to, CELL, "%" PRId64 "ms", us / 1000);
 	else if (s < 60)
-		snprintf(to, 16, "%" PRId64 ".%" PRId64 "s", s,
+		snprintf(to, CELL, "%" PRId64 ".%" PRId64 "s", s,
 		    us % 1000000 / 100000);
 	else if (s < 3600)
-		snprintf(to, 16, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+		snprintf(to, CELL, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
 	else if (s < 86400)
-		snprintf(to, 16, "%" PRId64 "h%02" PRId64 "m", s / 3600,
+		snprintf(to, CELL, "%" PRId64 "h%02" PRId64 "m", s / 3600,
 		    s / 60 % 60);
 	else
-		snprintf(to, 16, "%" PRId64 "d%02" PRId64 "h",
+		snprintf(to, CELL, "%" PRId64 "d%02" PRId64 "h",
 		    RH_MIN(s / 86400, 999999), s / 3600 % 24);
 }
 
 static void
-put_size(char to[16], int64_t bytes)
+put_size(char to[CELL], int64_t bytes)
 {
 	if (bytes < 0)
-		snprintf(to, 16, "-");
+		snprintf(to, CELL, "-");
 	else
-		snprintf(to, 16, "%.1fM", (double)bytes / (1 << 20));
+		snprintf(to, CELL, "%.1fM", (double)bytes / (1 << 20));
 }
 
 static void
@@ -80,7 +83,7 @@ is_proportional(const struct status *s)
 static void
 put_row(struct rh_buf *to, const struct status *s, const struct status_row *row)
 {
-	char since[16], up[16], memory[16];
+	char since[CELL], up[CELL], memory[CELL];
 
 	put_duration(since, s->now_us - row->since_us);
 	put_duration(up, s->now_us - row->started_us);
@@ -116,7 +119,7 @@ put_restarts(struct rh_buf *to, struct rh_slice restarts)
 static void
 put_pool(struct rh_buf *to, const struct status *s)
 {
-	char up[16];
+	char up[CELL];
 
 	put_duration(up, s->now_us - s->started_us);
 	rh_buf_lit(to, "pool ");

@@ -37,13 +37,15 @@ is_kept(int fd)
 	return !(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 }
 
+static const bool with_path[] = { false, true };
+
 START_TEST(it_is_read_back)
 {
 	struct rh_will *w = rh_will_new(rh_check_arena(), 3, 100), *got;
 	char path[] = "/run/with space/fcgi.sock";
 
 	w->listen = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	w->path = _i ? path : NULL;
+	w->path = with_path[_i] ? path : NULL;
 	w->dev = 26;
 	w->ino = 1234567890123;
 	w->segment = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -115,9 +117,7 @@ START_TEST(nothing_left_is_a_start)
 }
 END_TEST
 
-static const int twice[] = { 0, 1 };
-
 RH_CHECK_MAIN("serve/will",
-    RH_LOOP(it_is_read_back, twice),
+    RH_LOOP(it_is_read_back, with_path),
     RH_LOOP(what_cannot_be_is_refused, bad),
     RH_CASE(nothing_left_is_a_start))
