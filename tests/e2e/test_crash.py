@@ -268,6 +268,16 @@ class Alone(Traced):
         self.pid, = wait_until(self.stack.pool.answering, "a worker")
         wait_until(self.stack.ready, "it answers")
 
+    def rests(self):
+        """Its last request is over in every respect: it sleeps, and is idle."""
+        done = subprocess.run(
+            [program("rowhouse-ctl"), "-c", self.stack.pool.conf, "status", "--json"],
+            env=self.stack.pool.env, capture_output=True, text=True, check=True)
+        state = [w["state"] for w in json.loads(done.stdout)["workers"]
+                 if w["pid"] == self.pid]
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
+            return state == ["idle"] and f.read().rsplit(")", 1)[1].split()[0] == "S"
+
     def test_what_it_waited_for_is_told(self):
         s = self.stack
         # not by nginx, who would ask once more
@@ -311,8 +321,7 @@ class Alone(Traced):
         self.stack.pool.wait_line(pid=self.pid, status=500)
 
     def test_between_requests_there_is_no_request_to_tell_of(self):
-        wait_until(lambda: not self.stack.pool.find_lines(status=500, pid=self.pid),
-                   "no such line")
+        wait_until(self.rests, "nothing is in work")
         os.kill(self.pid, signal.SIGBUS)
         line = self.stack.pool.wait_line(pid=self.pid, signal="SIGBUS")
         self.assertEqual(line["msg"], "a worker died between two requests")
