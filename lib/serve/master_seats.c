@@ -307,11 +307,26 @@ rh_master_remind(struct rh_master *m)
 	rh_master_remind_one(m, c);
 }
 
+/* Who is idle was told of whatever has come, and has looked. */
+static bool
+is_anyone_idle(const struct rh_master *m)
+{
+	for (unsigned i = 1; i <= m->spec->nworkers; i++) {
+		if (atomic_load(&rh_segment_slot(m->spec->segment, i)->state) ==
+		    RH_SLOT_IDLE)
+			return true;
+	}
+	return false;
+}
+
 void
 rh_master_expire(struct rh_master *m)
 {
 	uint64_t now_ms = rh_master_now_ms();
 
+	/* while all are busy, a request that is late may be whole by now */
+	if (!is_anyone_idle(m))
+		return;
 	for (unsigned i = 0; i < m->h.nseats; i++) {
 		if (m->h.fds[i] >= 0 &&
 		    rh_seat_expire(&m->h.share->seats[i], now_ms))

@@ -326,8 +326,11 @@ stand_hear(int fd)
 pid_t
 stand_ask(int fd, const char *line)
 {
-	stand_say(fd, line);
-	stand_say(fd, "\n");
+	char text[64];
+
+	/* in one piece: what comes in two is told of twice */
+	snprintf(text, sizeof(text), "%s\n", line);
+	stand_say(fd, text);
 	return stand_hear(fd);
 }
 
