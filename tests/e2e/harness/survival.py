@@ -133,16 +133,19 @@ KILLED = 'rowhouse_worker_restarts_total{pool="fcgi",reason="killed"}'
 
 def _settled(stack, lines, kills):
     """The last scrape, once the dead are buried and the reader has all that was
-    counted: the line of a request that is counted may still lie in its ring."""
+    counted: the line of a request that is counted may still lie in its ring.
+    With it the lines as they were then: more may follow, as of a pool that
+    says that all is well again."""
     for _ in range(200):
         now = series(stack.exporter.metrics())
-        read = len(lines)
-        if total(now, "rowhouse_http_requests_total") == lines.requests and \
+        requests, others = lines.requests, lines.others
+        if total(now, "rowhouse_http_requests_total") == requests and \
                 now.get(KILLED) == kills and \
-                now['rowhouse_log_lines_total{outcome="written"}'] == read:
+                now['rowhouse_log_lines_total{outcome="written"}'] == \
+                requests + others:
             break
         time.sleep(patience(0.05))
-    return now
+    return now, requests, others
 
 
 def survive(stack, kills, clients=8, rest=0.05, age=0.0, load=Load):
@@ -161,7 +164,7 @@ def survive(stack, kills, clients=8, rest=0.05, age=0.0, load=Load):
     seconds = time.monotonic() - begun
     wait_until(stack.ready, "the pool answers again", 30.0)
 
-    now = _settled(stack, lines, kills)
+    now, requests, others = _settled(stack, lines, kills)
     watch.stop()
     return {
         "kills": kills, "seconds": seconds, "answered": sum(asking.answered),
@@ -170,7 +173,7 @@ def survive(stack, kills, clients=8, rest=0.05, age=0.0, load=Load):
         "went back": watch.back, "sizes": watch.sizes,
         "requests": total(now, "rowhouse_http_requests_total"),
         "durations": total(now, "rowhouse_http_request_duration_seconds_count"),
-        "request lines": lines.requests, "other lines": lines.others,
+        "request lines": requests, "other lines": others,
         "written": int(now['rowhouse_log_lines_total{outcome="written"}']),
         "dropped": int(now['rowhouse_log_lines_total{outcome="dropped"}']),
         "restarts": int(now.get(KILLED, 0)),
