@@ -87,13 +87,14 @@ rh_server_last_word(void *server)
 	struct rh_flight copy;
 	enum rh_fcgx_last told;
 
-	if (!rh_flight_read(s->flight, true, &copy))
+	if (!rh_flight_read(s->flight, true, &copy)) {
+		rh_pool_bequeath(false);
 		return;
+	}
 	told = tell_client(s, &copy);
 	if (told != RH_FCGX_NOT_TOLD)
 		rh_moment_answered(s->moment);
-	if (told == RH_FCGX_TOLD_KEEP)
-		rh_pool_bequeath();
+	rh_pool_bequeath(told == RH_FCGX_TOLD_KEEP);
 	if (copy.phase == RH_PHASE_HANDLING || copy.phase == RH_PHASE_QUERYING)
 		note_caller(s);
 }

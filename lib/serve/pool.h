@@ -146,9 +146,10 @@ int rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena);
 int rh_pool_alone(const struct rh_pool_spec *spec, unsigned slot);
 
 /*
- * From the handler of a fatal signal, in a worker: the request it is in is
- * answered whole, and its connection goes on without this process.
+ * From the handler of a fatal signal, in a worker: the connections that this
+ * process alone has, and whose requests are still to come, go on without it.
+ * answered: so does the one in work, whose request has its whole reply.
  */
-void rh_pool_bequeath(void);
+void rh_pool_bequeath(bool answered);
 
 #endif

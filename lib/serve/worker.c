@@ -81,16 +81,15 @@ rh_worker_serve(struct rh_worker *w, int fd, struct rh_seat *seat)
 
 /* Who missed it, or was to look at it, is reminded once we are gone. */
 void
-rh_pool_bequeath(void)
+rh_pool_bequeath(bool answered)
 {
 	struct rh_worker *w = &self;
 
-	if (!w->h || w->serving < 0 || w->leaving == RH_LEAVES_LAST)
+	if (!w->h || w->leaving == RH_LEAVES_LAST)
 		return;
-	if (!w->seat) {
-		rh_fresh_bequeath(w, w->serving);
+	rh_fresh_bequeath(w, answered && !w->seat ? w->serving : -1);
+	if (!answered || w->serving < 0 || !w->seat)
 		return;
-	}
 	atomic_store(&w->seat->deadline_ms, 0);
 	while (!rh_seat_release(w->seat))
 		;

@@ -75,8 +75,11 @@ void rh_fresh_accept(struct rh_worker *w);
 /* Accepts for another worker; false: there is none, or no room for it. */
 bool rh_fresh_pass_on(struct rh_worker *w);
 void rh_fresh_look(struct rh_worker *w, unsigned i);
-/* The master's, if it has a seat for it; else it ends with this process. */
-void rh_fresh_bequeath(struct rh_worker *w, int fd);
+/*
+ * In a dying worker: all but the one in work go to the master, for not a byte
+ * of them is taken. answered: that one as well; -1: it was not.
+ */
+void rh_fresh_bequeath(struct rh_worker *w, int answered);
 /* Whether seats have run out: what is kept from now on stays here. */
 bool rh_fresh_is_full(const struct rh_worker *w);
 /* Ends what is overdue; gives the master what it had no room for. */

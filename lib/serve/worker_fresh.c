@@ -183,10 +183,16 @@ keep(struct rh_worker *w, int fd)
 }
 
 void
-rh_fresh_bequeath(struct rh_worker *w, int fd)
+rh_fresh_bequeath(struct rh_worker *w, int answered)
 {
-	if (!rh_fresh_is_full(w))
-		(void)send_to_master(w, fd, 0);
+	if (answered >= 0)
+		(void)send_to_master(w, answered, 0);
+	for (unsigned i = 0; i < RH_FRESH_MAX; i++) {
+		const struct rh_fresh *f = &w->fresh[i];
+
+		if (f->fd >= 0 && f->fd != w->serving)
+			(void)send_to_master(w, f->fd, f->deadline_ms);
+	}
 }
 
 static void

@@ -329,6 +329,28 @@ class Alone(Traced):
         for key in ("status", "route", "request_id", "trace_id"):
             self.assertNotIn(key, line)
 
+    def test_who_had_not_asked_yet_is_answered_by_another(self):
+        """It accepted them before their first byte, or with half a request."""
+        path, half = self.stack.pool.socket, fcgi.request(fcgi.get())
+        with fcgi.Connection(path) as silent, fcgi.Connection(path) as slow:
+            slow.send(half[:40])
+            for kind in ("segv", None):
+                # accepted in their order; from then on they are the worker's
+                with fcgi.Connection(path) as c:
+                    c.send(fcgi.request(fcgi.get()))
+                    self.assertEqual(c.status(), 200)
+                if kind:
+                    got = self.stack.api("POST", f"/v1/debug/crash?kind={kind}")
+                    self.assertEqual(got.status, 500)
+                else:
+                    wait_until(self.rests, "nothing is in work")
+                    os.kill(self.pid, signal.SIGBUS)
+                self.pid, = wait_until(
+                    lambda: self.stack.pool.answering() - {self.pid}, "a worker")
+            slow.send(half[40:])
+            silent.send(half)
+            self.assertEqual((silent.status(), slow.status()), (200, 200))
+
     def test_what_it_had_not_told_yet_is_told(self):
         ids = [f"before-{self.pid}-{i:04d}" for i in range(200)]
         with self.stack.client() as c:
