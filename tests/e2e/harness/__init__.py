@@ -9,12 +9,12 @@ from .pool import Exporter, Pool, migrate
 from .postgres import Postgres
 from .proc import Daemon, TempDir, eventually, runs, wait_until
 from .stack import Stack, Tenant
-from .story import Story, main
+from .story import Story, again, main
 from .web import Apache, ApacheFcgid, HAProxy, Nginx
 
 __all__ = [
     "Apache", "ApacheFcgid", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load",
     "Nginx", "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
-    "Tenant", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
+    "Tenant", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

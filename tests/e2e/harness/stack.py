@@ -6,6 +6,7 @@ import os
 import threading
 
 from .client import Client
+from .pgbouncer import PgBouncer
 from .pool import Exporter, Pool, migrate
 from .postgres import Postgres
 from .proc import TempDir, wait_until
@@ -28,24 +29,29 @@ class Stack:
     """with Stack(workers=4) as s: s.signup(); s.api("GET", "/livez")
 
     web: a class of web.py or None; web_options go to it; pool: a class like
-    Pool, for another way to start it; exporter: whether;
-    env: more for our programs; settings: rowhouse.conf."""
+    Pool, for another way to start it; exporter: whether; bouncer: whether the
+    pool reaches PostgreSQL through PgBouncer; env: more for our programs;
+    settings: rowhouse.conf."""
 
     def __init__(self, web=Nginx, web_options=None, exporter=False, env=None,
-                 pg_settings=None, pool=Pool, **settings):
+                 pg_settings=None, pool=Pool, bouncer=False, **settings):
         self.temp_dir = TempDir()
         self.temp = self.temp_dir.path
-        self.postgres = self.pool = self.web = self.exporter = None
+        self.postgres = self.pool = self.web = self.exporter = self.bouncer = None
         self._count = itertools.count(1)
         self._client = None
         self._wanted = (web, web_options or {}, exporter, env, settings)
         self._pg_settings = pg_settings
         self._pool = pool
+        self._bouncer = bouncer
 
     def start(self):
         web, web_options, exporter, env, settings = self._wanted
         self.postgres = Postgres(self._pg_settings)
-        self.pool = self._pool(self.temp, self.postgres, env=env, **settings)
+        if self._bouncer:
+            self.bouncer = PgBouncer(self.postgres)
+        self.pool = self._pool(self.temp, self.bouncer or self.postgres, env=env,
+                               **settings)
         migrate(self.pool.conf, "up", temp=self.temp)
         self.pool.start()
         if web:
@@ -138,8 +144,9 @@ class Stack:
         for part in (self.web, self.exporter, self.pool):
             if part and part.daemon and part.daemon.alive():
                 part.daemon.kill()
-        if self.postgres:
-            self.postgres.close()
+        for part in (self.bouncer, self.postgres):
+            if part:
+                part.close()
         self.temp_dir.remove()
 
     def __enter__(self):

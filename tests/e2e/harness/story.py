@@ -27,7 +27,7 @@ def missing(*more):
 class Story(unittest.TestCase):
     """self.stack runs from the first test of the class to its last. A class
     names what it wants otherwise: settings (rowhouse.conf), web, web_options,
-    exporter, env, pg_settings, pool."""
+    exporter, env, pg_settings, pool, bouncer."""
 
     settings = {}
     web = Nginx
@@ -36,6 +36,7 @@ class Story(unittest.TestCase):
     env = {}
     pg_settings = {}
     pool = Pool
+    bouncer = False
     maxDiff = None
 
     @classmethod
@@ -43,7 +44,7 @@ class Story(unittest.TestCase):
         cls.stack = Stack(web=cls.web, web_options=cls.web_options,
                           exporter=cls.exporter, env=cls.env,
                           pg_settings=cls.pg_settings, pool=cls.pool,
-                          **cls.settings)
+                          bouncer=cls.bouncer, **cls.settings)
         cls.stack.__enter__()
         cls.addClassCleanup(cls.stack.stop)
 
@@ -68,6 +69,14 @@ class Story(unittest.TestCase):
             self.assertEqual(reply.json.get(name), value, reply)
 
 
+def again(module, **otherwise):
+    """The stories of a module once more, with these things otherwise, as
+    globals() of another: globals().update(again(test_api, bouncer=True))."""
+    return {name: type(name, (story,), {"__module__": "__main__", **otherwise})
+            for name, story in vars(module).items()
+            if isinstance(story, type) and issubclass(story, Story) and story is not Story}
+
+
 def main(needs=()):
     """Runs the stories of the calling file; 77 where something is missing."""
     lacking = missing(*needs)
@@ -77,4 +86,4 @@ def main(needs=()):
     unittest.main(verbosity=2)
 
 
-__all__ = ["Apache", "Nginx", "Story", "main", "missing"]
+__all__ = ["Apache", "Nginx", "Story", "again", "main", "missing"]
