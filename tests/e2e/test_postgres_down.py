@@ -1,16 +1,27 @@
 #!/usr/bin/python3
-"""PostgreSQL goes and comes back; nothing of ours is restarted."""
+"""PostgreSQL goes and comes back under load; nothing of ours is restarted."""
 
 import sys
 
 sys.dont_write_bytecode = True
 
-from harness import Story, main, wait_until  # noqa: E402
+from harness import Story, Witness, main, patience, wait_until  # noqa: E402
+
+# What a request may take that finds the server gone: as the settings below.
+CONNECT_S, STATEMENT_S, WORKERS = 1, 1, 3
 
 
 class PostgresDown(Story):
 
-    settings = {"workers": 3, "connect_timeout": "1s"}
+    settings = {"workers": WORKERS, "connect_timeout": f"{CONNECT_S}s",
+                "statement_timeout": f"{STATEMENT_S}s"}
+
+    def answers(self, tenant):
+        s = self.stack
+        wait_until(s.ready, "/readyz answers 200 again")
+        wait_until(lambda: all(
+            s.api("GET", f"{tenant.path}/projects", tenant.token).status == 200
+            for _ in range(12)), "all workers serve again")
 
     def test_503_while_it_is_down_and_back_by_itself(self):
         s = self.stack
@@ -27,10 +38,7 @@ class PostgresDown(Story):
             got = s.api("POST", f"{t.path}/projects", t.token, {"name": "Lost"})
             self.assertProblem(got, 503)
             s.postgres.start()
-            wait_until(s.ready, "/readyz answers 200 again")
-            wait_until(lambda: all(
-                s.api("GET", f"{t.path}/projects", t.token).status == 200
-                for _ in range(12)), "all workers serve again")
+            self.answers(t)
         self.assertEqual(s.pool.workers(), before)
         rows = s.postgres.query("select count(*) from projects where name = 'Lost'")
         self.assertEqual(rows, [["0"]])
@@ -43,9 +51,57 @@ class PostgresDown(Story):
         for _ in range(12):
             got = s.api("GET", f"{t.path}/projects", t.token)
             self.assertIn(got.status, (200, 503), got)
-        wait_until(lambda: all(
-            s.api("GET", f"{t.path}/projects", t.token).status == 200
-            for _ in range(12)), "all workers serve again")
+        self.answers(t)
+
+    def witnessed(self, what, disturb, mend, failures, seconds=1.0):
+        """16 clients while it happens: before it and afterwards all is well; in
+        between a request fails as it should and in a time that is bounded."""
+        s = self.stack
+        t = s.signup()
+        pids = s.pool.answering()
+        with Witness(s, t) as w:
+            wait_until(lambda: w.count > 200, "they are at work")
+            with w.phase(what, seconds) as seen:
+                disturb()
+            with w.phase("mended", 0.0):
+                mend()
+                self.answers(t)
+            with w.phase("well", 1.0) as well:
+                pass
+            w.check()
+        print(f"{what}:\n{w.report()}")
+        self.assertEqual(w.phases["before"].of("page", "one", "write", "livez"), {200, 201})
+        self.assertEqual(well.of("page", "one", "write", "livez"), {200, 201})
+        self.assertLessEqual(seen.of("page", "one", "write"), {200, 201} | failures)
+        self.assertEqual(seen.of("livez"), {200})
+        # each worker finds out for itself, and clients wait in line for one
+        self.assertLess(seen.quantile(.99) / 1000,
+                        patience(16 / WORKERS * (STATEMENT_S + 1 + CONNECT_S)))
+        self.assertEqual(s.pool.answering(), pids)
+        return seen
+
+    def test_stopped(self):
+        p = self.stack.postgres
+        seen = self.witnessed("stopped", p.stop, p.start, {503})
+        self.assertIn(503, seen.of("write"))
+
+    def test_frozen(self):
+        """Who waits for an answer has 503 or 504; the others have it at once."""
+        p = self.stack.postgres
+        seen = self.witnessed("frozen", p.freeze, p.thaw, {503, 504},
+                              seconds=2.0 * (STATEMENT_S + 1 + CONNECT_S))
+        self.assertTrue(seen.of("write") & {503, 504})
+
+    def test_restarted(self):
+        p = self.stack.postgres
+
+        def restart():
+            p.stop()
+            p.start()
+        self.witnessed("restarted", restart, lambda: None, {503})
+
+    def test_replaced(self):
+        self.witnessed("replaced", self.stack.postgres.replace, lambda: None, {503})
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from .proc import Daemon, TempDir, eventually, runs, wait_until
 from .stack import Stack, Tenant
 from .story import Story, again, main
 from .web import Apache, ApacheFcgid, HAProxy, Nginx
+from .witness import Witness
 
 __all__ = [
     "Apache", "ApacheFcgid", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load",
     "Nginx", "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
-    "Tenant", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
+    "Tenant", "Witness", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from .places import SOURCE, patience, system
-from .proc import Daemon, TempDir
+from .proc import Daemon, TempDir, children
 
 OWNER = "postgresql:///rowhouse?host={0}&user=rowhouse_owner"
 APP = "postgresql:///rowhouse?host={0}&user=rowhouse_app"
@@ -90,6 +90,22 @@ class Postgres:
     def stop(self):
         """Fast: sessions are cut, as a restart does it."""
         return self.daemon.stop(signal.SIGINT)
+
+    def freeze(self):
+        """Every process of it: who is connected hears nothing, and nothing ends."""
+        for pid in (self.daemon.pid, *children(self.daemon.pid)):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in (self.daemon.pid, *children(self.daemon.pid)):
+            os.kill(pid, signal.SIGCONT)
+
+    def replace(self):
+        """Another server with a copy of the data takes this one's place."""
+        self.stop()
+        old, self.data = self.data, f"{self.data}2"
+        self._run(["cp", "-a", old, self.data])
+        self.start()
 
     def psql_file(self, path, database="postgres"):
         subprocess.run(
