@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +19,8 @@
 #define MEMORY_EVERY	16
 /* Between the shedder's looks at who waits. */
 #define SHED_MS		10
+/* So long a request may take before those who wait here alone go to others. */
+#define SPARE_US	20000
 
 static struct rh_worker self;
 
@@ -56,17 +59,55 @@ worn(const struct rh_worker *w)
 	return 0;
 }
 
+static void
+on_alarm(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (self.serving >= 0)
+		rh_fresh_spare(&self);
+	errno = saved;
+}
+
+static void
+set_alarm(suseconds_t us)
+{
+	setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_usec = us },
+	    NULL);
+}
+
+/*
+ * Who was accepted here before its request was there, no other worker knows of;
+ * and the request in work may take long. The rule is that nobody waits here,
+ * and then it costs nothing.
+ */
+static enum rh_served
+serve(struct rh_worker *w, int fd)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	bool others = rh_fresh_count(w) > w->nkept + w->looking &&
+	    w->h->master;
+	enum rh_served served;
+
+	if (others)
+		set_alarm(SPARE_US);
+	w->serving = fd;
+	served = spec->hooks.serve(spec->ctx, fd);
+	w->serving = -1;
+	if (others)
+		set_alarm(0);
+	return served;
+}
+
 enum rh_served
 rh_worker_serve(struct rh_worker *w, int fd, struct rh_seat *seat)
 {
-	const struct rh_pool_spec *spec = w->h->spec;
 	enum rh_served served;
 
 	show(w, RH_SLOT_BUSY);
 	w->seat = seat;
-	w->serving = fd;
-	served = spec->hooks.serve(spec->ctx, fd);
-	w->serving = -1;
+	served = serve(w, fd);
 	show(w, w->leaving ? RH_SLOT_DRAINING : RH_SLOT_IDLE);
 	if (served != RH_SERVED_KEEP && served != RH_SERVED_CLOSE)
 		return served;
@@ -243,6 +284,8 @@ take_signals(struct rh_worker *w)
 	/* a terminal sends these to all of us; the master decides */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
+	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm,
+	    .sa_flags = SA_RESTART | SA_ONSTACK }, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_SETMASK, &set, NULL);

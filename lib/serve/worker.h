@@ -59,6 +59,7 @@ struct rh_worker {
 	uint16_t free_fresh[RH_FRESH_MAX];
 	unsigned nfree;
 	unsigned nkept;		/* fresh ones that wait for a seat */
+	bool looking;		/* the one in work is fresh, and not kept */
 	uint64_t next_deadline_ms;	/* no fresh one's is earlier */
 };
 
@@ -86,6 +87,8 @@ bool rh_fresh_is_full(const struct rh_worker *w);
 void rh_fresh_tend(struct rh_worker *w);
 /* Told to leave: none may take longer than this. */
 void rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms);
+/* While the request in work takes long: all but its own go to the master. */
+void rh_fresh_spare(struct rh_worker *w);
 /* On the way out, with a successor: all that are left go to the master. */
 void rh_fresh_hand_over(struct rh_worker *w);
 /* On the way out, without one: what is idle is ended. */

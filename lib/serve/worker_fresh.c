@@ -275,9 +275,14 @@ rh_fresh_pass_on(struct rh_worker *w)
 void
 rh_fresh_look(struct rh_worker *w, unsigned i)
 {
+	enum rh_served served;
+
 	if (w->fresh[i].fd < 0)
 		return;
-	switch (rh_worker_serve(w, w->fresh[i].fd, NULL)) {
+	w->looking = w->fresh[i].deadline_ms != 0;
+	served = rh_worker_serve(w, w->fresh[i].fd, NULL);
+	w->looking = false;
+	switch (served) {
 	case RH_SERVED_KEEP:
 		keep_on(w, i);
 		break;
@@ -346,6 +351,19 @@ rh_fresh_hurry(struct rh_worker *w, uint64_t left_ms)
 	}
 	if (rh_fresh_count(w))
 		w->next_deadline_ms = RH_MIN(w->next_deadline_ms, deadline_ms);
+}
+
+/*
+ * From a signal's handler, in the midst of a request: nobody else touches the
+ * table then, and all that this calls is async-signal-safe.
+ */
+void
+rh_fresh_spare(struct rh_worker *w)
+{
+	for (unsigned i = 0; i < RH_FRESH_MAX && !rh_fresh_is_full(w); i++) {
+		if (w->fresh[i].fd >= 0 && w->fresh[i].fd != w->serving)
+			offer(w, i);
+	}
 }
 
 void

@@ -2,6 +2,7 @@
 """A worker dies in a request: its client is told, the log, the metrics and the
 trace have it once, and nobody else feels it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -34,6 +35,14 @@ KINDS = {
     "call": ("SIGSEGV", "crash_call"),
     "thread": ("SIGSEGV", "crashing_thread"),
 }
+
+
+def asleep(postgres):
+    """The server's process that serves /v1/debug/query, once it does."""
+    (pid,), = wait_until(lambda: postgres.query(
+        "select pid from pg_stat_activity where state = 'active'"
+        " and query like '%pg_sleep%' and pid <> pg_backend_pid()"), "pg_sleep runs")
+    return pid
 
 
 class DebugPool(Pool):
@@ -283,10 +292,7 @@ class Alone(Traced):
         # not by nginx, who would ask once more
         with fcgi.Connection(s.pool.socket) as c:
             c.send(fcgi.request(fcgi.get("/v1/debug/query?ms=600000")))
-            backend, = wait_until(lambda: s.postgres.query(
-                "select pid from pg_stat_activity where state = 'active'"
-                " and query like '%pg_sleep%' and pid <> pg_backend_pid()"),
-                "pg_sleep runs")[0]
+            backend = asleep(s.postgres)
             os.kill(self.pid, signal.SIGKILL)
             self.assertIsNone(c.record())
         s.postgres.query(f"select pg_terminate_backend({backend})")
@@ -364,6 +370,32 @@ class Alone(Traced):
         wait_until(lambda: {span["attributes"].get("rowhouse.request_id")
                             for span in self.collector.spans()} >= set(ids),
                    "all spans", 20.0)
+
+
+class Waiting(Story):
+    """One worker is slow, another idle."""
+
+    pool = DebugPool
+    web = None
+    settings = {"workers": 2}
+
+    def test_who_had_not_asked_yet_waits_for_no_slow_request(self):
+        """Whoever accepted them: at first nobody else knows of them."""
+        path = self.stack.pool.socket
+        for _ in range(3):
+            with contextlib.ExitStack() as all_of_them:
+                silent = [all_of_them.enter_context(fcgi.Connection(path))
+                          for _ in range(6)]
+                slow = all_of_them.enter_context(fcgi.Connection(path))
+                # accepted in their order
+                slow.send(fcgi.request(fcgi.get("/v1/debug/query?ms=600000")))
+                backend = asleep(self.stack.postgres)
+                for one in silent:
+                    one.send(fcgi.request(fcgi.get()))
+                self.assertEqual([one.status() for one in silent], [200] * 6)
+                self.assertEqual(asleep(self.stack.postgres), backend)
+                self.stack.postgres.query(f"select pg_cancel_backend({backend})")
+                self.assertEqual(slow.status(), 504)
 
 
 class Ending(Traced):
