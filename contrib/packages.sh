@@ -5,7 +5,7 @@
 # configure asks for these; "check" too, for its tests are built on demand
 packages_build=(
 	gcc libc6-dev make autoconf automake pkg-config
-	libfcgi-dev libpq-dev libjson-c-dev libcurl4-openssl-dev libssl-dev
+	libfcgi-dev libpq-dev libhiredis-dev libjson-c-dev libcurl4-openssl-dev libssl-dev
 	libargon2-dev libconfuse-dev libmicrohttpd-dev zlib1g-dev check
 )
 packages_run=(postgresql postgresql-client curl util-linux)

@@ -87,6 +87,12 @@ rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n)
 }
 
 void
+rh_sha1(unsigned char to[RH_SHA1_LEN], const void *bytes, size_t n)
+{
+	rh_assert(EVP_Digest(bytes, n, to, NULL, EVP_sha1(), NULL));
+}
+
+void
 rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
     const void *bytes, size_t n)
 {

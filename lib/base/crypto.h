@@ -1,5 +1,5 @@
 /*
- * crypto - random bytes, SHA-256, HMAC-SHA-256, CRC-32.
+ * crypto - random bytes, SHA-256, SHA-1, HMAC-SHA-256, CRC-32.
  *
  * Shape    plain functions; libcrypto stays in crypto.c
  * Errors   none: a machine without random bytes or SHA-256 asserts
@@ -13,10 +13,13 @@
 #include "base/slice.h"
 
 #define RH_SHA256_LEN 32
+#define RH_SHA1_LEN 20
 
 /* From the kernel, in batches; a forked child draws its own. */
 void rh_random(void *to, size_t n);
 void rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n);
+/* A name that others have given, nothing to rely on: Redis calls a script by it. */
+void rh_sha1(unsigned char to[RH_SHA1_LEN], const void *bytes, size_t n);
 void rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
     const void *bytes, size_t n);
 uint32_t rh_crc32(const void *bytes, size_t n);

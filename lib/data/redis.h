@@ -7,7 +7,7 @@
  *          command goes to the node of its key, at the same time
  * Units    _ms, _ns; deadlines of the monotonic clock
  * Errors   latched until rh_redis_begin: RH_E_UNAVAILABLE, "redis.timeout",
- *          "redis.connection", "redis.protocol", "redis.refused" (by the
+ *          "redis.connection", "redis.refused" (by the
  *          server: credentials, loading, no cluster) or "redis.away" (known
  *          from before, nothing was waited for). What the server says about
  *          one command is that command's answer, RH_REDIS_ERROR
