@@ -99,7 +99,7 @@ microhttpd.h: fcgi/exporter/server.c
 openssl/: lib/base/crypto.c
 argon2.h: lib/tenancy/password.c
 zlib.h: lib/base/crypto.c lib/obs/otlp_ship.c fcgi/exporter/squeeze.c
-hiredis:
+hiredis: lib/data/redis_reader.c
 cbor:'
 while IFS=: read -r header allowed; do
 	found=$(cd "$src" && grep -rlE --include='*.[ch]' "^#include <$header" \

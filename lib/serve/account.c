@@ -116,16 +116,21 @@ line_who(struct rh_line *line, const struct rh_call *c)
 static void
 line_stores(struct rh_line *line, const struct rh_call *c)
 {
+	const struct rh_redis *redis = c->server->redis;
+
 	rh_line_text(line, "cache", rh_slice_of(c->cache), SHORT_CAP);
 	rh_line_text(line, "limiter", rh_slice_of(c->limiter), SHORT_CAP);
 	rh_line_object(line, "rt");
 	rh_line_int(line, "pg", rh_pipe_round_trips(c->pipe));
-	rh_line_int(line, "redis", 0);
+	rh_line_int(line, "redis", rh_redis_round_trips(redis));
 	rh_line_object_end(line);
-	if (rh_pipe_wait_ns(c->pipe) == 0)
+	if (rh_pipe_wait_ns(c->pipe) == 0 && rh_redis_wait_ns(redis) == 0)
 		return;
 	rh_line_object(line, "ms");
-	rh_line_ms(line, "pg", rh_pipe_wait_ns(c->pipe));
+	if (rh_pipe_wait_ns(c->pipe))
+		rh_line_ms(line, "pg", rh_pipe_wait_ns(c->pipe));
+	if (rh_redis_wait_ns(redis))
+		rh_line_ms(line, "redis", rh_redis_wait_ns(redis));
 	rh_line_object_end(line);
 }
 

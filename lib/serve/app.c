@@ -281,6 +281,7 @@ static void
 check(const struct rh_conf_table *tables, struct rh_buf *faults)
 {
 	rh_serve_conf_check(tables->to, faults);
+	rh_serve_conf_check_urls(tables->to, faults);
 }
 
 static const struct rh_option own_options[] = {

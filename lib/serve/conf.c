@@ -47,6 +47,11 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "statement_timeout",   C(MS, statement_timeout_ms),       "10s",                           "10ms",  "10min",   RH_RELOAD,  "how long a statement may run; then 504", NULL },
 	{ "prepared_statements", C(ENUM, prepared_statements),      "auto",                          NULL,    NULL,      RH_RELOAD,  "off behind a pooler in transaction mode that does not know them; auto finds out", prepared_names },
 
+	{ "redis_url",           C(SECRET, redis_url),              "${REDIS_URL:-}",                NULL,    NULL,      RH_RELOAD,  "Redis, or any node of a cluster of it: redis://user:password@host:port/db or unix://user:password@/path?db=n; empty: all works without", NULL },
+	{ "redis_connect_timeout", C(MS, redis_connect_timeout_ms), "100ms",                         "1ms",   "10s",     RH_RELOAD,  "how long Redis may take to accept a connection, and to be ready for commands", NULL },
+	{ "redis_timeout",       C(MS, redis_timeout_ms),           "50ms",                          "1ms",   "10s",     RH_RELOAD,  "how long Redis may take to answer a request's pipeline; then the request, and all that follow, do without", NULL },
+	{ "redis_retry",         C(MS, redis_retry_ms),             "250ms",                         "10ms",  "1min",    RH_RELOAD,  "how long a worker does without before it tries again; doubles to 16 times while that fails", NULL },
+
 	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RELOAD,  "signs cursors; at least 32 characters, the same on every host", NULL },
 	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RELOAD,  "how long a sign-in lasts", NULL },
 	{ "password_hashers",    C(INT, password_hashers),          "2",                             "1",     "64",      RH_RESTART, "argon2id computations that may run at once, 19 MiB and 30 ms of a core each", NULL },

@@ -42,6 +42,9 @@ struct rh_serve_conf {
 	int64_t connect_timeout_ms, statement_timeout_ms;
 	int prepared_statements;
 
+	struct rh_slice redis_url;
+	int64_t redis_connect_timeout_ms, redis_timeout_ms, redis_retry_ms;
+
 	struct rh_slice secret_key;
 	int64_t session_ttl_ms;
 	int64_t password_hashers;
@@ -78,6 +81,9 @@ RH_MUST_CHECK bool rh_serve_conf_concurrency(const struct rh_serve_conf *conf,
     unsigned *most);
 /* What the table cannot say: faults across directives, a line each. */
 void rh_serve_conf_check(const struct rh_serve_conf *conf,
+    struct rh_buf *faults);
+/* conf_check.c: what the sessions say to their addresses, likewise. */
+void rh_serve_conf_check_urls(const struct rh_serve_conf *conf,
     struct rh_buf *faults);
 
 #endif

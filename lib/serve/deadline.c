@@ -30,6 +30,7 @@ rh_deadline_set(struct rh_call *c)
 
 	c->deadline_ns = c->start_ns + (uint64_t)timeout_ms(c) * 1000000;
 	rh_pg_deadline(s->pg, c->deadline_ns);
+	rh_redis_deadline(s->redis, c->deadline_ns);
 	rh_fcgx_deadline(s->fx, c->deadline_ns);
 	s->hashers.deadline_ns = c->deadline_ns;
 }

@@ -102,6 +102,9 @@ rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 	h->pg = (struct rh_pg_conf){ (char *)conf->database_url.p,
 		conf->connect_timeout_ms, conf->statement_timeout_ms,
 		conf->prepared_statements, h->app->name };
+	h->redis = (struct rh_redis_conf){ (char *)conf->redis_url.p,
+		conf->redis_connect_timeout_ms, conf->redis_timeout_ms,
+		conf->redis_retry_ms, h->app->name };
 	rh_cursor_key(conf->secret_key);
 }
 

@@ -11,6 +11,7 @@
 
 #include "data/limit.h"
 #include "data/pg.h"
+#include "data/redis.h"
 #include "http/route.h"
 #include "obs/otlp.h"
 #include "obs/segment.h"
@@ -39,6 +40,7 @@ struct rh_host {
 	struct rh_hashers hashers;
 	struct rh_otlp_conf otlp;
 	struct rh_pg_conf pg;
+	struct rh_redis_conf redis;
 	struct rh_slice openapi;
 	bool alone;		/* no master: lines go to stderr */
 	const struct rh_program *program;	/* whose file a reload reads */

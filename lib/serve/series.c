@@ -3,6 +3,7 @@
 #include "serve/series.h"
 
 #include "data/pg.h"
+#include "data/redis.h"
 #include "obs/otlp.h"
 #include "serve/pool.h"
 
@@ -22,12 +23,17 @@ static const char *const outcomes_of_spans[] = {
 	[RH_SPANS_EXPORTED] = "exported", [RH_SPANS_DROPPED] = "dropped",
 	[RH_SPANS_REJECTED] = "rejected", [RH_SPANS_UNSAMPLED] = "unsampled", NULL
 };
-static const char *const stores[] = { "postgresql", NULL };
+static const char *const stores[] = {
+	"postgresql", [RH_REDIS_STORE] = "redis", NULL
+};
 static const char *const states_of_connection[] = { "open", NULL };
 static const char *const outcomes_of_line[] = { "written", "dropped", NULL };
 static const char *const dependencies[] = {
-	[RH_DEPENDENCY_POSTGRES] = "postgresql", NULL
+	[RH_DEPENDENCY_POSTGRES] = "postgresql",
+	[RH_DEPENDENCY_REDIS] = "redis", NULL
 };
+_Static_assert((int)RH_DEPENDENCY_REDIS == (int)RH_REDIS_DEPENDENCY,
+    "the session tells of itself");
 
 /* clang-format off */
 #define C RH_M_COUNTER

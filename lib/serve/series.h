@@ -13,7 +13,7 @@
 
 enum rh_tenant_outcome { RH_T_SUCCESS, RH_T_CLIENT_ERROR, RH_T_SERVER_ERROR, RH_T_LIMITED, RH_T_OUTCOMES };
 enum rh_decision { RH_DECISION_GRANTED, RH_DECISION_LIMITED, RH_DECISION_BUSY, RH_DECISIONS };
-enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCIES };
+enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCY_REDIS, RH_DEPENDENCIES };
 
 /* At most so many tenants have a name; the rest are "other". */
 #define RH_TENANT_NAMES 200

@@ -53,6 +53,38 @@ signals_open(struct rh_server *s)
 	    .spans = h->series.spans, .version = h->app->version });
 }
 
+/* The log hears it once, when there is time: requests do without. */
+static void
+redis_note(struct rh_server *s)
+{
+	bool away = !rh_redis_usable(s->redis);
+
+	if (away && !s->redis_away)
+		rh_log_say(&s->log, RH_LOG_WARN, "Redis is away: %s",
+		    rh_redis_trouble(s->redis));
+	else if (!away && s->redis_away)
+		rh_log_say(&s->log, RH_LOG_INFO, "Redis is back");
+	s->redis_away = away;
+}
+
+/* Whether it can be had is no condition of serving. */
+static void
+redis_open(struct rh_server *s)
+{
+	const struct rh_host *h = s->host;
+
+	if (!h->redis.url) {
+		rh_gauge_set(&s->tally, h->series.dependency_up,
+		    RH_DEPENDENCY_REDIS, RH_GAUGE_UNKNOWN);
+		return;
+	}
+	s->redis_obs = (struct rh_redis_obs){ &s->tally,
+		h->series.round_trips, h->series.dependency_up, s->flight };
+	s->redis = rh_redis_new(s->own, &h->redis, &s->redis_obs);
+	(void)rh_redis_warm(s->redis);
+	redis_note(s);
+}
+
 bool
 rh_server_start(void *server, unsigned slot)
 {
@@ -75,6 +107,7 @@ rh_server_start(void *server, unsigned slot)
 	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
 	if (s->sheds)
 		return true;
+	redis_open(s);
 	ready = rh_pg_ready(s->pg, true);
 	dependency_note(s, ready);
 	if (!ready)
@@ -90,6 +123,10 @@ rh_server_idle(void *server)
 
 	if (!s->sheds)
 		dependency_note(s, rh_pg_ready(s->pg, false));
+	if (s->redis) {
+		rh_redis_idle(s->redis);
+		redis_note(s);
+	}
 }
 
 void
@@ -107,6 +144,7 @@ rh_server_stop(void *server, int64_t deadline_ms)
 	int64_t now_ms = (int64_t)(rh_clock_mono_ns() / 1000000);
 
 	rh_pg_close(s->pg);
+	rh_redis_close(s->redis);
 	if (s->shipper)
 		rh_shipper_stop(&s->shipper, RH_MAX(deadline_ms - now_ms, 0));
 	rh_arena_destroy(&s->arena);

@@ -23,6 +23,9 @@ struct rh_server {
 	struct rh_fcgx *fx;
 	struct rh_pg *pg;
 	struct rh_pg_obs pg_obs;
+	struct rh_redis *redis;		/* NULL: not configured */
+	struct rh_redis_obs redis_obs;
+	bool redis_away;		/* as the log was told */
 	struct rh_log log;
 	struct rh_tally tally;
 	struct rh_flight *flight;	/* the slot's, in the segment */
