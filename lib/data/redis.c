@@ -115,8 +115,7 @@ is_time_to_ask(const struct rh_redis *r)
 bool
 rh_redis_warm(struct rh_redis *r)
 {
-	return r->configured && rh_redis_node_ready(r->nodes[0],
-	    rh_clock_mono_ns() + (uint64_t)r->conf->connect_timeout_ms * RH_MS_NS);
+	return r->configured && rh_redis_node_ready(r->nodes[0], UINT64_MAX);
 }
 
 void
@@ -247,6 +246,13 @@ until_of(const struct rh_redis *r, int64_t ms)
 	return r->deadline_ns ? RH_MIN(until, r->deadline_ns) : until;
 }
 
+/* Opening has a bound of its own. */
+static uint64_t
+open_until(const struct rh_redis *r)
+{
+	return r->deadline_ns ? r->deadline_ns : UINT64_MAX;
+}
+
 /* ---- a pipeline ---- */
 
 static void
@@ -271,8 +277,7 @@ map_ask(struct rh_redis *r, const struct rh_redis_node *than)
 	struct rh_redis_node *n = rh_redis_node_other(r, than);
 	struct rh_redis_cmd cmd = { .wire = map_wire };
 
-	if (!n || !rh_redis_node_ready(n,
-	    until_of(r, r->conf->connect_timeout_ms)))
+	if (!n || !rh_redis_node_ready(n, open_until(r)))
 		return false;
 	r->map_asked_ns = rh_clock_mono_ns();
 	rh_redis_node_queue(n, &cmd, 1);
@@ -287,7 +292,7 @@ map_ask(struct rh_redis *r, const struct rh_redis_node *than)
 static struct rh_redis_node *
 node_for(struct rh_redis *r, struct rh_redis_cmd *cmd)
 {
-	const uint64_t until = until_of(r, r->conf->connect_timeout_ms);
+	const uint64_t until = open_until(r);
 	struct rh_redis_node *n = cmd->asking ? cmd->node :
 	    rh_redis_node_of(r, cmd->slot);
 	const bool was_away = n->breaker.open;

@@ -147,7 +147,7 @@ const char *rh_redis_node_name(const struct rh_redis_node *n, char to[280]);
 bool rh_redis_node_try(struct rh_redis_node *n);
 /*
  * Open, and nothing between us and the next answer but those of posts. Waits
- * only where the breaker is closed.
+ * only where the breaker is closed, for connect_timeout_ms at most.
  */
 bool rh_redis_node_ready(struct rh_redis_node *n, uint64_t until_ns);
 /* Not in use: reads answers of posts off, closes what has ended. */

@@ -97,7 +97,8 @@ address_get(struct rh_redis_url *to, struct rh_slice address,
 
 	if (address.n && address.p[0] == '[') {
 		end = find(address, "]");
-		host = (struct rh_slice){ address.p + 1, end - 1 };
+		host = end < address.n ?
+		    (struct rh_slice){ address.p + 1, end - 1 } : RH_SLICE_NONE;
 		end = RH_MIN(end + 1, address.n);
 	} else {
 		end = find(address, ":");
