@@ -8,6 +8,7 @@ from .places import BUILD, SOURCE, SANITIZED, free_port, patience, program
 from .pool import Exporter, Pool, migrate
 from .postgres import Postgres
 from .proc import Daemon, TempDir, eventually, runs, wait_until
+from .redis import Redis, RedisCluster
 from .stack import Stack, Tenant
 from .story import Story, again, main
 from .web import Apache, ApacheFcgid, HAProxy, Nginx
@@ -15,7 +16,7 @@ from .witness import Witness
 
 __all__ = [
     "Apache", "ApacheFcgid", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load",
-    "Nginx", "Pool", "Postgres", "Reply", "SANITIZED", "SOURCE", "Stack", "Story", "TempDir",
-    "Tenant", "Witness", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
+    "Nginx", "Pool", "Postgres", "Redis", "RedisCluster", "Reply", "SANITIZED", "SOURCE", "Stack", "Story",
+    "TempDir", "Tenant", "Witness", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

@@ -1,4 +1,4 @@
-"""All of it: PostgreSQL, migrated; the pool; a web server; the exporter."""
+"""All of it: PostgreSQL, migrated; Redis, where it is wanted; the pool; a web server; the exporter."""
 
 import contextlib
 import itertools
@@ -30,11 +30,11 @@ class Stack:
 
     web: a class of web.py or None; web_options go to it; pool: a class like
     Pool, for another way to start it; exporter: whether; bouncer: whether the
-    pool reaches PostgreSQL through PgBouncer; env: more for our programs;
-    settings: rowhouse.conf."""
+    pool reaches PostgreSQL through PgBouncer; redis: a Redis, which it then
+    starts and ends; env: more for our programs; settings: rowhouse.conf."""
 
     def __init__(self, web=Nginx, web_options=None, exporter=False, env=None,
-                 pg_settings=None, pool=Pool, bouncer=False, **settings):
+                 pg_settings=None, pool=Pool, bouncer=False, redis=None, **settings):
         self.temp_dir = TempDir()
         self.temp = self.temp_dir.path
         self.postgres = self.pool = self.web = self.exporter = self.bouncer = None
@@ -44,10 +44,14 @@ class Stack:
         self._pg_settings = pg_settings
         self._pool = pool
         self._bouncer = bouncer
+        self.redis = redis
 
     def start(self):
         web, web_options, exporter, env, settings = self._wanted
         self.postgres = Postgres(self._pg_settings)
+        if self.redis:
+            self.redis.start()
+            settings = {"redis_url": self.redis.url, **settings}
         if self._bouncer:
             self.bouncer = PgBouncer(self.postgres)
         self.pool = self._pool(self.temp, self.bouncer or self.postgres, env=env,
@@ -144,7 +148,7 @@ class Stack:
         for part in (self.web, self.exporter, self.pool):
             if part and part.daemon and part.daemon.alive():
                 part.daemon.kill()
-        for part in (self.bouncer, self.postgres):
+        for part in (self.bouncer, self.redis, self.postgres):
             if part:
                 part.close()
         self.temp_dir.remove()

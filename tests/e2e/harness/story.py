@@ -27,7 +27,7 @@ def missing(*more):
 class Story(unittest.TestCase):
     """self.stack runs from the first test of the class to its last. A class
     names what it wants otherwise: settings (rowhouse.conf), web, web_options,
-    exporter, env, pg_settings, pool, bouncer."""
+    exporter, env, pg_settings, pool, bouncer, redis (a function that makes one)."""
 
     settings = {}
     web = Nginx
@@ -37,6 +37,7 @@ class Story(unittest.TestCase):
     pg_settings = {}
     pool = Pool
     bouncer = False
+    redis = None
     maxDiff = None
 
     @classmethod
@@ -44,7 +45,9 @@ class Story(unittest.TestCase):
         cls.stack = Stack(web=cls.web, web_options=cls.web_options,
                           exporter=cls.exporter, env=cls.env,
                           pg_settings=cls.pg_settings, pool=cls.pool,
-                          bouncer=cls.bouncer, **cls.settings)
+                          bouncer=cls.bouncer,
+                          redis=cls.redis() if cls.redis else None,
+                          **cls.settings)
         cls.stack.__enter__()
         cls.addClassCleanup(cls.stack.stop)
 
