@@ -44,18 +44,16 @@ rh_uuid_put(char to[RH_UUID_LEN], struct rh_uuid id)
 bool
 rh_uuid_get(struct rh_uuid *to, struct rh_slice text)
 {
-	static const struct { size_t at, bytes, from; } groups[] = {
-		{ 0, 4, 0 }, { 4, 2, 9 }, { 6, 2, 14 }, { 8, 2, 19 }, { 10, 6, 24 },
-	};
+	char hex[32];
 
-	if (text.n != RH_UUID_LEN)
+	if (text.n != RH_UUID_LEN || text.p[8] != '-' || text.p[13] != '-' ||
+	    text.p[18] != '-' || text.p[23] != '-')
 		return false;
-	for (size_t i = 0; i < 5; i++) {
-		struct rh_slice part = { text.p + groups[i].from, groups[i].bytes * 2 };
-
-		if ((i && text.p[groups[i].from - 1] != '-') ||
-		    !rh_hex_get(to->b + groups[i].at, groups[i].bytes, part, true))
-			return false;
-	}
-	return true;
+	memcpy(hex, text.p, 8);
+	memcpy(hex + 8, text.p + 9, 4);
+	memcpy(hex + 12, text.p + 14, 4);
+	memcpy(hex + 16, text.p + 19, 4);
+	memcpy(hex + 20, text.p + 24, 12);
+	return rh_hex_get(to->b, sizeof(to->b),
+	    (struct rh_slice){ hex, sizeof(hex) }, true);
 }

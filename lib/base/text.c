@@ -7,72 +7,100 @@ static const char base62_digits[] =
 static const char base64url_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-#define EACH(byte)	(0x0101010101010101ull * (byte))
+/*
+ * Sixteen bytes at once: ids are most of what a request writes, and much of
+ * what it reads.
+ */
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+typedef unsigned char bytes8 __attribute__((vector_size(8)));
+typedef uint16_t words8 __attribute__((vector_size(16)));
 
-/* Eight digits of four bytes at once: ids are most of what a request writes. */
-static void
-put_hex4(char *to, const unsigned char *b)
+/* Of values below 16. */
+static inline bytes16
+hex_digits(bytes16 values)
 {
-	uint64_t x = (uint64_t)b[0] | (uint64_t)b[1] << 8 |
-	    (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24, letters;
+	return values + '0' + ((bytes16)(values > 9) & ('a' - '0' - 10));
+}
 
-	x = (x | x << 16) & 0x0000ffff0000ffffull;
-	x = (x | x << 8) & 0x00ff00ff00ff00ffull;
-	x = (x >> 4 & 0x000f000f000f000full) | (x & 0x000f000f000f000full) << 8;
-	letters = (x + EACH(6)) >> 4 & EACH(1);
-	x += EACH('0') + letters * ('a' - '0' - 10);
-	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-		x = __builtin_bswap64(x);
-	memcpy(to, &x, 8);
+static void
+put_hex16(char to[32], const unsigned char from[16])
+{
+	bytes16 b, high, low, text;
+
+	memcpy(&b, from, sizeof(b));
+	high = hex_digits(b >> 4);
+	low = hex_digits(b & 15);
+	text = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19,
+	    4, 20, 5, 21, 6, 22, 7, 23);
+	memcpy(to, &text, sizeof(text));
+	text = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27,
+	    12, 28, 13, 29, 14, 30, 15, 31);
+	memcpy(to + 16, &text, sizeof(text));
 }
 
 void
 rh_hex_put(char *to, const void *bytes, size_t n)
 {
 	const unsigned char *b = bytes;
-	unsigned char rest[4] = { 0 };
-	char text[8];
+	unsigned char rest[16] = { 0 };
+	char text[32];
 
-	for (; n >= 4; n -= 4, b += 4, to += 8)
-		put_hex4(to, b);
+	for (; n >= 16; n -= 16, b += 16, to += 32)
+		put_hex16(to, b);
 	if (n == 0)
 		return;
 	memcpy(rest, b, n);
-	put_hex4(text, rest);
+	put_hex16(text, rest);
 	memcpy(to, text, n * 2);
 }
 
-/* A digit's value, with a bit for what is none and one for upper case. */
-#define HEX_NONE	0x80u
-#define HEX_UPPER	0x40u
-static const unsigned char hex_values[256] = {
-	[0 ... '0' - 1] = HEX_NONE,
-	['0'] = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-	['9' + 1 ... 'A' - 1] = HEX_NONE,
-	['A'] = HEX_UPPER | 10, HEX_UPPER | 11, HEX_UPPER | 12, HEX_UPPER | 13,
-	HEX_UPPER | 14, HEX_UPPER | 15,
-	['F' + 1 ... 'a' - 1] = HEX_NONE,
-	['a'] = 10, 11, 12, 13, 14, 15,
-	['f' + 1 ... 255] = HEX_NONE,
-};
+/* What is not 0 in the answer was no digit. */
+static bytes16
+get_hex8(unsigned char to[8], const char from[16], bool any_case)
+{
+	bytes16 c, digit, letter, is_digit, is_letter, values;
+	words8 pairs;
+	bytes8 packed;
+
+	memcpy(&c, from, sizeof(c));
+	digit = c - '0';
+	letter = (any_case ? c | 0x20 : c) - 'a';
+	is_digit = (bytes16)(digit < 10);
+	is_letter = (bytes16)(letter < 6);
+	values = (digit & is_digit) | ((letter + 10) & is_letter);
+	/* a lane holds two digits, the first where lower addresses are */
+	pairs = (words8)values;
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		pairs = (pairs << 4 | pairs >> 8) & 0xff;
+	else
+		pairs = (pairs >> 4 | pairs) & 0xff;
+	packed = __builtin_convertvector(pairs, bytes8);
+	memcpy(to, &packed, sizeof(packed));
+	return ~(is_digit | is_letter);
+}
 
 bool
 rh_hex_get(void *to, size_t n, struct rh_slice text, bool any_case)
 {
-	const unsigned char *s = (const unsigned char *)text.p;
+	bytes16 bad = { 0 };
 	unsigned char *b = to;
-	unsigned bad = 0;
+	const char *s = text.p;
+	uint64_t halves[2];
 
 	if (text.n != 2 * n)
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		unsigned high = hex_values[s[2 * i]];
-		unsigned low = hex_values[s[2 * i + 1]];
+	for (; n >= 8; n -= 8, b += 8, s += 16)
+		bad |= get_hex8(b, s, any_case);
+	if (n) {
+		unsigned char bytes[8];
+		char rest[16] = "0000000000000000";
 
-		bad |= high | low;
-		b[i] = (unsigned char)(high << 4 | (low & 15));
+		memcpy(rest, s, n * 2);
+		bad |= get_hex8(bytes, rest, any_case);
+		memcpy(b, bytes, n);
 	}
-	return !(bad & (any_case ? HEX_NONE : HEX_NONE | HEX_UPPER));
+	memcpy(halves, &bad, sizeof(bad));
+	return (halves[0] | halves[1]) == 0;
 }
 
 void

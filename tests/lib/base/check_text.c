@@ -98,6 +98,50 @@ START_TEST(hex_has_two_digits_a_byte)
 }
 END_TEST
 
+/* Digits are read sixteen at a time: each byte at each place, and the rest. */
+START_TEST(hex_is_judged_at_each_place)
+{
+	static const char good[] = "0123456789abcdef0123456789ABCDEF01";
+	unsigned char bytes[17];
+
+	for (size_t at = 0; at < sizeof(good) - 1; at++)
+		for (int c = 0; c < 256; c++) {
+			char text[sizeof(good)];
+			bool digit = c >= '0' && c <= '9';
+			bool lower = c >= 'a' && c <= 'f', upper = c >= 'A' && c <= 'F';
+			int value = digit ? c - '0' : (c | 0x20) - 'a' + 10;
+			int got;
+
+			memcpy(text, good, sizeof(good));
+			text[at] = (char)c;
+			ck_assert_int_eq(rh_hex_get(bytes, 17, (struct rh_slice){
+			    text, 34 }, true), digit || lower || upper);
+			got = at % 2 ? bytes[at / 2] & 15 : bytes[at / 2] >> 4;
+			ck_assert(!(digit || lower || upper) || got == value);
+			ck_assert_int_eq(rh_hex_get(bytes, 8, (struct rh_slice){
+			    text, 16 }, false), at >= 16 || digit || lower);
+		}
+}
+END_TEST
+
+START_TEST(hex_of_any_length)
+{
+	unsigned char bytes[40], again[40];
+	char text[81];
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 7 + 3);
+	for (size_t n = 0; n <= sizeof(bytes); n++) {
+		memset(text, '!', sizeof(text));
+		rh_hex_put(text, bytes, n);
+		ck_assert_int_eq(text[2 * n], '!');
+		ck_assert(rh_hex_get(again, n, (struct rh_slice){ text, 2 * n },
+		    false));
+		ck_assert_mem_eq(again, bytes, n);
+	}
+}
+END_TEST
+
 /* RFC 4648 section 10, without the padding; then the URL alphabet. */
 static const struct { const char *bytes, *text; } base64s[] = {
 	{ "", "" }, { "f", "Zg" }, { "fo", "Zm8" }, { "foo", "Zm9v" },
@@ -194,6 +238,8 @@ RH_CHECK_MAIN("base/text",
     RH_LOOP(utf8_is_rfc_3629, utf8),
     RH_CASE(utf8_takes_each_scalar_value),
     RH_LOOP(hex_has_two_digits_a_byte, hexes),
+    RH_CASE(hex_is_judged_at_each_place),
+    RH_CASE(hex_of_any_length),
     RH_LOOP(base64url_there_and_back, base64s),
     RH_LOOP(base64url_is_unpadded_and_canonical, no_base64url),
     RH_LOOP(base62_fills_its_width, base62s),
