@@ -81,7 +81,7 @@ static const struct rh_field tenant_of_shape[] = {
 	{ 0 }
 };
 static const struct rh_field membership_shape[] = {
-	{ .name = "tenant", .type = RH_T_OBJECT, .at = 0, .of = tenant_of_shape },
+	{ RH_NAMED("tenant"), .type = RH_T_OBJECT, .at = 0, .of = tenant_of_shape },
 	{ RH_FIELD("role", ENUM, struct membership, role), .names = rh_role_names },
 	{ 0 }
 };

@@ -128,50 +128,53 @@ static const unsigned char json_class[256] = {
 	[127] = 'u', [128 ... 255] = 8
 };
 
-static void
-json_escape(struct rh_buf *b, unsigned char c)
+/* The first byte, or the first character past ASCII; what is left of text. */
+static struct rh_slice
+json_odd(struct rh_buf *b, struct rh_slice text)
 {
-	if (json_class[c] == 'u') {
+	const unsigned char *s = (const unsigned char *)text.p;
+	size_t step = 1;
+
+	switch (json_class[*s]) {
+	case 8:
+		step = rh_utf8_step(s, text.n);
+		if (step)
+			rh_buf_put(b, s, step);
+		else
+			rh_buf_lit(b, "\xef\xbf\xbd");
+		break;
+	case 'u':
 		rh_buf_lit(b, "\\u00");
-		rh_buf_hex(b, &c, 1);
-	} else {
+		rh_buf_hex(b, s, 1);
+		break;
+	default:
 		rh_buf_char(b, '\\');
-		rh_buf_char(b, (char)json_class[c]);
+		rh_buf_char(b, (char)json_class[*s]);
 	}
+	return rh_slice_from(text, step ? step : 1);
 }
 
 void
 rh_buf_json(struct rh_buf *b, struct rh_slice text)
 {
-	const unsigned char *s = (const unsigned char *)text.p;
-	size_t i = 0, plain, step;
+	size_t plain = rh_json_plain(text.p, text.n);
 	char *to;
 
-	if (text.n && rh_json_is_plain(text.p, text.n)) {
+	if (RH_LIKELY(plain == text.n)) {
 		if (!(to = rh_buf_room(b, text.n + 2)))
 			return;
 		to[0] = to[text.n + 1] = '"';
-		memcpy(to + 1, text.p, text.n);
+		memcpy(to + 1, text.n ? text.p : "", text.n);
 		b->n += text.n + 2;
 		return;
 	}
 	rh_buf_char(b, '"');
-	while (i < text.n) {
-		for (plain = i; i < text.n && !json_class[s[i]]; i++)
-			;
-		rh_buf_put(b, s + plain, i - plain);
-		if (i == text.n)
-			break;
-		if (json_class[s[i]] != 8) {
-			json_escape(b, s[i++]);
-			continue;
-		}
-		step = rh_utf8_step(s + i, text.n - i);
-		if (step)
-			rh_buf_put(b, s + i, step);
-		else
-			rh_buf_lit(b, "\xef\xbf\xbd");
-		i += step ? step : 1;
+	while (text.n) {
+		rh_buf_put(b, text.p, plain);
+		text = rh_slice_from(text, plain);
+		while (text.n && json_class[(unsigned char)*text.p])
+			text = json_odd(b, text);
+		plain = rh_json_plain(text.p, text.n);
 	}
 	rh_buf_char(b, '"');
 }

@@ -50,8 +50,13 @@ enum rh_field_flag {
 	RH_F_LINE = 1 << 3,	/* text without control characters, not blank */
 };
 
+/* What ,"name": may take. */
+#define RH_KEY_ROOM	32
+
 struct rh_field {
 	const char *name;
+	char key[RH_KEY_ROOM];		/* ,"name": as it stands in JSON */
+	unsigned char key_n;
 	enum rh_type type;
 	size_t at;
 	unsigned flags;
@@ -72,10 +77,15 @@ int rh_field_enum(const struct rh_field *f, struct rh_slice text);
 		_Static_assert(__builtin_types_compatible_p(			\
 		    __typeof__(((record *)0)->member), RH_CTYPE_##kind),	\
 		    #member " is no RH_CTYPE_" #kind); int unused; }))
+/* A row's name, and what the compiler makes of it. */
+#define RH_NAMED(json)								\
+	.name = (json), .key = ",\"" json "\":", .key_n = sizeof(json) + 3 +	\
+	    0 * sizeof(struct { _Static_assert(sizeof(json) + 3 <=		\
+	    RH_KEY_ROOM, json " is too long"); int unused; })
 /* A row's first fields: RH_FIELD("name", TEXT, struct project, name) */
 #define RH_FIELD(json, kind, record, member)					\
-	.name = (json), .type = RH_T_##kind, .at = RH_AT(kind, record, member)
+	RH_NAMED(json), .type = RH_T_##kind, .at = RH_AT(kind, record, member)
 #define RH_FIELD_OBJECT(json, record, member, shape)				\
-	.name = (json), .type = RH_T_OBJECT, .at = offsetof(record, member), .of = (shape)
+	RH_NAMED(json), .type = RH_T_OBJECT, .at = offsetof(record, member), .of = (shape)
 
 #endif

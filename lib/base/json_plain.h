@@ -1,50 +1,59 @@
 /*
- * json_plain - is there anything in a text that a JSON string cannot hold as
- * it is?
+ * json_plain - how much of a text can stand in a JSON string as it is.
  *
- * Shape    eight bytes at a time; their order does not matter
+ * Shape    sixteen bytes at a time, by the compilers' vectors: a dozen
+ *          instructions with any CPU's
  * Owner    inside lib; not installed
- * Source   H. Warren, "Hacker's Delight", 6-1
+ * Source   RFC 8259 section 7
  */
 #ifndef RH_BASE_JSON_PLAIN_H
 #define RH_BASE_JSON_PLAIN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define RH_EACH_BYTE(c)	(0x0101010101010101ull * (c))
+#define RH_PLAIN_STEP	16
 
-static inline uint64_t
-rh_bytes_below(uint64_t word, unsigned n)
+/* Of RH_PLAIN_STEP bytes those in front of a control, DEL, quote, backslash or one past ASCII. */
+static inline size_t
+rh_json_plain_step(const char *p)
 {
-	return (word - RH_EACH_BYTE(n)) & ~word & RH_EACH_BYTE(0x80);
+	signed char __attribute__((vector_size(RH_PLAIN_STEP))) c;
+	uint64_t odd[2];
+
+	memcpy(&c, p, sizeof(c));
+	/* as a signed number, what is past ASCII is below a blank */
+	c = (c < ' ') | (c == '"') | (c == '\\') | (c == 0x7f);
+	memcpy(odd, &c, sizeof(odd));
+	if ((odd[0] | odd[1]) == 0)
+		return RH_PLAIN_STEP;
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return (size_t)(odd[0] ? __builtin_ctzll(odd[0]) :
+		    64 + __builtin_ctzll(odd[1])) / 8;
+	return (size_t)(odd[0] ? __builtin_clzll(odd[0]) :
+	    64 + __builtin_clzll(odd[1])) / 8;
 }
 
-/* Not 0: a control, DEL, quote, backslash, or a byte past ASCII is there. */
-static inline uint64_t
-rh_bytes_odd(uint64_t word)
+/* The bytes at the beginning that go out as they are. */
+static inline size_t
+rh_json_plain(const char *p, size_t n)
 {
-	return (word & RH_EACH_BYTE(0x80)) | rh_bytes_below(word, 0x20) |
-	    rh_bytes_below(word ^ RH_EACH_BYTE('"'), 1) |
-	    rh_bytes_below(word ^ RH_EACH_BYTE('\\'), 1) |
-	    rh_bytes_below(word ^ RH_EACH_BYTE(0x7f), 1);
-}
+	char rest[RH_PLAIN_STEP] = "xxxxxxxxxxxxxxxx";
+	size_t at = 0, step;
 
-/* Printable ASCII without quote and backslash: goes out as it is. */
-static inline bool
-rh_json_is_plain(const char *p, size_t n)
-{
-	uint64_t word, odd = 0;
-	size_t i = 0;
-
-	for (; i + 8 <= n; i += 8) {
-		memcpy(&word, p + i, 8);
-		odd |= rh_bytes_odd(word);
+	for (; n - at >= RH_PLAIN_STEP; at += RH_PLAIN_STEP)
+		if ((step = rh_json_plain_step(p + at)) < RH_PLAIN_STEP)
+			return at + step;
+	if (at == n)
+		return n;
+	/* the last bytes once more, together with some of those before */
+	if (n >= RH_PLAIN_STEP) {
+		at = n - RH_PLAIN_STEP;
+		return at + rh_json_plain_step(p + at);
 	}
-	word = RH_EACH_BYTE('x');
-	memcpy(&word, p + i, n - i);
-	return (odd | rh_bytes_odd(word)) == 0;
+	memcpy(rest, p, n);
+	step = rh_json_plain_step(rest);
+	return step < n ? step : n;
 }
 
 #endif

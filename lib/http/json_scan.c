@@ -167,29 +167,18 @@ escape(struct scan *s, uint64_t *hash)
 	return true;
 }
 
-/* Eight bytes at a time over what needs no look. */
-static void
-skip_plain(struct scan *s)
-{
-	uint64_t word;
-
-	while (s->end - s->p >= 8) {
-		memcpy(&word, s->p, 8);
-		if (rh_bytes_odd(word))
-			return;
-		s->p += 8;
-	}
-}
-
 /* Behind the opening quote; the hash is wanted for keys, NULL otherwise. */
 static bool
 string(struct scan *s, uint64_t *hash)
 {
 	size_t step;
 
-	if (!hash)
-		skip_plain(s);
 	while (s->p < s->end && *s->p != '"') {
+		if (!hash && (step = rh_json_plain((const char *)s->p,
+		    (size_t)(s->end - s->p)))) {
+			s->p += step;
+			continue;
+		}
 		if (*s->p == '\\') {
 			s->p++;
 			if (!escape(s, hash))

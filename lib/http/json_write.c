@@ -3,96 +3,42 @@
 #include "http/json_write.h"
 
 #include "base/clock.h"
-#include "base/json_plain.h"
 
-#define COLUMNS_MAX	64
-#define PREFIX_BYTES	2048
-#define PREFIX_USUAL	16
 #define DAY_US		86400000000
 
-/* A row of the table with what stands before its value: ,"name": */
-struct column {
-	const struct rh_field *field;
-	const char *prefix;
-	size_t prefix_n;
-};
-
-struct columns {
-	unsigned n;
-	struct column column[COLUMNS_MAX];
-	char text[PREFIX_BYTES + PREFIX_USUAL];
-};
-
-static void
-compile(struct columns *to, const struct rh_field *shape)
-{
-	struct rh_buf b;
-
-	to->n = 0;
-	rh_buf_init_fixed(&b, to->text, PREFIX_BYTES);
-	for (; shape->type != RH_T_END; shape++) {
-		struct column *c = &to->column[to->n];
-
-		if (shape->flags & RH_F_INTERNAL)
-			continue;
-		rh_assert(to->n < COLUMNS_MAX);
-		*c = (struct column){ shape, b.p + b.n, b.n };
-		rh_buf_char(&b, to->n++ ? ',' : '{');
-		rh_buf_json(&b, rh_slice_of(shape->name));
-		rh_buf_char(&b, ':');
-		c->prefix_n = b.n - c->prefix_n;
-	}
-	rh_assert(!b.full);
-}
-
-/* What n bytes of a value need, with the prefix in front; NULL and full. */
+/* Room for n bytes behind the field's name; NULL and full. */
 static inline char *
-value_open(struct rh_buf *b, const struct column *c, size_t n)
+value_open(struct rh_buf *b, const struct rh_field *f, size_t n)
 {
-	size_t need = c->prefix_n + n;
-	char *to = rh_buf_room(b, need);
+	/* a copy of a known length is two instructions, so there is room for it */
+	char *to = rh_buf_room(b, sizeof(f->key) + n);
 
 	if (!to)
 		return NULL;
-	/* most names fit: a copy of a known length is two instructions */
-	if (c->prefix_n <= PREFIX_USUAL && b->cap - b->n >= need + PREFIX_USUAL)
-		memcpy(to, c->prefix, PREFIX_USUAL);
-	else
-		memcpy(to, c->prefix, c->prefix_n);
-	b->n += need;
-	return to + c->prefix_n;
+	memcpy(to, f->key, sizeof(f->key));
+	b->n += f->key_n + n;
+	return to + f->key_n;
 }
 
 static void
-put_bytes(struct rh_buf *b, const struct column *c, struct rh_slice bytes)
+put_plain(struct rh_buf *b, const struct rh_field *f, struct rh_slice bytes)
 {
-	char *to = value_open(b, c, bytes.n);
+	char *to = value_open(b, f, bytes.n);
 
-	if (to && bytes.n)
+	if (to)
 		memcpy(to, bytes.p, bytes.n);
 }
 
 static void
-put_text(struct rh_buf *b, const struct column *c, struct rh_slice text)
+put_key(struct rh_buf *b, const struct rh_field *f)
 {
-	char *to;
-
-	if (text.n && !rh_json_is_plain(text.p, text.n)) {
-		put_bytes(b, c, RH_SLICE(""));
-		rh_buf_json(b, text);
-		return;
-	}
-	if (!(to = value_open(b, c, text.n + 2)))
-		return;
-	to[0] = '"';
-	memcpy(to + 1, text.n ? text.p : "", text.n);
-	to[text.n + 1] = '"';
+	(void)value_open(b, f, 0);
 }
 
 static void
-put_uuid(struct rh_buf *b, const struct column *c, struct rh_uuid id)
+put_uuid(struct rh_buf *b, const struct rh_field *f, struct rh_uuid id)
 {
-	char *to = value_open(b, c, RH_UUID_LEN + 2);
+	char *to = value_open(b, f, RH_UUID_LEN + 2);
 
 	if (!to)
 		return;
@@ -141,9 +87,9 @@ put_time_text(char *to, int64_t wall_us)
 }
 
 static void
-put_time(struct rh_buf *b, const struct column *c, int64_t wall_us)
+put_time(struct rh_buf *b, const struct rh_field *f, int64_t wall_us)
 {
-	char *to = value_open(b, c, RH_TIME_LEN + 2);
+	char *to = value_open(b, f, RH_TIME_LEN + 2);
 
 	if (!to)
 		return;
@@ -171,42 +117,43 @@ is_null(const struct rh_field *f, const void *at)
 }
 
 static void
-put_value(struct rh_buf *b, const struct column *c, const void *at)
+put_value(struct rh_buf *b, const struct rh_field *f, const void *at)
 {
-	const struct rh_field *f = c->field;
 	const struct rh_list *list = at;
 
 	if (is_null(f, at)) {
-		put_bytes(b, c, RH_SLICE("null"));
+		put_plain(b, f, RH_SLICE("null"));
 		return;
 	}
 	switch (f->type) {
 	case RH_T_TEXT:
-		put_text(b, c, *(const struct rh_slice *)at);
+		put_key(b, f);
+		rh_buf_json(b, *(const struct rh_slice *)at);
 		break;
 	case RH_T_UUID:
-		put_uuid(b, c, *(const struct rh_uuid *)at);
+		put_uuid(b, f, *(const struct rh_uuid *)at);
 		break;
 	case RH_T_TIME:
-		put_time(b, c, *(const int64_t *)at);
+		put_time(b, f, *(const int64_t *)at);
 		break;
 	case RH_T_INT:
-		put_bytes(b, c, RH_SLICE(""));
+		put_key(b, f);
 		rh_buf_i64(b, *(const int64_t *)at);
 		break;
 	case RH_T_BOOL:
-		put_bytes(b, c, *(const bool *)at ? RH_SLICE("true") :
+		put_plain(b, f, *(const bool *)at ? RH_SLICE("true") :
 		    RH_SLICE("false"));
 		break;
 	case RH_T_ENUM:
-		put_text(b, c, rh_slice_of(f->names[*(const int *)at]));
+		put_key(b, f);
+		rh_buf_json(b, rh_slice_of(f->names[*(const int *)at]));
 		break;
 	case RH_T_OBJECT:
-		put_bytes(b, c, RH_SLICE(""));
+		put_key(b, f);
 		rh_shape_write(b, f->of, at);
 		break;
 	case RH_T_LIST:
-		put_bytes(b, c, RH_SLICE(""));
+		put_key(b, f);
 		rh_shape_write_list(b, f->of, list->items, list->n, f->size);
 		break;
 	case RH_T_END:
@@ -214,42 +161,32 @@ put_value(struct rh_buf *b, const struct column *c, const void *at)
 	}
 }
 
-static void
-put_object(struct rh_buf *b, const struct columns *columns, const void *object)
-{
-	if (columns->n == 0)
-		rh_buf_char(b, '{');
-	for (unsigned i = 0; i < columns->n; i++) {
-		const struct column *c = &columns->column[i];
-
-		put_value(b, c, (const char *)object + c->field->at);
-	}
-	rh_buf_char(b, '}');
-}
-
 void
 rh_shape_write(struct rh_buf *to, const struct rh_field *shape,
     const void *object)
 {
-	struct columns columns;
+	size_t start = to->n;
 
-	compile(&columns, shape);
-	put_object(to, &columns, object);
+	for (const struct rh_field *f = shape; f->type != RH_T_END; f++)
+		if (!(f->flags & RH_F_INTERNAL))
+			put_value(to, f, (const char *)object + f->at);
+	/* where the first one's comma is */
+	if (to->n > start)
+		to->p[start] = '{';
+	else
+		rh_buf_char(to, '{');
+	rh_buf_char(to, '}');
 }
 
 void
 rh_shape_write_list(struct rh_buf *to, const struct rh_field *shape,
     const void *items, size_t n, size_t item_bytes)
 {
-	struct columns columns;
-
 	rh_buf_char(to, '[');
-	if (n)
-		compile(&columns, shape);
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			rh_buf_char(to, ',');
-		put_object(to, &columns, (const char *)items + i * item_bytes);
+		rh_shape_write(to, shape, (const char *)items + i * item_bytes);
 	}
 	rh_buf_char(to, ']');
 }

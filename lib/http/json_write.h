@@ -1,7 +1,7 @@
 /*
  * json_write - many structs of one shape as a JSON array.
  *
- * Shape    what rh_shape_write does, with the table read once for all rows
+ * Shape    what rh_shape_write does for each, with commas between them
  * Owner    inside lib/http; shape.h is for everybody else
  */
 #ifndef RH_HTTP_JSON_WRITE_H

@@ -117,11 +117,13 @@ rh_api_schema_add(struct rh_api_schemas *all, const struct rh_field *shape,
 	*s = (struct rh_api_schema){ shape, use, name, NULL };
 	*all->end = s;
 	all->end = &s->next;
-	for (const struct rh_field *f = shape; f->type != RH_T_END; f++)
+	for (const struct rh_field *f = shape; f->type != RH_T_END; f++) {
+		rh_assert(f->key_n);	/* a row begins with RH_NAMED */
 		if (f->of && !(f->flags & RH_F_INTERNAL))
 			(void)rh_api_schema_add(all, f->of, use,
 			    rh_arena_printf(all->arena, "%s%s", name,
 			    rh_api_camel(all->arena, rh_slice_of(f->name))));
+	}
 	return name;
 }
 

@@ -33,7 +33,7 @@ static const struct rh_field shape[] = {
 	{ RH_FIELD("b", BOOL, struct outer, yes) },
 	{ RH_FIELD("name", ENUM, struct outer, name), .names = names },
 	{ RH_FIELD_OBJECT("inner", struct outer, inner, inner_shape) },
-	{ .name = "list", .type = RH_T_LIST, .at = RH_AT(LIST, struct outer, list),
+	{ RH_NAMED("list"), .type = RH_T_LIST, .at = RH_AT(LIST, struct outer, list),
 	    .of = inner_shape, .size = sizeof(struct inner) },
 	{ 0 }
 };

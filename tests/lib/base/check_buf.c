@@ -169,6 +169,31 @@ START_TEST(json_strings_are_valid_whatever_comes)
 }
 END_TEST
 
+/* Plain bytes are told sixteen at a time: each byte at each place of each length. */
+START_TEST(json_finds_what_is_odd_wherever_it_stands)
+{
+	char text[40], want[64];
+
+	for (size_t n = 1; n <= sizeof(text); n++)
+		for (size_t at = 0; at < n; at++)
+			for (int c = 0; c < 0x80; c++) {
+				bool plain = c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+				int from = 1 + (int)at;
+
+				memset(text, '~', sizeof(text));
+				memset(want, '~', sizeof(want));
+				text[at] = (char)c;
+				open_buf();
+				rh_buf_json(&b, (struct rh_slice){ text, n });
+				ck_assert_int_eq(plain, b.n == n + 2);
+				ck_assert_int_eq(b.p[from], plain ? c : '\\');
+				ck_assert_mem_eq(b.p + 1, want, at);
+				ck_assert_mem_eq(b.p + b.n - 1 - (n - at - 1), want,
+				    n - at - 1);
+			}
+}
+END_TEST
+
 START_TEST(json_of_no_value_is_an_empty_string)
 {
 	open_buf();
@@ -202,5 +227,6 @@ RH_CHECK_MAIN("base/buf",
     RH_LOOP(doubles_are_short, doubles),
     RH_LOOP(doubles_read_back, reals),
     RH_LOOP(json_strings_are_valid_whatever_comes, strings),
+    RH_CASE(json_finds_what_is_odd_wherever_it_stands),
     RH_CASE(json_of_no_value_is_an_empty_string),
     RH_CASE(printf_of_just_what_fits))

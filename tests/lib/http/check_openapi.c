@@ -33,7 +33,7 @@ static const struct rh_field thing_shape[] = {
 	{ RH_FIELD("created_at", TIME, struct thing, created_at) },
 	{ RH_FIELD("version", INT, struct thing, version) },
 	{ RH_FIELD_OBJECT("owner", struct thing, owner, owner_shape) },
-	{ .name = "members", .type = RH_T_LIST, .at = RH_AT(LIST, struct thing, members),
+	{ RH_NAMED("members"), .type = RH_T_LIST, .at = RH_AT(LIST, struct thing, members),
 	    .of = owner_shape, .size = sizeof(struct owner) },
 	{ 0 }
 };

@@ -40,7 +40,7 @@ static const struct rh_field thing_shape[] = {
 	{ RH_FIELD("on", BOOL, struct thing, on) },
 	{ RH_FIELD("colour", ENUM, struct thing, colour), .flags = RH_F_NULLABLE, .names = colours },
 	{ RH_FIELD_OBJECT("part", struct thing, part, part_shape) },
-	{ .name = "parts", .type = RH_T_LIST, .at = RH_AT(LIST, struct thing, parts),
+	{ RH_NAMED("parts"), .type = RH_T_LIST, .at = RH_AT(LIST, struct thing, parts),
 	    .of = part_shape, .size = sizeof(struct part), .max = 3 },
 	{ 0 }
 };
