@@ -63,11 +63,46 @@ def _fnv(data):
     return h
 
 
+def _siphash(key, message):
+    """SipHash-2-4, in the order of bytes in which it is published."""
+    v = [int.from_bytes(key[at:at + 8], "little") ^ start for at, start in (
+        (0, 0x736f6d6570736575), (8, 0x646f72616e646f6d),
+        (0, 0x6c7967656e657261), (8, 0x7465646279746573))]
+
+    def rotate(i, bits):
+        v[i] = (v[i] << bits | v[i] >> (64 - bits)) & _MASK
+
+    def half(a, b, bits_a, bits_b):
+        v[a] = (v[a] + v[b]) & _MASK
+        rotate(b, bits_b)
+        v[b] ^= v[a]
+        if bits_a:
+            rotate(a, bits_a)
+
+    def rounds(n):
+        for _ in range(n):
+            half(0, 1, 32, 13)
+            half(2, 3, 0, 16)
+            half(0, 3, 0, 21)
+            half(2, 1, 32, 17)
+
+    whole = len(message) // 8 * 8
+    last = message[whole:].ljust(7, b"\0") + bytes([len(message) % 256])
+    for at in range(0, whole + 8, 8):
+        word = int.from_bytes((message[:whole] + last)[at:at + 8], "little")
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xff
+    rounds(4)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
 def cursor(secret, t, k, context):
     """Of a page that ended with project k."""
     plain = (born(t, k) * 1000000).to_bytes(8, "big") + _md5(f"p:{t}:{k}")
-    key = hmac.digest(secret.encode(), b"rowhouse cursor 1", "sha256")
-    mac = hmac.digest(key, plain + context.to_bytes(8, "big"), "sha256")[:8]
+    key = hmac.digest(secret.encode(), b"rowhouse cursor 2", "sha256")[:16]
+    mac = _siphash(key, plain + context.to_bytes(8, "big")).to_bytes(8, "big")
     return base64.urlsafe_b64encode(plain + mac).rstrip(b"=").decode()
 
 

@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/random.h>
@@ -120,6 +121,49 @@ rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
 	    EVP_DigestFinal_ex(ctx, to, NULL));
 	OPENSSL_cleanse(block, sizeof(block));
 	OPENSSL_cleanse(pad, sizeof(pad));
+}
+
+#define ROTL(x, b)	((x) << (b) | (x) >> (64 - (b)))
+
+static inline void
+sip_round(uint64_t v[4])
+{
+	v[0] += v[1]; v[1] = ROTL(v[1], 13) ^ v[0]; v[0] = ROTL(v[0], 32);
+	v[2] += v[3]; v[3] = ROTL(v[3], 16) ^ v[2];
+	v[0] += v[3]; v[3] = ROTL(v[3], 21) ^ v[0];
+	v[2] += v[1]; v[1] = ROTL(v[1], 17) ^ v[2]; v[2] = ROTL(v[2], 32);
+}
+
+uint64_t
+rh_siphash(const unsigned char key[RH_SIPHASH_KEY], const void *bytes, size_t n)
+{
+	const unsigned char *s = bytes;
+	uint64_t k[2], word, v[4];
+	size_t i;
+
+	memcpy(k, key, sizeof(k));
+	v[0] = le64toh(k[0]) ^ 0x736f6d6570736575;
+	v[1] = le64toh(k[1]) ^ 0x646f72616e646f6d;
+	v[2] = le64toh(k[0]) ^ 0x6c7967656e657261;
+	v[3] = le64toh(k[1]) ^ 0x7465646279746573;
+	for (i = 0; i <= n; i += 8) {
+		if (n - i >= sizeof(word)) {
+			memcpy(&word, s + i, sizeof(word));
+			word = le64toh(word);
+		} else {
+			word = 0;
+			memcpy(&word, s + i, n - i);
+			word = le64toh(word) | (uint64_t)n << 56;
+		}
+		v[3] ^= word;
+		sip_round(v);
+		sip_round(v);
+		v[0] ^= word;
+	}
+	v[2] ^= 0xff;
+	for (i = 0; i < 4; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 uint32_t

@@ -1,9 +1,10 @@
 /*
- * crypto - random bytes, SHA-256, SHA-1, HMAC-SHA-256, CRC-32.
+ * crypto - random bytes, SHA-256, SHA-1, HMAC-SHA-256, SipHash, CRC-32.
  *
  * Shape    plain functions; libcrypto stays in crypto.c
  * Errors   none: a machine without random bytes or SHA-256 asserts
- * Source   FIPS 180-4, RFC 2104; CRC-32 as in ISO-HDLC (zlib)
+ * Source   FIPS 180-4, RFC 2104; SipHash-2-4 (Aumasson and Bernstein, 2012);
+ *          CRC-32 as in ISO-HDLC (zlib)
  */
 #ifndef RH_BASE_CRYPTO_H
 #define RH_BASE_CRYPTO_H
@@ -12,8 +13,9 @@
 
 #include "base/slice.h"
 
-#define RH_SHA256_LEN 32
-#define RH_SHA1_LEN 20
+#define RH_SHA256_LEN	32
+#define RH_SHA1_LEN	20
+#define RH_SIPHASH_KEY	16
 
 /* From the kernel, in batches; a forked child draws its own. */
 void rh_random(void *to, size_t n);
@@ -22,6 +24,12 @@ void rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n);
 void rh_sha1(unsigned char to[RH_SHA1_LEN], const void *bytes, size_t n);
 void rh_hmac_sha256(unsigned char to[RH_SHA256_LEN], struct rh_slice key,
     const void *bytes, size_t n);
+/*
+ * 64 bits that nobody foretells without the key: for tables whose keys others
+ * choose, and to sign what is short-lived and small.
+ */
+uint64_t rh_siphash(const unsigned char key[RH_SIPHASH_KEY], const void *bytes,
+    size_t n);
 uint32_t rh_crc32(const void *bytes, size_t n);
 /* In a time that depends on n alone. */
 bool rh_same_bytes(const void *a, const void *b, size_t n);

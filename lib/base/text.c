@@ -107,16 +107,22 @@ void
 rh_base64url_put(char *to, const void *bytes, size_t n)
 {
 	const unsigned char *b = bytes;
-	uint32_t bits = 0;
-	unsigned have = 0;
+	uint32_t bits;
 
-	for (size_t i = 0; i < n; i++) {
-		bits = bits << 8 | b[i];
-		for (have += 8; have >= 6; have -= 6)
-			*to++ = base64url_digits[bits >> (have - 6) & 63];
+	for (; n >= 3; n -= 3, b += 3) {
+		bits = (uint32_t)b[0] << 16 | (uint32_t)b[1] << 8 | b[2];
+		*to++ = base64url_digits[bits >> 18];
+		*to++ = base64url_digits[bits >> 12 & 63];
+		*to++ = base64url_digits[bits >> 6 & 63];
+		*to++ = base64url_digits[bits & 63];
 	}
-	if (have)
-		*to = base64url_digits[bits << (6 - have) & 63];
+	if (n == 0)
+		return;
+	bits = (uint32_t)b[0] << 16 | (n == 2 ? (uint32_t)b[1] << 8 : 0);
+	*to++ = base64url_digits[bits >> 18];
+	*to++ = base64url_digits[bits >> 12 & 63];
+	if (n == 2)
+		*to = base64url_digits[bits >> 6 & 63];
 }
 
 static int

@@ -1,9 +1,9 @@
 /*
  * cursor - where a page ended, signed so that nobody makes one up.
  *
- * Shape    base64url of { created_at, id, 8 bytes of HMAC-SHA-256 } over those
- *          and a context: tenant, route and filters, so that a cursor of one
- *          list is not taken by another
+ * Shape    base64url of { created_at, id, their SipHash } with a context:
+ *          tenant, route and filters, so that a cursor of one list is not
+ *          taken by another
  * Errors   RH_E_MALFORMED 400 "cursor" where it is not ours
  * Owner    plain values; the text lives in the arena
  */

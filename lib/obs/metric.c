@@ -2,6 +2,7 @@
 
 #include "obs/metric.h"
 
+#include "base/crypto.h"
 #include "obs/segment_file.h"
 
 #define DIMS_MAX	32
@@ -282,49 +283,6 @@ rh_metrics_are_sound(const struct rh_seg_head *head)
 	return true;
 }
 
-#define ROTL(x, b)	((x) << (b) | (x) >> (64 - (b)))
-
-static inline void
-sip_round(uint64_t v[4])
-{
-	v[0] += v[1]; v[1] = ROTL(v[1], 13) ^ v[0]; v[0] = ROTL(v[0], 32);
-	v[2] += v[3]; v[3] = ROTL(v[3], 16) ^ v[2];
-	v[0] += v[3]; v[3] = ROTL(v[3], 21) ^ v[0];
-	v[2] += v[1]; v[1] = ROTL(v[1], 17) ^ v[2]; v[2] = ROTL(v[2], 32);
-}
-
-/*
- * SipHash-2-4 (Aumasson and Bernstein, 2012): tenants choose their names, and
- * without the key none can choose one that meets another's hash.
- */
-static uint64_t
-siphash(const unsigned char key[16], struct rh_slice s)
-{
-	uint64_t k[2], word, v[4];
-	size_t i;
-
-	memcpy(k, key, 16);
-	v[0] = k[0] ^ 0x736f6d6570736575; v[1] = k[1] ^ 0x646f72616e646f6d;
-	v[2] = k[0] ^ 0x6c7967656e657261; v[3] = k[1] ^ 0x7465646279746573;
-	for (i = 0; i <= s.n; i += 8) {
-		word = 0;
-		if (s.n - i >= 8)
-			memcpy(&word, s.p + i, 8);
-		else {
-			memcpy(&word, s.p + i, s.n - i);
-			word |= (uint64_t)s.n << 56;
-		}
-		v[3] ^= word;
-		sip_round(v);
-		sip_round(v);
-		v[0] ^= word;
-	}
-	v[2] ^= 0xff;
-	for (i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
 /* The entry of hash, or the free one where it belongs. */
 static struct known *
 known_find(const struct dim *d, uint64_t hash)
@@ -378,7 +336,8 @@ rh_metrics_value_live(struct rh_metrics *m, int dim, struct rh_slice value)
 
 	if (!m->segment || value.n == 0 || value.n > RH_SEG_NAME_MAX)
 		return 0;
-	hash = siphash(rh_segment_id(m->segment), value);
+	/* tenants choose their names; without the key none can choose a collision */
+	hash = rh_siphash(rh_segment_id(m->segment), value.p, value.n);
 	hash += !hash;
 	k = known_find(d, hash);
 	names = rh_seg_names(m->segment, rh_seg_dim(m->segment->head, dim));

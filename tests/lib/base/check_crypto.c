@@ -117,6 +117,23 @@ START_TEST(hmac_takes_no_key_and_no_text)
 }
 END_TEST
 
+/* Of the authors' vectors.h: key 00 to 0f, as many bytes from 00 on. */
+static const struct { size_t n; uint64_t mac; } sips[] = {
+	{ 0, 0x726fdb47dd0e0e31 }, { 1, 0x74f839c593dc67fd },
+	{ 7, 0xab0200f58b01d137 }, { 8, 0x93f5f5799a932462 },
+	{ 15, 0xa129ca6149be45e5 }, { 63, 0x958a324ceb064572 },
+};
+
+START_TEST(siphash_vectors)
+{
+	unsigned char bytes[64];
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)i;
+	ck_assert_uint_eq(rh_siphash(bytes, bytes, sips[_i].n), sips[_i].mac);
+}
+END_TEST
+
 static const struct { const char *text; uint32_t crc; } crcs[] = {
 	{ "", 0 }, { "123456789", 0xcbf43926 }, { "a", 0xe8b7be43 },
 	{ "The quick brown fox jumps over the lazy dog", 0x414fa339 },
@@ -188,6 +205,7 @@ RH_CHECK_MAIN("base/crypto",
     RH_LOOP(hmac_sha256_vectors, hmacs),
     RH_CASE(hmac_sha256_truncated_vector),
     RH_CASE(hmac_takes_no_key_and_no_text),
+    RH_LOOP(siphash_vectors, sips),
     RH_LOOP(crc32_vectors, crcs),
     RH_CASE(same_bytes),
     RH_CASE(hash64_is_fnv_1a),
