@@ -42,6 +42,8 @@ static const char pairs[] =
     "34353637383940414243444546474849505152535455565758596061626364656667"
     "6869707172737475767778798081828384858687888990919293949596979899";
 
+#define DIGITS_MAX	20	/* of 2^64 - 1 */
+
 /* Writes value's digits so that they end at end; answers the first one. */
 static char *
 digits(char *end, uint64_t value)
@@ -59,12 +61,25 @@ digits(char *end, uint64_t value)
 	return end;
 }
 
+/* n of the DIGITS_MAX bytes that can be read at p. */
+static void
+put_digits(struct rh_buf *b, const char *p, size_t n)
+{
+	/* a copy of a known length is two instructions */
+	if (RH_LIKELY(b->cap - b->n >= DIGITS_MAX && !b->full)) {
+		memcpy(b->p + b->n, p, DIGITS_MAX);
+		b->n += n;
+	} else
+		rh_buf_put(b, p, n);
+}
+
 void
 rh_buf_u64(struct rh_buf *b, uint64_t value)
 {
-	char text[20], *start = digits(text + sizeof(text), value);
+	char text[2 * DIGITS_MAX] = { 0 }, *end = text + DIGITS_MAX;
+	char *start = digits(end, value);
 
-	rh_buf_put(b, start, (size_t)(text + sizeof(text) - start));
+	put_digits(b, start, (size_t)(end - start));
 }
 
 void
@@ -78,15 +93,16 @@ rh_buf_i64(struct rh_buf *b, int64_t value)
 void
 rh_buf_fixed(struct rh_buf *b, uint64_t value, unsigned decimals)
 {
-	char text[24], *end = text + sizeof(text), *start = digits(end, value);
+	char text[2 * DIGITS_MAX] = { 0 }, *end = text + DIGITS_MAX;
+	char *start = digits(end, value);
 
-	rh_assert(decimals < 19);
+	rh_assert(decimals < DIGITS_MAX - 1);
 	while (end - start <= (long)decimals)
 		*--start = '0';
-	rh_buf_put(b, start, (size_t)(end - start) - decimals);
+	put_digits(b, start, (size_t)(end - start) - decimals);
 	if (decimals) {
 		rh_buf_char(b, '.');
-		rh_buf_put(b, end - decimals, decimals);
+		put_digits(b, end - decimals, decimals);
 	}
 }
 

@@ -4,8 +4,12 @@
 
 #include <time.h>
 
+#include "base/attr.h"
+
 #define FIRST_US	(-62167219200000000)	/* 0000-01-01T00:00:00Z */
 #define LAST_US		253402300799999999	/* 9999-12-31T23:59:59.999999Z */
+#define DAY_US		86400000000
+#define DATE_LEN	11
 
 int64_t
 rh_clock_wall_us(void)
@@ -61,34 +65,64 @@ civil_from_days(int64_t z, int64_t *y, unsigned *m, unsigned *d)
 }
 
 static void
-put(char *to, unsigned digits, uint64_t value)
+put_pair(char *to, unsigned value)
 {
-	while (digits--) {
-		to[digits] = (char)('0' + value % 10);
-		value /= 10;
+	to[0] = (char)('0' + value / 10);
+	to[1] = (char)('0' + value % 10);
+}
+
+/* "2026-11-21T" of a day since 1970. */
+static void
+put_date(char to[DATE_LEN], int64_t days)
+{
+	unsigned month, day;
+	int64_t year;
+
+	civil_from_days(days, &year, &month, &day);
+	memcpy(to, "0000-00-00T", DATE_LEN);
+	put_pair(to, (unsigned)year / 100 % 100);
+	put_pair(to + 2, (unsigned)year % 100);
+	put_pair(to + 5, month);
+	put_pair(to + 8, day);
+}
+
+/*
+ * The calendar is most of a time's cost, and the times of a page share days.
+ * A day's text is of the thread that made it: the shipper has its own.
+ */
+static const char *
+date(int64_t days)
+{
+	static _Thread_local struct made { int64_t days; char text[DATE_LEN]; } all[64];
+	struct made *made = &all[(uint64_t)days % RH_COUNT(all)];
+
+	if (made->days != days || !made->text[0]) {
+		put_date(made->text, days);
+		made->days = days;
 	}
+	return made->text;
 }
 
 void
 rh_time_put(char to[RH_TIME_LEN], int64_t wall_us)
 {
-	int64_t days = wall_us / 86400000000, rest = wall_us % 86400000000, year;
-	unsigned month, day, s;
+	int64_t days = wall_us / DAY_US, rest = wall_us % DAY_US;
+	unsigned s, us;
 
 	if (rest < 0) {
-		rest += 86400000000;
+		rest += DAY_US;
 		days--;
 	}
-	civil_from_days(days, &year, &month, &day);
 	s = (unsigned)(rest / 1000000);
-	memcpy(to, "0000-00-00T00:00:00.000000Z", RH_TIME_LEN);
-	put(to, 4, (uint64_t)year);
-	put(to + 5, 2, month);
-	put(to + 8, 2, day);
-	put(to + 11, 2, s / 3600);
-	put(to + 14, 2, s / 60 % 60);
-	put(to + 17, 2, s % 60);
-	put(to + 20, 6, (uint64_t)(rest % 1000000));
+	us = (unsigned)(rest % 1000000);
+	memcpy(to, date(days), DATE_LEN);
+	memcpy(to + DATE_LEN, "00:00:00.000000Z", RH_TIME_LEN - DATE_LEN);
+	put_pair(to + 11, s / 3600);
+	put_pair(to + 14, s / 60 % 60);
+	put_pair(to + 17, s % 60);
+	put_pair(to + 20, us / 10000);
+	put_pair(to + 22, us / 100 % 100);
+	put_pair(to + 24, us % 100);
 }
 
 static bool

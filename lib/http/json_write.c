@@ -4,8 +4,6 @@
 
 #include "base/clock.h"
 
-#define DAY_US		86400000000
-
 /* Room for n bytes behind the field's name; NULL and full. */
 static inline char *
 value_open(struct rh_buf *b, const struct rh_field *f, size_t n)
@@ -47,46 +45,6 @@ put_uuid(struct rh_buf *b, const struct rh_field *f, struct rh_uuid id)
 }
 
 static void
-put_pair(char *to, unsigned value)
-{
-	to[0] = (char)('0' + value / 10);
-	to[1] = (char)('0' + value % 10);
-}
-
-/*
- * The calendar is most of a time's cost, and rows of a page share days: what
- * rh_time_put made of a day is kept for the next one.
- */
-static void
-put_time_text(char *to, int64_t wall_us)
-{
-	static struct { int64_t day; char date[11]; } days[64];
-	int64_t day = wall_us / DAY_US;
-	uint32_t s, us;
-
-	if (wall_us <= 0 || days[day % 64].day != day) {
-		rh_time_put(to, wall_us);
-		if (wall_us > 0) {
-			days[day % 64].day = day;
-			memcpy(days[day % 64].date, to, sizeof(days[0].date));
-		}
-		return;
-	}
-	s = (uint32_t)(wall_us % DAY_US / 1000000);
-	us = (uint32_t)(wall_us % 1000000);
-	memcpy(to, days[day % 64].date, sizeof(days[0].date));
-	put_pair(to + 11, s / 3600);
-	put_pair(to + 14, s / 60 % 60);
-	put_pair(to + 17, s % 60);
-	to[13] = to[16] = ':';
-	to[19] = '.';
-	put_pair(to + 20, us / 10000);
-	put_pair(to + 22, us / 100 % 100);
-	put_pair(to + 24, us % 100);
-	to[26] = 'Z';
-}
-
-static void
 put_time(struct rh_buf *b, const struct rh_field *f, int64_t wall_us)
 {
 	char *to = value_open(b, f, RH_TIME_LEN + 2);
@@ -94,7 +52,7 @@ put_time(struct rh_buf *b, const struct rh_field *f, int64_t wall_us)
 	if (!to)
 		return;
 	to[0] = '"';
-	put_time_text(to + 1, wall_us);
+	rh_time_put(to + 1, wall_us);
 	to[RH_TIME_LEN + 1] = '"';
 }
 
