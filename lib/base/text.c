@@ -207,13 +207,28 @@ rh_utf8_step(const unsigned char *s, size_t n)
 	return length;
 }
 
+/* The bytes at the beginning that are ASCII, or most of them. */
+static size_t
+ascii(const char *p, size_t n)
+{
+	uint64_t word;
+	size_t at = 0;
+
+	for (; n - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, p + at, sizeof(word));
+		if (word & 0x8080808080808080)
+			break;
+	}
+	return at;
+}
+
 bool
 rh_utf8_is(struct rh_slice text)
 {
 	const unsigned char *s = (const unsigned char *)text.p;
 	size_t step;
 
-	for (size_t i = 0; i < text.n; i += step)
+	for (size_t i = ascii(text.p, text.n); i < text.n; i += step)
 		if (!(step = rh_utf8_step(s + i, text.n - i)))
 			return false;
 	return true;

@@ -27,6 +27,16 @@ varint(struct rh_buf *to, uint64_t n)
 	rh_buf_char(to, (char)n);
 }
 
+static unsigned
+varint_bytes(uint64_t n)
+{
+	unsigned bytes = 1;
+
+	for (; n > 0x7f; n >>= 7)
+		bytes++;
+	return bytes;
+}
+
 static void
 tag(struct rh_buf *to, unsigned field, enum wire wire)
 {
@@ -52,36 +62,37 @@ name(struct out *o, const char *member)
 	}
 }
 
+/* Most messages are so short that their length takes one byte: it is kept free. */
 static size_t
 message_open(struct out *o, unsigned field, const char *member)
 {
 	if (o->json) {
 		name(o, member);
 		rh_buf_char(o->to, '{');
-	} else
+	} else {
 		tag(o->to, field, BYTES);
+		rh_buf_char(o->to, 0);
+	}
 	return o->to->n;
 }
 
-/* The length goes in front once it is known; most are one byte. */
 static void
 message_close(struct out *o, size_t start)
 {
-	char bytes[10];
-	struct rh_buf length;
+	size_t n = o->to->n - start;
+	unsigned more = varint_bytes(n) - 1;
 
 	if (o->json) {
 		rh_buf_char(o->to, '}');
 		return;
 	}
-	rh_buf_init_fixed(&length, bytes, sizeof(bytes));
-	varint(&length, o->to->n - start);
-	if (!rh_buf_room(o->to, length.n))
+	if (!rh_buf_room(o->to, more))
 		return;
-	memmove(o->to->p + start + length.n, o->to->p + start,
-	    o->to->n - start);
-	memcpy(o->to->p + start, bytes, length.n);
-	o->to->n += length.n;
+	if (more)
+		memmove(o->to->p + start + more, o->to->p + start, n);
+	o->to->n = start - 1;
+	varint(o->to, n);
+	o->to->n += n;
 }
 
 static void
@@ -126,11 +137,14 @@ text_field(struct out *o, unsigned field, const char *member,
 		rh_buf_json(o->to, text);
 		return;
 	}
-	start = message_open(o, field, member);
-	if (rh_utf8_is(text))
+	if (rh_utf8_is(text)) {
+		tag(o->to, field, BYTES);
+		varint(o->to, text.n);
 		rh_buf_slice(o->to, text);
-	else
-		utf8(o->to, text);
+		return;
+	}
+	start = message_open(o, field, member);
+	utf8(o->to, text);
 	message_close(o, start);
 }
 

@@ -198,6 +198,23 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 
 /* ---- the trace ---- */
 
+/* "GET /v1/t/{tenant}/projects" */
+static struct rh_slice
+span_name(struct rh_call *c, struct rh_slice method, struct rh_slice route)
+{
+	struct rh_buf b;
+
+	if (c->rq->method == RH_METHOD_OTHER)
+		method = RH_SLICE("HTTP");
+	rh_buf_init(&b, c->arena, method.n + 1 + route.n, 0);
+	rh_buf_slice(&b, method);
+	if (route.p) {
+		rh_buf_char(&b, ' ');
+		rh_buf_slice(&b, route);
+	}
+	return rh_buf_get(&b);
+}
+
 static void
 server_span_fill(struct rh_call *c, const struct rh_err *err)
 {
@@ -206,10 +223,7 @@ server_span_fill(struct rh_call *c, const struct rh_err *err)
 	struct rh_slice method = rh_slice_of(rh_method_names[rq->method]);
 	struct rh_slice route = template_of(c);
 
-	span->name = rq->method == RH_METHOD_OTHER ? RH_SLICE("HTTP") : method;
-	if (route.p)
-		span->name = rh_slice_of(rh_arena_printf(c->arena, "%.*s %.*s",
-		    RH_SLICE_ARG(span->name), RH_SLICE_ARG(route)));
+	span->name = span_name(c, method, route);
 	rh_span_text(span, "http.request.method", method);
 	if (rq->method == RH_METHOD_OTHER)
 		rh_span_text(span, "http.request.method_original", rq->method_text);
