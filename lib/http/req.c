@@ -3,6 +3,7 @@
 #include "http/req.h"
 
 #include "base/clock.h"
+#include "base/json_plain.h"
 #include "base/text.h"
 #include "http/target.h"
 
@@ -152,7 +153,8 @@ method_of(struct rh_slice text)
 static bool
 is_clean(struct rh_slice value)
 {
-	for (size_t i = 0; i < value.n; i++) {
+	/* as a rule it is all plain; quotes and tabs are clean as well */
+	for (size_t i = rh_json_plain(value.p, value.n); i < value.n; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 
 		if (c >= 0x7f || (c < 0x20 && c != '\t'))

@@ -99,7 +99,13 @@ put_key(struct rh_line *line, struct rh_slice key)
 	/* the first one of an object has no comma in front */
 	if (b->n && b->p[b->n - 1] == '{')
 		key = rh_slice_from(key, 1);
-	rh_buf_slice(b, key);
+	/* a copy of a known length is an instruction or two */
+	if (RH_LIKELY(key.n <= RH_LINE_KEY_ROOM &&
+	    b->cap - b->n >= RH_LINE_KEY_ROOM && !b->full)) {
+		memcpy(b->p + b->n, key.p, RH_LINE_KEY_ROOM);
+		b->n += key.n;
+	} else
+		rh_buf_slice(b, key);
 }
 
 /* Takes back a field that had no room. */

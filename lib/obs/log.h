@@ -88,8 +88,13 @@ void rh_line_open(struct rh_line *line, struct rh_log *log,
 	rh_line_put_object((line), RH_LINE_KEY(key))
 void rh_line_object_end(struct rh_line *line);
 
-/* Behind the macros: the key with what stands around it, made by the compiler. */
-#define RH_LINE_KEY(key)	RH_SLICE(",\"" key "\":")
+/*
+ * Behind the macros: the key with what stands around it, made by the compiler,
+ * and so much behind it that RH_LINE_KEY_ROOM bytes can be read.
+ */
+#define RH_LINE_KEY_ROOM	16
+#define RH_LINE_KEY(key)	((struct rh_slice){ ",\"" key "\":"		\
+	    "                ", sizeof(key) + 3 })
 void rh_line_put_text(struct rh_line *line, struct rh_slice key,
     struct rh_slice value, size_t cap);
 void rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value);

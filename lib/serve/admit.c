@@ -144,32 +144,24 @@ rh_admit_undo(struct rh_call *c)
 	c->by_tenant = (struct rh_verdict){ 0 };
 }
 
+/* "tenant";q=100;w=60: what stands before each number, and the numbers. */
 static void
-item(struct rh_buf *b, const char *name, const char keys[2],
-    const int64_t values[2])
+item(struct rh_buf *b, struct rh_slice front, int64_t first, struct rh_slice between,
+    int64_t ms)
 {
 	if (b->n)
 		rh_buf_lit(b, ", ");
-	rh_buf_char(b, '"');
-	rh_buf_slice(b, rh_slice_of(name));
-	rh_buf_char(b, '"');
-	for (int i = 0; i < 2; i++) {
-		rh_buf_char(b, ';');
-		rh_buf_char(b, keys[i]);
-		rh_buf_char(b, '=');
-		rh_buf_i64(b, values[i]);
-	}
+	rh_buf_slice(b, front);
+	rh_buf_i64(b, first);
+	rh_buf_slice(b, between);
+	rh_buf_i64(b, (ms + 999) / 1000);
 }
-
-static void
-verdict_put(struct rh_buf *policy, struct rh_buf *state, const char *name,
-    struct rh_quota q, const struct rh_verdict *v)
-{
-	item(policy, name, "qw", (int64_t[]){ q.quota,
-	    (q.window_ms + 999) / 1000 });
-	item(state, name, "rt", (int64_t[]){ v->remaining,
-	    (v->reset_ms + 999) / 1000 });
-}
+#define POLICY(b, name, of)							\
+	item((b), RH_SLICE("\"" name "\";q="), (of).quota, RH_SLICE(";w="),	\
+	    (of).window_ms)
+#define STATE(b, name, of)							\
+	item((b), RH_SLICE("\"" name "\";r="), (of).remaining,			\
+	    RH_SLICE(";t="), (of).reset_ms)
 
 /* draft-ietf-httpapi-ratelimit-headers: structured fields, seconds. */
 void
@@ -182,11 +174,12 @@ rh_admit_headers(struct rh_call *c)
 		return;
 	rh_buf_init_fixed(&policy, policy_text, sizeof(policy_text));
 	rh_buf_init_fixed(&state, state_text, sizeof(state_text));
-	if (c->by_tenant.reset_ms)	/* else it was not asked for, or given back */
-		verdict_put(&policy, &state, "tenant",
-		    quota(c, c->conf->limit_tenant), &c->by_tenant);
-	verdict_put(&policy, &state, "token", quota(c, c->conf->limit_token),
-	    &c->by_token);
+	if (c->by_tenant.reset_ms) {	/* else it was not asked for, or given back */
+		POLICY(&policy, "tenant", quota(c, c->conf->limit_tenant));
+		STATE(&state, "tenant", c->by_tenant);
+	}
+	POLICY(&policy, "token", quota(c, c->conf->limit_token));
+	STATE(&state, "token", c->by_token);
 	rh_reply_header(&c->rq->reply, "RateLimit-Policy", rh_buf_get(&policy));
 	rh_reply_header(&c->rq->reply, "RateLimit", rh_buf_get(&state));
 }
