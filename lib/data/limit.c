@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 
+#include "base/attr.h"
+
 /*
  * A key stands in one of eight neighbouring cells. Its theoretical arrival
  * time (GCRA's TAT) is moved by one compare-and-swap; a cell whose time has
@@ -56,49 +58,87 @@ cell_claim(struct rh_limit_table *t, unsigned keys, uint64_t key,
 	return NULL;
 }
 
-static uint64_t
-step_of(struct rh_quota q)
+struct rh_gcra
+rh_limit_pace(struct rh_quota q)
 {
-	uint64_t step = (uint64_t)q.window_ms * 1000000 / (uint64_t)q.quota;
+	int64_t step = q.window_ms * 1000000 / q.quota;
 
-	return step + (step == 0);
+	step += step == 0;
+	return (struct rh_gcra){ step, step * q.quota };
+}
+
+static int64_t
+ms_of(int64_t ns)
+{
+	return (ns + 999999) / 1000000;
+}
+
+struct rh_verdict
+rh_limit_verdict(struct rh_gcra p, bool granted, int64_t used_ns)
+{
+	struct rh_verdict v = { .granted = granted, .reset_ms = ms_of(used_ns) };
+
+	if (granted)
+		v.remaining = (p.window_ns - used_ns) / p.step_ns;
+	else
+		v.retry_ms = ms_of(used_ns + p.step_ns - p.window_ns);
+	return v;
+}
+
+/* Where a request would start: not before now, nor past the window's end. */
+static uint64_t
+start_of(uint64_t tat, uint64_t now_ns, struct rh_gcra p)
+{
+	return tat < now_ns ? now_ns : RH_MIN(tat, now_ns + (uint64_t)p.window_ns);
+}
+
+static bool
+is_full(uint64_t start, uint64_t now_ns, struct rh_gcra p)
+{
+	return start - now_ns > (uint64_t)(p.window_ns - p.step_ns);
 }
 
 struct rh_verdict
 rh_limit_take(struct rh_limit_table *t, unsigned keys, uint64_t key,
     struct rh_quota q, uint64_t now_ns)
 {
-	uint64_t step = step_of(q), tat, next;
-	/* whole steps: a rest of the division is no request more */
-	uint64_t window = step * (uint64_t)q.quota;
-	struct rh_verdict v = { .granted = true, .remaining = q.quota - 1 };
+	struct rh_gcra p = rh_limit_pace(q);
+	uint64_t tat, start, next;
 	struct cell *c;
 
 	key += key == 0;
 	if (!(c = cell_find(t, keys, key)) &&
 	    !(c = cell_claim(t, keys, key, now_ns)))
-		return v;
+		return rh_limit_verdict(p, true, p.step_ns);
 	tat = atomic_load(&c->tat_ns);
 	do {
-		next = (tat > now_ns ? tat : now_ns) + step;
-		if (next - now_ns > window) {
-			v.granted = false;
-			v.remaining = 0;
-			v.reset_ms = (int64_t)((tat - now_ns + 999999) / 1000000);
-			v.retry_ms = (int64_t)((next - now_ns - window + 999999) / 1000000);
-			return v;
-		}
+		start = start_of(tat, now_ns, p);
+		next = start + (is_full(start, now_ns, p) ? 0 :
+		    (uint64_t)p.step_ns);
+		if (next == tat)	/* denied, and nothing to mend */
+			break;
 	} while (!atomic_compare_exchange_weak(&c->tat_ns, &tat, next));
-	v.remaining = (int64_t)((window - (next - now_ns)) / step);
-	v.reset_ms = (int64_t)((next - now_ns + 999999) / 1000000);
-	return v;
+	return rh_limit_verdict(p, next != start, (int64_t)(next - now_ns));
+}
+
+struct rh_verdict
+rh_limit_look(struct rh_limit_table *t, unsigned keys, uint64_t key,
+    struct rh_quota q, uint64_t now_ns)
+{
+	struct cell *c = cell_find(t, keys, key + (key == 0));
+	struct rh_gcra p = rh_limit_pace(q);
+	uint64_t start = c ? start_of(atomic_load(&c->tat_ns), now_ns, p) :
+	    now_ns;
+
+	return rh_limit_verdict(p, !is_full(start, now_ns, p),
+	    (int64_t)(start - now_ns));
 }
 
 void
 rh_limit_give(struct rh_limit_table *t, unsigned keys, uint64_t key,
     struct rh_quota q)
 {
-	uint64_t step = step_of(q), tat;
+	uint64_t step = (uint64_t)rh_limit_pace(q).step_ns, tat;
 	struct cell *c;
 
 	key += key == 0;

@@ -16,6 +16,7 @@ static const struct state {
 	{ "RH403", RH_E_DENIED, "role.too_low", "The token's role does not allow this.", 0, false },
 	{ "RH404", RH_E_MISSING, "tenant.missing", "There is no such tenant.", 0, false },
 	{ "RH412", RH_E_PRECONDITION, "version.changed", "It has another version by now; read it again.", 0, false },
+	{ "RH429", RH_E_LIMITED, "rate", "Too many requests; try again later.", 1, false },
 	{ "RH409", RH_E_CONFLICT, "conflict", "That does not go with what is stored.", 0, false },
 	{ "23502", RH_E_INVALID, "value.missing", "A value is missing.", 0, false },
 	{ "23503", RH_E_CONFLICT, "reference.missing", "It refers to something that is not there.", 0, false },

@@ -16,6 +16,7 @@ struct pg_result;	/* and its PGresult */
 struct sent {
 	const struct rh_stmt *stmt;
 	struct rh_into into;
+	bool apart;	/* a Sync of its own behind it */
 };
 
 struct rh_pipe {

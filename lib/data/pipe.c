@@ -173,6 +173,22 @@ rh_pipe_send_args(struct rh_pipe *p, const struct rh_stmt *stmt,
 	rh_pipe_send_into(p, stmt, args, n, NULL);
 }
 
+void
+rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
+    const struct rh_arg *args, unsigned n, const struct rh_into *into)
+{
+	unsigned queued = p->queued;
+
+	rh_assert(!p->flushed && (queued == 0 || p->queue[queued - 1].apart));
+	rh_pipe_send_into(p, stmt, args, n, into);
+	if (p->queued == queued)
+		return;
+	p->queue[queued].apart = true;
+	/* libpq 15 lets it leave at once; nothing is waited for */
+	if (!PQpipelineSync(p->pg->conn))
+		lost(p, "08006", PQerrorMessage(p->pg->conn));
+}
+
 /* ---- waiting ---- */
 
 /* A round trip goes by the name of the handler's first statement. */
@@ -272,6 +288,17 @@ result_take(struct rh_pipe *p)
 }
 
 static void
+note_forgetful(struct rh_pipe *p, const char *state)
+{
+	if (!rh_pg_is_forgetful(state))
+		return;
+	if (p->pg->conf->prepared == 0)
+		p->pg->prepared = false;	/* do without from now on */
+	else
+		p->pg->forgot = true;
+}
+
+static void
 note_failure(struct rh_pipe *p, const PGresult *r)
 {
 	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -287,12 +314,7 @@ note_failure(struct rh_pipe *p, const PGresult *r)
 	p->err = rh_pg_err_make(p->arena, p->sqlstate,
 	    PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME),
 	    text ? text : PQresultErrorMessage(r));
-	if (!rh_pg_is_forgetful(state))
-		return;
-	if (p->pg->conf->prepared == 0)
-		p->pg->prepared = false;	/* do without from now on */
-	else
-		p->pg->forgot = true;
+	note_forgetful(p, state);
 }
 
 static void
@@ -303,6 +325,35 @@ clear_result(void *result)
 
 static void into_read(struct rh_pipe *p, const PGresult *r,
     const struct rh_into *into);
+
+/* The deadline's cancel hit what stood apart: the rest has yet to be stopped. */
+static void
+stop_again(struct rh_pipe *p)
+{
+	if (!rh_pg_cancel_end(p->pg, p->pg->deadline_ns) ||
+	    !rh_pg_cancel_begin(p->pg))
+		lost_late(p);
+}
+
+/* And its Sync: only then does the transaction behind it begin. */
+static void
+apart_read(struct rh_pipe *p, PGresult *r, const struct rh_into *into)
+{
+	ExecStatusType state = PQresultStatus(r);
+
+	rh_arena_defer(p->arena, clear_result, r);
+	if (state == PGRES_TUPLES_OK)
+		into_read(p, r, into);
+	else
+		note_forgetful(p, PQresultErrorField(r, PG_DIAG_SQLSTATE));
+	if (state != PGRES_TUPLES_OK && p->stopped)
+		stop_again(p);
+	while (p->pg->conn && state != PGRES_PIPELINE_SYNC &&
+	    (r = result_take(p))) {
+		state = PQresultStatus(r);
+		PQclear(r);
+	}
+}
 
 /* The result of the next statement that a caller reads, or NULL. */
 static PGresult *
@@ -318,6 +369,10 @@ next(struct rh_pipe *p)
 		if (!(r = result_take(p)))
 			return NULL;
 		p->read++;
+		if (s->apart) {
+			apart_read(p, r, &s->into);
+			continue;
+		}
 		switch (PQresultStatus(r)) {
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:

@@ -72,6 +72,17 @@ void rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into);
 
 /*
+ * As rh_pipe_send_into, before all others: a transaction of its own in the
+ * same flush, ended before theirs begins. It stays whatever becomes of them,
+ * and they are executed whatever becomes of it: where it fails its row is not
+ * filled in, and the pipe has no error. A statement behind it may raise on what
+ * it has left; not on what the session remembers, for behind a pooler they may
+ * be another's.
+ */
+void rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
+    const struct rh_arg *args, unsigned n, const struct rh_into *into);
+
+/*
  * The next statement's rows as structs, by a table whose rows are its columns
  * in order: *rows is an array of size bytes each, in the arena.
  */

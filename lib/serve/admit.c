@@ -2,47 +2,241 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/text.h"
+#include "data/redis.h"
 #include "serve/server.h"
 
-/* Keys of three kinds share one table: their hashes are set apart by a salt. */
-enum { SALT_TENANT = 1, SALT_TOKEN = 2, SALT_ADDRESS = 3 };
+/*
+ * The order of an ask's budgets: who is over with his token has taken nothing
+ * from his tenant.
+ */
+enum { TOKEN, TENANT };
+/* Of the token's SHA-256, as much as makes two of them differ. */
+enum { HASH_BYTES = 16 };
+/* One request in so many removes idle counters of PostgreSQL, after its reply. */
+enum { PURGE_EVERY = 4096 };
 
-static uint64_t
-key(struct rh_slice identity, uint64_t salt)
+/* ---- keys: one {tag} a tenant, so that a cluster keeps them together ---- */
+
+static void
+hash_put(struct rh_buf *b, const void *bytes)
 {
-	return rh_hash64(identity.p, identity.n) * (2 * salt + 1);
+	rh_buf_hex(b, bytes, HASH_BYTES);
 }
 
-static uint64_t
-tenant_key(const struct rh_call *c)
+static struct rh_slice
+key_tenant(struct rh_call *c, const char *kind, const void *hash)
 {
-	return key(c->tenant_slug, SALT_TENANT);
+	char id[RH_UUID_LEN];
+	struct rh_buf b;
+
+	rh_uuid_put(id, c->tenant);
+	rh_buf_init(&b, c->arena, 96, 96);
+	rh_buf_char(&b, '{');
+	rh_buf_put(&b, id, sizeof(id));
+	rh_buf_lit(&b, "}:r:");
+	rh_buf_slice(&b, rh_slice_of(kind));
+	if (hash) {
+		rh_buf_char(&b, ':');
+		hash_put(&b, hash);
+	}
+	return rh_buf_get(&b);
 }
 
-static uint64_t
-token_key(const struct rh_call *c)
+/* {a:hash}:r, {d:hash}:r: an address' and a stranger's own. */
+static struct rh_slice
+key_other(struct rh_call *c, char kind, const void *hash)
 {
-	return key((struct rh_slice){ (const char *)c->token.sha256, 16 },
-	    SALT_TOKEN);
+	struct rh_buf b;
+
+	rh_buf_init(&b, c->arena, 48, 48);
+	rh_buf_char(&b, '{');
+	rh_buf_char(&b, kind);
+	rh_buf_char(&b, ':');
+	hash_put(&b, hash);
+	rh_buf_lit(&b, "}:r");
+	return rh_buf_get(&b);
 }
 
+static struct rh_slice
+key_address(struct rh_call *c)
+{
+	unsigned char hash[RH_SHA256_LEN];
+
+	rh_sha256(hash, c->rq->remote.p, c->rq->remote.n);
+	return key_other(c, 'a', hash);
+}
+
+/* ---- budgets: the tenant's plan, else what is configured ---- */
+
+static bool
+is_write(const struct rh_call *c)
+{
+	return c->rq->match.route->rate == RH_RATE_WRITE;
+}
+
+/* What is asked of shared memory alone is this host's share of it. */
 static struct rh_quota
-quota(const struct rh_call *c, int64_t requests)
+quota(const struct rh_call *c, int64_t requests, int64_t window_ms)
 {
-	return (struct rh_quota){ requests, c->conf->limit_window_ms };
+	int64_t share = c->ask.by == RH_LIMITER_SHM ? c->conf->limiter_share :
+	    100;
+
+	return (struct rh_quota){ RH_MAX(requests * share / 100, 1),
+		window_ms ? window_ms : c->conf->limit_window_ms };
 }
 
-static struct rh_verdict
-take(struct rh_call *c, uint64_t of, int64_t requests, uint64_t now)
+static int64_t
+first_of(int64_t plan, int64_t configured)
 {
-	return rh_limit_take(c->server->host->limits, RH_LIMIT_KEYS, of,
-	    quota(c, requests), now);
+	return plan ? plan : configured;
 }
+
+/* Writes have a budget of their own where somebody gave them one. */
+static void
+budgets_fill(struct rh_call *c)
+{
+	const struct rh_serve_conf *conf = c->conf;
+	const struct rh_limits *plan = &c->plan;
+	int64_t token = is_write(c) ?
+	    first_of(plan->token_write, conf->limit_token_write) : 0;
+	int64_t tenant = is_write(c) ?
+	    first_of(plan->tenant_write, conf->limit_tenant_write) : 0;
+
+	c->ask.n = 2;
+	c->ask.of[TOKEN] = (struct rh_budget){
+		.key = key_tenant(c, token ? "kw" : "k", c->token.sha256),
+		.quota = quota(c, token ? token : first_of(plan->token,
+		conf->limit_token), plan->window_ms),
+		.name = token ? "token-write" : "token" };
+	c->ask.of[TENANT] = (struct rh_budget){
+		.key = key_tenant(c, tenant ? "tw" : "t", NULL),
+		.quota = quota(c, tenant ? tenant : first_of(plan->tenant,
+		conf->limit_tenant), plan->window_ms),
+		.name = tenant ? "tenant-write" : "tenant" };
+}
+
+static void
+address_fill(struct rh_call *c)
+{
+	c->ask.n = 1;
+	c->ask.of[0] = (struct rh_budget){ .key = key_address(c),
+		.quota = quota(c, c->conf->limit_credentials, 0),
+		.name = "address" };
+}
+
+/* ---- the door: what a host counts for callers it cannot place ---- */
+
+/*
+ * Whose slug is not known here, or turned out to be another's, takes from what
+ * this host grants to his token as a stranger, and from nobody else's: so the
+ * 404 of a tenant that is there is that of one that is not, counts included.
+ */
+static void
+door_fill(struct rh_call *c)
+{
+	c->ask = (struct rh_ask){ .by = RH_LIMITER_SHM, .n = 1 };
+	c->ask.of[TOKEN] = (struct rh_budget){
+		.key = key_other(c, 'd', c->token.sha256),
+		.quota = quota(c, c->conf->limit_token, 0), .name = "token" };
+}
+
+static bool
+door_is_shut(struct rh_call *c)
+{
+	struct rh_budget *b;
+
+	door_fill(c);
+	b = &c->ask.of[TOKEN];
+	b->verdict = rh_limiter_look(&c->server->limiter, b);
+	b->known = c->ask.answered = true;
+	c->ask.denied = b->verdict.granted ? 0 : 1 + TOKEN;
+	return c->ask.denied != 0;
+}
+
+/* ---- who counts ---- */
+
+static enum rh_limiter_kind
+place(const struct rh_call *c, struct rh_slice key)
+{
+	switch ((enum rh_limiter_wanted)c->conf->limiter) {
+	case RH_LIMITS_POSTGRES:
+		return RH_LIMITER_POSTGRES;
+	case RH_LIMITS_SHM:
+		return RH_LIMITER_SHM;
+	case RH_LIMITS_AUTO:
+	case RH_LIMITS_REDIS:
+		break;
+	}
+	return rh_redis_usable_for(c->server->redis, key) ? RH_LIMITER_REDIS :
+	    RH_LIMITER_SHM;
+}
+
+static void
+fill(struct rh_call *c)
+{
+	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS)
+		address_fill(c);
+	else
+		budgets_fill(c);
+}
+
+static void
+ask_by(struct rh_call *c, enum rh_limiter_kind by)
+{
+	c->ask = (struct rh_ask){ .by = by };
+	fill(c);
+	/* PostgreSQL's leaves with the pipe: rh_admit_send */
+	if (by != RH_LIMITER_POSTGRES)
+		rh_limiter_ask(&c->server->limiter, &c->ask);
+}
+
+/*
+ * Where PostgreSQL counts, this host does so as well: a password is hashed
+ * before it is asked.
+ */
+static void
+ask_address(struct rh_call *c)
+{
+	enum rh_limiter_kind by = place(c, key_address(c));
+
+	if (by == RH_LIMITER_POSTGRES)
+		ask_by(c, RH_LIMITER_SHM);
+	if (by != RH_LIMITER_POSTGRES || c->ask.denied == 0)
+		ask_by(c, by);
+}
+
+static void
+ask_tenant(struct rh_call *c)
+{
+	if (rh_uuid_is_nil(c->tenant)) {
+		door_fill(c);
+		rh_limiter_ask(&c->server->limiter, &c->ask);
+	} else if (!door_is_shut(c)) {
+		ask_by(c, place(c, key_tenant(c, "", NULL)));
+	}
+}
+
+void
+rh_admit_ask(struct rh_call *c)
+{
+	enum rh_rate rate = c->rq->match.route->rate;
+
+	c->limiter = "off";
+	if (!c->conf->limits || rate == RH_RATE_NONE)
+		return;
+	if (rate == RH_RATE_CREDENTIALS)
+		ask_address(c);
+	else if (c->tenant_slug.p && c->token.kind != RH_TOKEN_NONE)
+		ask_tenant(c);
+}
+
+/* ---- what it says ---- */
 
 static struct rh_err *
-limited(struct rh_call *c, const char *code, const char *whose,
-    const struct rh_verdict *v)
+limited(struct rh_call *c, const char *code, const char *whose)
 {
+	const struct rh_verdict *v = &c->ask.of[c->ask.denied - 1].verdict;
 	struct rh_err *err = rh_err_new(c->arena, RH_E_LIMITED, code,
 	    "Too many requests %s; try again later.", whose);
 
@@ -51,47 +245,39 @@ limited(struct rh_call *c, const char *code, const char *whose,
 }
 
 static struct rh_err *
-judge(struct rh_call *c, uint64_t now)
+judge(struct rh_call *c)
 {
-	const struct rh_serve_conf *conf = c->conf;
-	struct rh_verdict v;
+	if (!c->ask.answered || c->ask.denied == 0)
+		return NULL;
+	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS)
+		return limited(c, "rate.address", "from this address");
+	if (c->ask.denied == 1 + TOKEN)
+		return limited(c, "rate.token", "with this token");
+	return limited(c, "rate.tenant", "for this tenant");
+}
 
-	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS) {
-		v = take(c, key(c->rq->remote, SALT_ADDRESS),
-		    conf->limit_credentials, now);
-		return v.granted ? NULL : limited(c, "rate.address",
-		    "from this address", &v);
-	}
-	if (!c->tenant_slug.p || c->token.kind == RH_TOKEN_NONE)
-		return NULL;
-	c->by_token = take(c, token_key(c), conf->limit_token, now);
-	c->rated = true;
-	if (!c->by_token.granted)
-		return limited(c, "rate.token", "with this token", &c->by_token);
-	c->by_tenant = take(c, tenant_key(c), conf->limit_tenant, now);
-	if (c->by_tenant.granted)
-		return NULL;
-	return limited(c, "rate.tenant", "for this tenant", &c->by_tenant);
+/* Redis that does not answer is away: this host's share, then. */
+static struct rh_err *
+answer(struct rh_call *c)
+{
+	if (c->ask.n && !rh_limiter_answer(&c->server->limiter, &c->ask) &&
+	    c->ask.by == RH_LIMITER_REDIS)
+		ask_by(c, RH_LIMITER_SHM);
+	return judge(c);
 }
 
 static void
-decided(struct rh_call *c, enum rh_decision decision)
+count(struct rh_call *c, enum rh_decision decision)
 {
-	rh_count(&c->server->tally, c->server->host->series.decisions, 0,
-	    decision, 1);
+	rh_count(&c->server->tally, c->server->host->series.decisions,
+	    c->ask.by, decision, 1);
 }
 
-static struct rh_err *
-rate(struct rh_call *c)
+/* Of the slug: a tenant that is not known yet has no other name. */
+static uint64_t
+concurrency_key(const struct rh_call *c)
 {
-	struct rh_err *err;
-
-	c->limiter = c->conf->limits ? "shm" : "off";
-	if (!c->conf->limits || c->rq->match.route->rate == RH_RATE_NONE)
-		return NULL;
-	err = judge(c, rh_clock_mono_ns());
-	decided(c, err ? RH_DECISION_LIMITED : RH_DECISION_GRANTED);
-	return err;
+	return rh_hash64(c->tenant_slug.p, c->tenant_slug.n);
 }
 
 static struct rh_err *
@@ -103,10 +289,10 @@ enter(struct rh_call *c)
 	if (s->tenant_most == 0 || !c->tenant_slug.p)
 		return NULL;
 	c->inside = rh_concurrency_enter(s->host->concurrency,
-	    s->host->segment, s->slot, tenant_key(c), s->tenant_most);
+	    s->host->segment, s->slot, concurrency_key(c), s->tenant_most);
 	if (c->inside)
 		return NULL;
-	decided(c, RH_DECISION_BUSY);
+	count(c, RH_DECISION_BUSY);
 	err = rh_err_new(c->arena, RH_E_LIMITED, "tenant.busy",
 	    "Too many requests of this tenant are at work; try again.");
 	err->retry_after_s = 1;
@@ -114,9 +300,9 @@ enter(struct rh_call *c)
 }
 
 struct rh_err *
-rh_admit(struct rh_call *c)
+rh_admit_answer(struct rh_call *c)
 {
-	struct rh_err *err = rate(c);
+	struct rh_err *err = answer(c);
 
 	return err ? err : enter(c);
 }
@@ -129,57 +315,125 @@ rh_admit_leave(struct rh_call *c)
 		    c->server->slot);
 }
 
-/*
- * The tenant's name is in the path for anybody to write. Whoever the database
- * does not let in gives back what was taken in that name.
- */
-void
-rh_admit_undo(struct rh_call *c)
+/* No stranger after all: from now on it is the tenant's and his own. */
+struct rh_err *
+rh_admit_known(struct rh_call *c)
 {
-	if (!c->by_tenant.granted)
-		return;
-	/* and is not told what is left of it: that would tell who is there */
-	rh_limit_give(c->server->host->limits, RH_LIMIT_KEYS, tenant_key(c),
-	    quota(c, c->conf->limit_tenant));
-	c->by_tenant = (struct rh_verdict){ 0 };
+	if (c->ask.n == 0)
+		return NULL;
+	rh_limiter_give(&c->server->limiter, &c->ask);
+	ask_tenant(c);
+	return answer(c);
 }
 
-/* "tenant";q=100;w=60: what stands before each number, and the numbers. */
+void
+rh_admit_send(struct rh_call *c)
+{
+	if (c->ask.n && c->ask.by == RH_LIMITER_POSTGRES && !c->ask.answered)
+		rh_limiter_ask(&c->server->limiter, &c->ask);
+}
+
+struct rh_err *
+rh_admit_settle(struct rh_call *c, struct rh_err *err)
+{
+	const struct rh_host *h = c->server->host;
+
+	if (c->rq->match.route->access == RH_TENANT &&
+	    !rh_uuid_is_nil(c->who.user_id) &&
+	    memcmp(&c->plan, &c->who.plan, sizeof(c->plan)) != 0)
+		rh_directory_limit(h->directory,
+		    (unsigned)c->conf->tenants_max, c->tenant_slug,
+		    &c->who.plan);
+	if (c->ask.n == 0 || c->ask.by != RH_LIMITER_POSTGRES ||
+	    !rh_limiter_answer(&c->server->limiter, &c->ask) ||
+	    c->ask.denied == 0)
+		return err;
+	return judge(c);
+}
+
+/*
+ * The tenant's name is in the path for anybody to write. Whoever the database
+ * does not let in gives back what was taken in that name, and is not told what
+ * is left of it: that would tell who is there.
+ */
+void
+rh_admit_undo(struct rh_call *c, const struct rh_err *err)
+{
+	bool door = c->ask.n == 1;
+
+	if (!c->ask.answered || c->ask.denied || door ||
+	    !rh_uuid_is_nil(c->who.user_id) ||
+	    (err->kind != RH_E_ANON && err->kind != RH_E_MISSING))
+		return;
+	if (c->ask.by == RH_LIMITER_POSTGRES)
+		c->owed = c->ask;
+	else
+		rh_limiter_give(&c->server->limiter, &c->ask);
+	door_fill(c);
+	rh_limiter_ask(&c->server->limiter, &c->ask);
+}
+
+void
+rh_admit_repay(struct rh_call *c)
+{
+	struct rh_server *s = c->server;
+	bool purge = c->limiter == rh_limiter_names[RH_LIMITER_POSTGRES] &&
+	    ++s->counted % PURGE_EVERY == 0;
+
+	if (c->owed.n == 0 && !purge)
+		return;
+	/* its line and its spans are written: this is nobody's */
+	rh_pg_end(s->pg);
+	s->limiter.pipe = rh_pg_begin(s->pg, s->arena, NULL);
+	if (c->owed.n)
+		rh_limiter_give(&s->limiter, &c->owed);
+	else
+		rh_limiter_purge(&s->limiter);
+}
+
+/* ---- the fields: draft-ietf-httpapi-ratelimit-headers, seconds ---- */
+
 static void
-item(struct rh_buf *b, struct rh_slice front, int64_t first, struct rh_slice between,
-    int64_t ms)
+item(struct rh_buf *b, const char *name, struct rh_slice front, int64_t first,
+    struct rh_slice between, int64_t ms)
 {
 	if (b->n)
 		rh_buf_lit(b, ", ");
+	rh_buf_char(b, '"');
+	rh_buf_slice(b, rh_slice_of(name));
 	rh_buf_slice(b, front);
 	rh_buf_i64(b, first);
 	rh_buf_slice(b, between);
 	rh_buf_i64(b, (ms + 999) / 1000);
 }
-#define POLICY(b, name, of)							\
-	item((b), RH_SLICE("\"" name "\";q="), (of).quota, RH_SLICE(";w="),	\
-	    (of).window_ms)
-#define STATE(b, name, of)							\
-	item((b), RH_SLICE("\"" name "\";r="), (of).remaining,			\
-	    RH_SLICE(";t="), (of).reset_ms)
 
-/* draft-ietf-httpapi-ratelimit-headers: structured fields, seconds. */
+static void
+verdict_put(struct rh_buf *policy, struct rh_buf *state,
+    const struct rh_budget *of)
+{
+	item(policy, of->name, RH_SLICE("\";q="), of->quota.quota,
+	    RH_SLICE(";w="), of->quota.window_ms);
+	item(state, of->name, RH_SLICE("\";r="), of->verdict.remaining,
+	    RH_SLICE(";t="), of->verdict.reset_ms);
+}
+
 void
 rh_admit_headers(struct rh_call *c)
 {
-	char policy_text[128], state_text[128];
+	char policy_text[160], state_text[160];
 	struct rh_buf policy, state;
 
-	if (!c->rated)
+	if (!c->ask.answered)
+		return;
+	c->limiter = rh_limiter_names[c->ask.by];
+	count(c, c->ask.denied ? RH_DECISION_LIMITED : RH_DECISION_GRANTED);
+	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS)
 		return;
 	rh_buf_init_fixed(&policy, policy_text, sizeof(policy_text));
 	rh_buf_init_fixed(&state, state_text, sizeof(state_text));
-	if (c->by_tenant.reset_ms) {	/* else it was not asked for, or given back */
-		POLICY(&policy, "tenant", quota(c, c->conf->limit_tenant));
-		STATE(&state, "tenant", c->by_tenant);
-	}
-	POLICY(&policy, "token", quota(c, c->conf->limit_token));
-	STATE(&state, "token", c->by_token);
+	for (unsigned i = c->ask.n; i-- > 0;)
+		if (c->ask.of[i].known)
+			verdict_put(&policy, &state, &c->ask.of[i]);
 	rh_reply_header(&c->rq->reply, "RateLimit-Policy", rh_buf_get(&policy));
 	rh_reply_header(&c->rq->reply, "RateLimit", rh_buf_get(&state));
 }

@@ -12,7 +12,7 @@
 #ifndef RH_SERVE_CALL_H
 #define RH_SERVE_CALL_H
 
-#include "data/limit.h"
+#include "data/limiter.h"
 #include "data/pipe.h"
 #include "http/cursor.h"
 #include "http/reply.h"
@@ -21,6 +21,7 @@
 #include "obs/log.h"
 #include "obs/trace.h"
 #include "serve/conf.h"
+#include "tenancy/directory.h"
 #include "tenancy/password.h"
 #include "tenancy/principal.h"
 
@@ -42,15 +43,16 @@ struct rh_call {
 	struct rh_log *log;
 	struct rh_server *server;
 	/* for the log line */
-	const char *limiter;		/* "shm", "off" */
+	const char *limiter;		/* "redis", "shm", "postgres", "off" */
 	const char *cache;		/* "off" */
 	uint64_t start_ns;		/* mono */
 	uint64_t deadline_ns;		/* mono: then it is answered 504 */
 	int64_t start_us;		/* wall */
 	bool security;			/* keep the trace: something touched on it */
 	bool inside;			/* has a place among its tenant's workers */
-	bool rated;			/* the verdicts below were taken */
-	struct rh_verdict by_tenant, by_token;
+	struct rh_limits plan;		/* the tenant's, as this host knows them */
+	struct rh_ask ask;		/* n 0: the limiter was not asked */
+	struct rh_ask owed;		/* given back after the reply; n 0: nothing */
 };
 
 /*

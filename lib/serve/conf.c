@@ -7,6 +7,7 @@
 #define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
 
 static const char *const sizing_names[] = { "static", "dynamic", "ondemand", NULL };
+static const char *const limiter_names[] = { "auto", "redis", "shm", "postgres", NULL };
 static const char *const prepared_names[] = { "auto", "on", "off", NULL };
 
 /* clang-format off */
@@ -59,7 +60,12 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "limit_window",        C(MS, limit_window_ms),            "1min",                          "1s",    "1h",      RH_RELOAD,  "the window that the limits are counted in", NULL },
 	{ "limit_tenant",        C(INT, limit_tenant),              "6000",                          "1",     "1000000000", RH_RELOAD,  "requests of one tenant in a window", NULL },
 	{ "limit_token",         C(INT, limit_token),               "3000",                          "1",     "1000000000", RH_RELOAD,  "requests with one token in a window", NULL },
+	{ "limit_tenant_write",  C(INT, limit_tenant_write),        "0",                             "0",     "1000000000", RH_RELOAD,  "requests of one tenant that write, in a window; limit_tenant then bounds those that read. 0: it bounds both together", NULL },
+	{ "limit_token_write",   C(INT, limit_token_write),         "0",                             "0",     "1000000000", RH_RELOAD,  "the same with one token", NULL },
 	{ "limit_credentials",   C(INT, limit_credentials),         "60",                            "1",     "1000000000", RH_RELOAD,  "sign-ups and sign-ins from one address in a window", NULL },
+
+	{ "limiter",             C(ENUM, limiter),                  "auto",                          NULL,    NULL,      RH_RELOAD,  "who counts for the limits: redis, for all hosts, and shared memory while it is away; shm: each host for itself; postgres: for all hosts, in the request's own round trip; auto: redis where one is configured, else shm", limiter_names },
+	{ "limiter_share",       C(INT, limiter_share),             "100",                           "1",     "100",     RH_RELOAD,  "of each quota, what this host grants by itself, in percent: while shared memory counts. For one of four equal hosts: 25", NULL },
 
 	{ "tenant_concurrency",  C(TEXT, tenant_concurrency),       "100%",                          NULL,    NULL,      RH_RELOAD,  "workers that may be inside one tenant's requests at a time, as a number or in percent of workers; one more is 429. 100%: all", NULL },
 

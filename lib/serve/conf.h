@@ -12,6 +12,8 @@
 
 /* As enum rh_pool_mode of serve/pool.h. */
 enum rh_sizing { RH_SIZING_STATIC, RH_SIZING_DYNAMIC, RH_SIZING_ONDEMAND };
+/* Who counts; enum rh_limiter_kind of data/limiter.h says who did. */
+enum rh_limiter_wanted { RH_LIMITS_AUTO, RH_LIMITS_REDIS, RH_LIMITS_SHM, RH_LIMITS_POSTGRES };
 enum rh_prepared { RH_PREPARED_AUTO, RH_PREPARED_ON, RH_PREPARED_OFF };
 
 struct rh_serve_conf {
@@ -51,6 +53,9 @@ struct rh_serve_conf {
 	bool limits;
 	int64_t limit_window_ms;
 	int64_t limit_tenant, limit_token, limit_credentials;
+	int64_t limit_tenant_write, limit_token_write;	/* 0: writes count with reads */
+	int limiter;
+	int64_t limiter_share;	/* percent */
 	struct rh_slice tenant_concurrency;
 
 	struct rh_slice segment;

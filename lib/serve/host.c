@@ -2,6 +2,7 @@
 
 #include "serve/host.h"
 
+#include "data/redis.h"
 #include "http/cursor.h"
 #include "http/openapi.h"
 #include "serve/event.h"
@@ -32,6 +33,8 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 
 	rh_stmts_register(rh_authorize_stmts);
 	rh_stmts_register(rh_event_stmts);
+	rh_stmts_register(rh_limiter_stmts);
+	rh_scripts_register(rh_limiter_scripts);
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {
 		rh_assert(++n < RESOURCES_MAX);

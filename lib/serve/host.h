@@ -9,7 +9,7 @@
 #ifndef RH_SERVE_HOST_H
 #define RH_SERVE_HOST_H
 
-#include "data/limit.h"
+#include "data/limiter.h"
 #include "data/pg.h"
 #include "data/redis.h"
 #include "http/route.h"

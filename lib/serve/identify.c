@@ -75,5 +75,6 @@ rh_identify(struct rh_call *c)
 	    c->tenant_slug, &tenant)) {
 		c->tenant = tenant.id;
 		c->tenant_label = tenant.label;
+		c->plan = tenant.limits;
 	}
 }

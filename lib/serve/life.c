@@ -38,12 +38,14 @@ tenant_learn(struct rh_call *c)
 	if ((err = rh_authorize_slug(c->pipe, &c->token, c->tenant_slug,
 	    c->rq->match.route->role, &c->who)))
 		return err;
+	rh_principal_read(&c->who);
+	tenant.limits = c->plan = c->who.plan;
 	tenant.id = c->tenant = c->who.tenant_id;
 	tenant.label = c->tenant_label = rh_metrics_value_live(h->metrics,
 	    h->series.tenants, c->tenant_slug);
 	rh_directory_put(h->directory, (unsigned)c->conf->tenants_max,
 	    c->tenant_slug, &tenant);
-	return NULL;
+	return rh_admit_known(c);
 }
 
 static struct rh_err *
@@ -52,13 +54,15 @@ authorize(struct rh_call *c)
 	const struct rh_route *route = c->rq->match.route;
 	struct rh_err *err;
 
+	if (route->access == RH_TENANT && rh_uuid_is_nil(c->tenant) &&
+	    (err = tenant_learn(c)))
+		return err;
+	rh_admit_send(c);
 	if (route->access == RH_USER)
 		rh_authorize_user(c->pipe, &c->token, &c->who);
-	if (route->access != RH_TENANT)
-		return NULL;
-	if (rh_uuid_is_nil(c->tenant) && (err = tenant_learn(c)))
-		return err;
-	rh_authorize_tenant(c->pipe, &c->token, c->tenant, route->role, &c->who);
+	if (route->access == RH_TENANT)
+		rh_authorize_tenant(c->pipe, &c->token, c->tenant,
+		    route->role, &c->who);
 	return NULL;
 }
 
@@ -76,6 +80,7 @@ settle(struct rh_call *c, struct rh_err *err)
 	rh_principal_read(&c->who);
 	rh_flight_who(c->server->flight, c->who.user_id, c->who.token_id,
 	    c->who.role);
+	said = rh_admit_settle(c, said);
 	/* and for one that was late there was no time to find out */
 	return said && !(err && err->kind == RH_E_TIMEOUT) ? said : err;
 }
@@ -131,7 +136,7 @@ run(struct rh_call *c, const struct rh_router *router)
 	if (err ||
 	    (err = no_query(c)) ||			/* 400 */
 	    (err = credentials(c)) ||			/* 401 */
-	    (err = rh_admit(c)))			/* 429 */
+	    (rh_admit_ask(c), err = rh_admit_answer(c)))	/* 429 */
 		return err;
 	return handle(c);		/* 401 403 404, and the one PostgreSQL trip */
 }
@@ -183,7 +188,7 @@ call_open(struct rh_server *s)
 	    .conf = s->host->conf, .hashers = &s->hashers, .trace = &s->trace, .log = &s->log,
 	    .server = s, .start_ns = rh_clock_mono_ns(),
 	    .start_us = rh_clock_wall_us() };
-	c->pipe = rh_pg_begin(s->pg, s->arena, c->trace);
+	c->pipe = s->limiter.pipe = rh_pg_begin(s->pg, s->arena, c->trace);
 	rh_req_reset(c->rq, c->arena, s->fx);
 	rh_flight_open(s->flight, c->start_us, c->start_ns);
 	rh_deadline_set(c);
@@ -268,13 +273,14 @@ serve(struct rh_server *s)
 	enum rh_served served;
 	bool kept;
 
-	if (err && rh_uuid_is_nil(c->who.user_id))
-		rh_admit_undo(c);
+	if (err)
+		rh_admit_undo(c, err);
 	kept = rh_account_decide(c, err);
 	reply_build(c, err, kept, &head, &body);
 	rh_fcgx_reply(s->fx, head, body);
 	rh_account(c, err, kept);	/* the parameters live until the finish */
 	served = rh_fcgx_finish(s->fx) ? RH_SERVED_KEEP : RH_SERVED_CLOSE;
+	rh_admit_repay(c);
 	call_close(c);
 	return served;
 }

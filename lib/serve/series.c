@@ -2,6 +2,7 @@
 
 #include "serve/series.h"
 
+#include "data/limiter.h"
 #include "data/pg.h"
 #include "data/redis.h"
 #include "obs/otlp.h"
@@ -167,7 +168,6 @@ void
 rh_series_init(struct rh_series *s, struct rh_metrics *m,
     const struct rh_router *router, const char *pool)
 {
-	static const char *const backends[] = { "shm", NULL };
 	const char *const pools[] = { pool, NULL };
 	const struct { const char *keys; int dim; } dims[] = {
 		{ "method,route", routes_dim(s, m, router) },
@@ -180,7 +180,7 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "statement", statements_dim(m) },
 		{ "store", dim_of(m, "store", stores) },
 		{ "state", dim_of(m, "state", states_of_connection) },
-		{ "backend", dim_of(m, "backend", backends) },
+		{ "backend", dim_of(m, "backend", rh_limiter_names) },
 		{ "decision", decisions_dim(m) },
 		{ "pool", dim_of(m, "pool", pools) },
 		{ "pool,reason", reasons_dim(m, pool) },

@@ -22,6 +22,9 @@ struct rh_server {
 	struct rh_arena *arena;		/* for a request's */
 	struct rh_fcgx *fx;
 	struct rh_pg *pg;
+	struct rh_redis *redis;		/* NULL: none */
+	struct rh_limiter limiter;
+	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;
 	struct rh_redis *redis;		/* NULL: not configured */
 	struct rh_redis_obs redis_obs;
@@ -59,12 +62,27 @@ void rh_deadline_set(struct rh_call *c);
 
 /* identify.c: request id and trace, whatever else is wrong with the request. */
 void rh_identify(struct rh_call *c);
-/* admit.c: rate limits, and a tenant's share of the workers, before anything costs more than this process. */
-RH_MUST_CHECK struct rh_err *rh_admit(struct rh_call *c);
+/*
+ * admit.c: rate limits, and a tenant's share of the workers, before anything
+ * costs more than this process. What rh_admit_ask queues for Redis leaves with
+ * whatever else is queued before rh_admit_answer reads it.
+ */
+void rh_admit_ask(struct rh_call *c);
+RH_MUST_CHECK struct rh_err *rh_admit_answer(struct rh_call *c);
+/* Both once more, for a tenant whose id is known only now. */
+RH_MUST_CHECK struct rh_err *rh_admit_known(struct rh_call *c);
+/* Where PostgreSQL counts: in front of what the request sends it. */
+void rh_admit_send(struct rh_call *c);
+/* … and what it has said; err is the pipe's. Takes in the tenant's plan, too. */
+struct rh_err *rh_admit_settle(struct rh_call *c, struct rh_err *err);
 /* The tenant's place among the workers is another's. */
 void rh_admit_leave(struct rh_call *c);
-/* A caller that turned out not to be the tenant's does not use up its budget. */
-void rh_admit_undo(struct rh_call *c);
+/*
+ * A caller that turned out not to be the tenant's does not use up its budget;
+ * what takes a round trip waits for rh_admit_repay, after the reply.
+ */
+void rh_admit_undo(struct rh_call *c, const struct rh_err *err);
+void rh_admit_repay(struct rh_call *c);
 void rh_admit_headers(struct rh_call *c);
 /* account.c: what is in work, for whoever looks at the segment … */
 void rh_account_begin(struct rh_call *c);

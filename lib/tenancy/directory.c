@@ -8,11 +8,13 @@
 
 enum { FREE, WRITING, READY };
 enum { PROBES = 32 };
+enum { TENANT, TOKEN, TENANT_WRITE, TOKEN_WRITE, WINDOW_MS, LIMITS };
 
 struct entry {
 	_Atomic uint32_t state;
 	uint32_t label;
 	struct rh_uuid id;
+	_Atomic uint32_t limits[LIMITS];
 	uint8_t length;
 	char slug[RH_SLUG_MAX - 1 + 8];
 };
@@ -40,9 +42,8 @@ entry_is(const struct entry *e, struct rh_slice slug)
 	return e->length == slug.n && memcmp(e->slug, slug.p, slug.n) == 0;
 }
 
-bool
-rh_directory_find(const struct rh_directory *d, unsigned tenants,
-    struct rh_slice slug, struct rh_tenant *tenant)
+static const struct entry *
+entry_find(const struct rh_directory *d, unsigned tenants, struct rh_slice slug)
 {
 	const struct entry *e = &d->entries[rh_hash64(slug.p, slug.n) %
 	    cells(tenants)];
@@ -52,14 +53,55 @@ rh_directory_find(const struct rh_directory *d, unsigned tenants,
 		    memory_order_acquire);
 
 		if (state == FREE)
-			return false;
-		if (state == READY && entry_is(e, slug)) {
-			tenant->id = e->id;
-			tenant->label = e->label;
-			return true;
-		}
+			return NULL;
+		if (state == READY && entry_is(e, slug))
+			return e;
 	}
-	return false;
+	return NULL;
+}
+
+static uint32_t
+limit_get(const struct entry *e, int which)
+{
+	return atomic_load_explicit(&e->limits[which], memory_order_relaxed);
+}
+
+static void
+limits_put(struct entry *e, const struct rh_limits *l)
+{
+	const uint32_t values[LIMITS] = { [TENANT] = l->tenant,
+		[TOKEN] = l->token, [TENANT_WRITE] = l->tenant_write,
+		[TOKEN_WRITE] = l->token_write, [WINDOW_MS] = l->window_ms };
+
+	for (int i = 0; i < LIMITS; i++)
+		atomic_store_explicit(&e->limits[i], values[i],
+		    memory_order_relaxed);
+}
+
+bool
+rh_directory_find(const struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, struct rh_tenant *tenant)
+{
+	const struct entry *e = entry_find(d, tenants, slug);
+
+	if (!e)
+		return false;
+	tenant->id = e->id;
+	tenant->label = e->label;
+	tenant->limits = (struct rh_limits){ limit_get(e, TENANT),
+		limit_get(e, TOKEN), limit_get(e, TENANT_WRITE),
+		limit_get(e, TOKEN_WRITE), limit_get(e, WINDOW_MS) };
+	return true;
+}
+
+void
+rh_directory_limit(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, const struct rh_limits *limits)
+{
+	const struct entry *e = entry_find(d, tenants, slug);
+
+	if (e)
+		limits_put(&d->entries[e - d->entries], limits);
 }
 
 void
@@ -75,6 +117,7 @@ rh_directory_put(struct rh_directory *d, unsigned tenants,
 		if (atomic_compare_exchange_strong(&e->state, &state, WRITING)) {
 			e->label = tenant->label;
 			e->id = tenant->id;
+			limits_put(e, &tenant->limits);
 			e->length = (uint8_t)slug.n;
 			memcpy(e->slug, slug.p, slug.n);
 			atomic_store_explicit(&e->state, READY,

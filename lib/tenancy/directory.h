@@ -2,7 +2,8 @@
  * directory - slug to tenant, for all workers of a host.
  *
  * Shape    an open-addressed table in the segment; slugs never change and are
- *          never given twice, so an entry is written once and stays
+ *          never given twice, so an entry is written once and stays. Its limits
+ *          may change: a word each, and who reads meanwhile has some of both
  * Errors   a full table remembers nothing more: such a tenant costs a second
  *          round trip each time
  * Owner    the segment's area "tenants"; a worker killed while it wrote loses
@@ -19,9 +20,15 @@
 
 struct rh_directory;	/* in shared memory, zeros at first */
 
+/* A plan: requests in a window. 0: as configured. */
+struct rh_limits {
+	uint32_t tenant, token, tenant_write, token_write, window_ms;
+};
+
 struct rh_tenant {
 	struct rh_uuid id;
 	uint32_t label;		/* of the metrics' tenant dimension */
+	struct rh_limits limits;
 };
 
 size_t rh_directory_bytes(unsigned tenants);
@@ -30,6 +37,9 @@ bool rh_directory_find(const struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, struct rh_tenant *tenant);
 void rh_directory_put(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, const struct rh_tenant *tenant);
+/* What the database says by now. A tenant that is not known stays so. */
+void rh_directory_limit(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, const struct rh_limits *limits);
 /* As a slug may look: ^[a-z][a-z0-9-]{1,38}[a-z0-9]$ */
 bool rh_slug_is(struct rh_slice slug);
 

@@ -81,6 +81,22 @@ rh_token_make(struct rh_arena *arena, enum rh_token_kind kind,
 	return (struct rh_slice){ text, RH_TOKEN_LEN };
 }
 
+/* "6000 3000 0 0 60000", or nothing. */
+static void
+plan_read(struct rh_limits *plan, struct rh_slice text)
+{
+	uint32_t *const to[] = { &plan->tenant, &plan->token,
+		&plan->tenant_write, &plan->token_write, &plan->window_ms };
+
+	*plan = (struct rh_limits){ 0 };
+	for (size_t i = 0; i < RH_COUNT(to) && text.p; i++) {
+		uint64_t n;
+
+		if (rh_u64_get(&n, rh_slice_cut(&text, ' ')) && n <= UINT32_MAX)
+			*to[i] = (uint32_t)n;
+	}
+}
+
 void
 rh_principal_read(struct rh_principal *who)
 {
@@ -93,5 +109,6 @@ rh_principal_read(struct rh_principal *who)
 	for (int role = RH_VIEWER; role <= RH_OWNER; role++)
 		if (rh_slice_is(word, rh_slice_of(rh_role_names[role])))
 			who->role = role;
-	rh_uuid_get(&who->token_id, rest);
+	rh_uuid_get(&who->token_id, rh_slice_cut(&rest, ' '));
+	plan_read(&who->plan, rest);
 }

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/field.h"
 #include "http/route.h"
+#include "tenancy/directory.h"
 
 enum rh_token_kind { RH_TOKEN_NONE, RH_TOKEN_SESSION, RH_TOKEN_KEY };
 
@@ -34,13 +35,14 @@ struct rh_slice rh_token_make(struct rh_arena *arena, enum rh_token_kind kind,
 
 /* What the database says of a token in the request's own round trip. */
 struct rh_principal {
-	struct rh_slice actor;		/* "user role token" as it came; borrowed */
+	struct rh_slice actor;		/* "user role token", and the plan where there is one; borrowed */
 	struct rh_uuid tenant_id;	/* where the slug had to be looked up as well */
 	struct rh_uuid user_id;
 	struct rh_uuid token_id;
 	int role;			/* enum rh_role; RH_ROLE_NONE outside of a tenant */
+	struct rh_limits plan;		/* the tenant's */
 };
-/* Fills in user_id, role and token_id from actor, where there is one. */
+/* Fills in user_id, role, token_id and plan from actor, where there is one. */
 void rh_principal_read(struct rh_principal *who);
 
 #endif

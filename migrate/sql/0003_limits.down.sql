@@ -1,0 +1,65 @@
+-- Drops plans and counters: every tenant has the configured limits again.
+drop function limit_purge();
+drop function limit_give(text, bigint, text, bigint);
+drop function limit_guard(uuid);
+drop function limit_take(uuid, text, bigint, bigint, text, bigint, bigint);
+drop function limit_denied(uuid, text, bigint, bigint);
+drop function limit_now();
+drop table rate_denials, rate_limits;
+
+-- as 0001 has them
+create or replace function authorize_key(p_sha256 bytea, p_tenant uuid, p_role member_role)
+returns text language plpgsql security definer as $$
+declare
+	actor text;
+	k record;
+begin
+	select pg_catalog.set_config('rowhouse.actor',
+			pg_catalog.concat(created_by, ' ', role, ' ', id), true)
+		into actor from public.api_keys
+		where sha256 operator(pg_catalog.=) p_sha256
+		and tenant_id operator(pg_catalog.=) p_tenant
+		and role operator(pg_catalog.>=) p_role
+		and (expires_at is null or expires_at operator(pg_catalog.>) pg_catalog.now())
+		and pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true) is not null;
+	if actor is not null then
+		return actor;
+	end if;
+	select tenant_id, expires_at into k
+		from public.api_keys where sha256 operator(pg_catalog.=) p_sha256;
+	if not found or k.expires_at operator(pg_catalog.<=) pg_catalog.now() then
+		raise exception using errcode = 'RH401', message = 'key not known';
+	end if;
+	if p_tenant is null or k.tenant_id operator(pg_catalog.<>) p_tenant then
+		raise exception using errcode = 'RH404', message = 'key of another tenant';
+	end if;
+	raise exception using errcode = 'RH403', message = 'role too low';
+end $$;
+
+create or replace function authorize_session(p_sha256 bytea, p_tenant uuid, p_role member_role)
+returns text language plpgsql security definer as $$
+declare
+	s record;
+	r public.member_role;
+begin
+	select id, user_id into s from public.sessions
+		where sha256 operator(pg_catalog.=) p_sha256
+		and expires_at operator(pg_catalog.>) pg_catalog.now();
+	if not found then
+		raise exception using errcode = 'RH401', message = 'session not known';
+	end if;
+	select m.role into r from public.memberships m
+		join public.tenants t on t.id operator(pg_catalog.=) m.tenant_id
+		where m.tenant_id operator(pg_catalog.=) p_tenant
+		and m.user_id operator(pg_catalog.=) s.user_id and t.deleted_at is null;
+	if not found then
+		raise exception using errcode = 'RH404', message = 'not a member';
+	end if;
+	if r operator(pg_catalog.<) p_role then
+		raise exception using errcode = 'RH403', message = 'role too low';
+	end if;
+	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
+	return pg_catalog.set_config('rowhouse.actor',
+		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id), true);
+end $$;
+drop table tenant_limits;
