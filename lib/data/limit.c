@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 
 /*
  * A key stands in one of eight neighbouring cells. Its theoretical arrival
@@ -48,6 +49,8 @@ cell_claim(struct rh_limit_table *t, unsigned keys, uint64_t key,
 	for (int i = 0; i < PROBES; i++) {
 		uint64_t had = atomic_load(&c[i].key);
 
+		if (had == key)	/* another worker's, since we looked */
+			return &c[i];
 		if (had != 0 && atomic_load(&c[i].tat_ns) > now_ns)
 			continue;
 		if (atomic_compare_exchange_strong(&c[i].key, &had, key))
@@ -81,7 +84,8 @@ rh_limit_verdict(struct rh_gcra p, bool granted, int64_t used_ns)
 	if (granted)
 		v.remaining = (p.window_ns - used_ns) / p.step_ns;
 	else
-		v.retry_ms = ms_of(used_ns + p.step_ns - p.window_ns);
+		/* where time went by since it was denied: now, but not 0 */
+		v.retry_ms = RH_MAX(ms_of(used_ns + p.step_ns - p.window_ns), 1);
 	return v;
 }
 
@@ -96,6 +100,23 @@ static bool
 is_full(uint64_t start, uint64_t now_ns, struct rh_gcra p)
 {
 	return start - now_ns > (uint64_t)(p.window_ns - p.step_ns);
+}
+
+/*
+ * A window that became shorter leaves a time too far ahead. Who was held up
+ * since he read the clock sees others' times like that, too, and to draw those
+ * back would grant them twice: so the clock is read after the time was.
+ */
+static void
+mend(struct cell *c, uint64_t tat, uint64_t now_ns, struct rh_gcra p)
+{
+	uint64_t end;
+
+	if (tat - now_ns <= (uint64_t)p.window_ns)
+		return;
+	end = RH_MAX(now_ns, rh_clock_mono_ns()) + (uint64_t)p.window_ns;
+	if (tat > end)
+		(void)atomic_compare_exchange_strong(&c->tat_ns, &tat, end);
 }
 
 struct rh_verdict
@@ -113,12 +134,14 @@ rh_limit_take(struct rh_limit_table *t, unsigned keys, uint64_t key,
 	tat = atomic_load(&c->tat_ns);
 	do {
 		start = start_of(tat, now_ns, p);
-		next = start + (is_full(start, now_ns, p) ? 0 :
-		    (uint64_t)p.step_ns);
-		if (next == tat)	/* denied, and nothing to mend */
-			break;
+		if (is_full(start, now_ns, p)) {
+			mend(c, tat, now_ns, p);
+			return rh_limit_verdict(p, false,
+			    (int64_t)(start - now_ns));
+		}
+		next = start + (uint64_t)p.step_ns;
 	} while (!atomic_compare_exchange_weak(&c->tat_ns, &tat, next));
-	return rh_limit_verdict(p, next != start, (int64_t)(next - now_ns));
+	return rh_limit_verdict(p, true, (int64_t)(next - now_ns));
 }
 
 struct rh_verdict

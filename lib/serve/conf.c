@@ -144,6 +144,8 @@ rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 	if (conf->database_url.n == 0)
 		rh_buf_lit(faults, "database_url: required; set it, or"
 		    " DATABASE_URL in the environment\n");
+	if (conf->limiter == RH_LIMITS_REDIS && conf->redis_url.n == 0)
+		rh_buf_lit(faults, "limiter: redis needs a redis_url\n");
 	if (!rh_serve_conf_concurrency(conf, &most))
 		rh_buf_lit(faults, "tenant_concurrency: a number of workers, or"
 		    " a share of them like 50%\n");

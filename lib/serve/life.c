@@ -189,6 +189,8 @@ call_open(struct rh_server *s)
 	    .server = s, .start_ns = rh_clock_mono_ns(),
 	    .start_us = rh_clock_wall_us() };
 	c->pipe = s->limiter.pipe = rh_pg_begin(s->pg, s->arena, c->trace);
+	if (s->redis)
+		rh_redis_begin(s->redis, s->arena, c->trace);
 	rh_req_reset(c->rq, c->arena, s->fx);
 	rh_flight_open(s->flight, c->start_us, c->start_ns);
 	rh_deadline_set(c);
@@ -202,6 +204,8 @@ call_close(struct rh_call *c)
 	struct rh_server *s = c->server;
 
 	rh_pg_end(s->pg);
+	if (s->redis)
+		rh_redis_end(s->redis);
 	rh_admit_leave(c);
 	s->log.request_id = RH_SLICE_NONE;
 	s->log.tenant = RH_SLICE_NONE;

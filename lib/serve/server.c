@@ -34,8 +34,6 @@ signals_open(struct rh_server *s)
 	s->log.lines = h->series.lines;
 	s->flight = rh_segment_flight(h->segment, s->slot);
 	s->hashers = h->hashers;
-	s->limiter = (struct rh_limiter){ h->limits, RH_LIMIT_KEYS, s->redis,
-		NULL };
 	/* what the one before us was inside of when it was killed */
 	rh_concurrency_leave(h->concurrency, s->slot);
 	rh_assert(rh_serve_conf_concurrency(h->conf, &s->tenant_most));
@@ -110,6 +108,8 @@ rh_server_start(void *server, unsigned slot)
 	if (s->sheds)
 		return true;
 	redis_open(s);
+	s->limiter = (struct rh_limiter){ s->host->limits, RH_LIMIT_KEYS,
+		s->redis, NULL };
 	ready = rh_pg_ready(s->pg, true);
 	dependency_note(s, ready);
 	if (!ready)

@@ -22,7 +22,6 @@ struct rh_server {
 	struct rh_arena *arena;		/* for a request's */
 	struct rh_fcgx *fx;
 	struct rh_pg *pg;
-	struct rh_redis *redis;		/* NULL: none */
 	struct rh_limiter limiter;
 	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;

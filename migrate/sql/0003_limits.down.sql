@@ -3,7 +3,7 @@ drop function limit_purge();
 drop function limit_give(text, bigint, text, bigint);
 drop function limit_guard(uuid);
 drop function limit_take(uuid, text, bigint, bigint, text, bigint, bigint);
-drop function limit_denied(uuid, text, bigint, bigint);
+drop function limit_denied(uuid, text, bigint);
 drop function limit_now();
 drop table rate_denials, rate_limits;
 

@@ -150,7 +150,7 @@ begin
 		returning tat into r;
 	if r is null then
 		denied := 1;
-		used := public.limit_denied(p_ask, p_key, stamp, p_window);
+		used := public.limit_denied(p_ask, p_key, p_window);
 		return;
 	end if;
 	used := r operator(pg_catalog.-) stamp;
@@ -166,7 +166,7 @@ begin
 		return;
 	end if;
 	denied := 2;
-	used2 := public.limit_denied(p_ask, p_key2, stamp, p_window2);
+	used2 := public.limit_denied(p_ask, p_key2, p_window2);
 	-- the row is still ours alone: as if it had not been asked for
 	update public.rate_limits set tat = tat operator(pg_catalog.-) p_step
 		where key operator(pg_catalog.=) p_key;
@@ -174,19 +174,22 @@ begin
 end $$;
 
 -- Notes a denial; answers how much of the window is taken. A clock that was set
--- back, or a window that became shorter, leaves a time too far ahead: mended.
-create function limit_denied(p_ask uuid, p_key text, p_at bigint, p_window bigint)
+-- back, or a window that became shorter, leaves a time too far ahead: mended, by
+-- a clock read while the row is held. By one read before waiting for it, others'
+-- times look like that, too, and to draw those back would grant them twice.
+create function limit_denied(p_ask uuid, p_key text, p_window bigint)
 returns bigint language plpgsql as $$
 declare
+	stamp bigint := public.limit_now();
 	r bigint;
 begin
 	insert into public.rate_denials (ask) values (p_ask);
 	r := (select tat from public.rate_limits where key operator(pg_catalog.=) p_key);
-	if r operator(pg_catalog.>) (p_at operator(pg_catalog.+) p_window) then
-		r := p_at operator(pg_catalog.+) p_window;
+	if r operator(pg_catalog.>) (stamp operator(pg_catalog.+) p_window) then
+		r := stamp operator(pg_catalog.+) p_window;
 		update public.rate_limits set tat = r where key operator(pg_catalog.=) p_key;
 	end if;
-	return greatest(r operator(pg_catalog.-) p_at, 0);
+	return greatest(r operator(pg_catalog.-) stamp, 0);
 end $$;
 
 -- First in the request's own transaction: what was denied is not executed.
@@ -238,7 +241,7 @@ begin
 	foreach f in array array[
 		'limit_take(uuid, text, bigint, bigint, text, bigint, bigint)', 'limit_guard(uuid)',
 		'limit_give(text, bigint, text, bigint)', 'limit_purge()', 'limit_now()',
-		'limit_denied(uuid, text, bigint, bigint)']
+		'limit_denied(uuid, text, bigint)']
 	loop
 		execute format('revoke all on function %s from public', f);
 		execute format('alter function %s owner to rowhouse_auth', f);
