@@ -6,7 +6,7 @@
 packages_build=(
 	gcc libc6-dev make autoconf automake pkg-config
 	libfcgi-dev libpq-dev libhiredis-dev libjson-c-dev libcurl4-openssl-dev libssl-dev
-	libargon2-dev libconfuse-dev libmicrohttpd-dev zlib1g-dev check
+	libargon2-dev libcbor-dev libconfuse-dev libmicrohttpd-dev zlib1g-dev check
 )
 packages_run=(postgresql postgresql-client curl util-linux)
 packages_nginx=(nginx)

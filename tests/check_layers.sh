@@ -100,7 +100,7 @@ openssl/: lib/base/crypto.c
 argon2.h: lib/tenancy/password.c
 zlib.h: lib/base/crypto.c lib/obs/otlp_ship.c fcgi/exporter/squeeze.c
 hiredis: lib/data/redis_reader.c
-cbor:'
+cbor: lib/data/cbor.c'
 while IFS=: read -r header allowed; do
 	found=$(cd "$src" && grep -rlE --include='*.[ch]' "^#include <$header" \
 	    lib fcgi migrate | sort | xargs)
