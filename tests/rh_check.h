@@ -52,8 +52,10 @@ rh_check_close(void)
 	rh_arena_destroy(&rh_check_arena_of_test);
 }
 
+/* set_up and tear_down, or NULL, go around each test, in its process. */
 static inline int
-rh_check_run(const char *name, const struct rh_check_case *cases, size_t n)
+rh_check_run_with(const char *name, const struct rh_check_case *cases, size_t n,
+    void (*set_up)(void), void (*tear_down)(void))
 {
 	Suite *suite = suite_create(name);
 	SRunner *runner = srunner_create(suite);
@@ -64,6 +66,7 @@ rh_check_run(const char *name, const struct rh_check_case *cases, size_t n)
 
 		tcase_set_timeout(c, RH_CHECK_TIMEOUT_S);
 		tcase_add_checked_fixture(c, NULL, rh_check_close);
+		tcase_add_checked_fixture(c, set_up, tear_down);
 		tcase_add_loop_test(c, cases[i].test, 0, (int)cases[i].rows);
 		suite_add_tcase(suite, c);
 	}
@@ -71,6 +74,12 @@ rh_check_run(const char *name, const struct rh_check_case *cases, size_t n)
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int
+rh_check_run(const char *name, const struct rh_check_case *cases, size_t n)
+{
+	return rh_check_run_with(name, cases, n, NULL, NULL);
 }
 
 #define RH_CHECK_MAIN(suite_name, ...)					\

@@ -1,0 +1,128 @@
+#include "config.h"
+
+#include "data/coherent_place.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+
+size_t
+rh_coherent_shared_bytes(unsigned slots)
+{
+	return sizeof(struct rh_coherent_shared) +
+	    slots * sizeof(struct rh_coherent_place);
+}
+
+int64_t
+rh_coherent_now_ms(void)
+{
+	return (int64_t)(rh_clock_mono_ns() / 1000000);
+}
+
+static uint64_t
+hash_of(struct rh_uuid tenant, struct rh_slice group)
+{
+	char text[sizeof(tenant.b) + RH_COHERENT_GROUP_MAX];
+
+	memcpy(text, tenant.b, sizeof(tenant.b));
+	memcpy(text + sizeof(tenant.b), group.p, group.n);
+	return rh_hash64(text, sizeof(tenant.b) + group.n);
+}
+
+/* A drop that waits for a Redis that is away gives way; one at work does not. */
+static int
+find_room(struct rh_coherent_place *p, int64_t now_ms)
+{
+	int64_t oldest_ms = INT64_MAX;
+	int found = -1;
+
+	for (int i = 0; i < RH_COHERENT_TOMBS; i++) {
+		struct rh_coherent_record *r = &p->records[i];
+		bool is_laid = p->laid >> i & 1, is_done = p->done >> i & 1;
+
+		if (!is_done && (!is_laid || r->until_ms < now_ms))
+			return i;
+		if (is_done && r->until_ms < oldest_ms) {
+			oldest_ms = r->until_ms;
+			found = i;
+		}
+	}
+	return found;
+}
+
+int
+rh_coherent_place_take(struct rh_coherent_place *p, const struct rh_tomb *tomb)
+{
+	int64_t now_ms = rh_coherent_now_ms();
+	struct rh_coherent_record *r;
+	int i;
+
+	if ((i = find_room(p, now_ms)) < 0)
+		return i;
+	r = &p->records[i];
+	rh_coherent_place_free(p, i);
+	r->tenant = tomb->tenant;
+	memcpy(r->token, tomb->token, sizeof(r->token));
+	memcpy(r->group, tomb->group.p, tomb->group.n);
+	r->group_n = (uint8_t)tomb->group.n;
+	r->hash = hash_of(tomb->tenant, tomb->group);
+	r->until_ms = now_ms + tomb->life_ms;
+	p->laid |= 1u << i;
+	return i;
+}
+
+/* Killed in between it is both, and done counts. */
+void
+rh_coherent_place_done(struct rh_coherent_place *p, int record)
+{
+	p->done |= 1u << record;
+	p->laid &= ~(1u << record);
+}
+
+void
+rh_coherent_place_free(struct rh_coherent_place *p, int record)
+{
+	p->laid &= ~(1u << record);
+	p->done &= ~(1u << record);
+}
+
+void
+rh_coherent_place_tidy(struct rh_coherent_place *p)
+{
+	int64_t now_ms = rh_coherent_now_ms();
+
+	p->laid &= ~p->done;
+	for (int i = 0; i < RH_COHERENT_TOMBS; i++)
+		if (p->laid >> i & 1 && p->records[i].until_ms < now_ms)
+			p->laid &= ~(1u << i);
+}
+
+bool
+rh_coherent_is_written(const struct rh_coherent_shared *shared, unsigned slots,
+    struct rh_uuid tenant, struct rh_slice group)
+{
+	uint64_t hash = hash_of(tenant, group);
+	int64_t now_ms = rh_coherent_now_ms();
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		const struct rh_coherent_place *p = &shared->places[slot];
+
+		for (uint32_t laid = p->laid; laid; laid &= laid - 1) {
+			const struct rh_coherent_record *r =
+			    &p->records[__builtin_ctz(laid)];
+
+			if (r->hash == hash && r->until_ms >= now_ms)
+				return true;
+		}
+	}
+	return false;
+}
+
+void
+rh_coherent_distrust(struct rh_coherent_shared *shared, int64_t until_ms)
+{
+	int64_t was = shared->not_before_ms;
+
+	while (was < until_ms &&
+	    !atomic_compare_exchange_weak(&shared->not_before_ms, &was, until_ms))
+		;
+}

@@ -1,0 +1,53 @@
+/*
+ * coherent_place - which writers of this host are at work on which groups,
+ * where Redis may lose it: between coherent.c and coherent_place.c.
+ *
+ * Shape    a place for each slot, RH_COHERENT_TOMBS records in it. laid: its
+ *          transaction may yet commit. done: it has ended, and the drop is not
+ *          known to have arrived
+ * Units    _ms of the monotonic clock, which all processes of a host share
+ * Owner    the slot's process writes, all read; a successor finds what the one
+ *          before it left
+ */
+#ifndef RH_DATA_COHERENT_PLACE_H
+#define RH_DATA_COHERENT_PLACE_H
+
+#include <stdatomic.h>
+
+#include "data/coherent.h"
+
+struct rh_coherent_record {
+	_Atomic uint64_t hash;		/* of tenant and group */
+	_Atomic int64_t until_ms;
+	struct rh_uuid tenant;
+	char token[RH_COHERENT_TOKEN];
+	uint8_t group_n;
+	char group[RH_COHERENT_GROUP_MAX];
+};
+
+struct rh_coherent_place {
+	_Atomic uint32_t laid, done;	/* bit i: record i */
+	struct rh_coherent_record records[RH_COHERENT_TOMBS];
+};
+
+struct rh_coherent_shared {
+	_Atomic int64_t not_before_ms;	/* what was read before is not trusted */
+	struct rh_coherent_place places[];
+};
+
+int64_t rh_coherent_now_ms(void);
+/* A record for the tomb; -1: all are taken. Before the tomb is sent. */
+int rh_coherent_place_take(struct rh_coherent_place *p,
+    const struct rh_tomb *tomb);
+/* Laid no more: done. */
+void rh_coherent_place_done(struct rh_coherent_place *p, int record);
+void rh_coherent_place_free(struct rh_coherent_place *p, int record);
+/* What a dead one left half done. */
+void rh_coherent_place_tidy(struct rh_coherent_place *p);
+/* Whether any process of this host may yet commit to the group. */
+bool rh_coherent_is_written(const struct rh_coherent_shared *shared,
+    unsigned slots, struct rh_uuid tenant, struct rh_slice group);
+/* Nothing that was cached before then is trusted on this host. */
+void rh_coherent_distrust(struct rh_coherent_shared *shared, int64_t until_ms);
+
+#endif

@@ -1,0 +1,704 @@
+/* tests/lib/data/check_coherent.c - what may be read from the cache, and who may fill it. */
+#include "config.h"
+
+#include "data/coherent.h"
+
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "data/coherent_place.h"
+#include "rh_check.h"
+#include "redis_server.h"
+
+#define SLOTS		4
+#define TTL_MS		60000
+#define LIFE_MS		20000
+#define LEASE_MS	20000
+
+static struct redis_server server;
+static struct rh_coherent_shared *host;
+static const struct rh_uuid tenant = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } };
+static const struct rh_slice group = RH_SLICE_INIT("projects"),
+    entry = RH_SLICE_INIT("20");
+
+/* ---- workers of a host ---- */
+
+struct worker {
+	struct rh_arena *own, *arena;
+	struct rh_redis_conf conf;
+	struct rh_redis_obs obs;
+	struct rh_redis *redis;
+	struct rh_coherent *c;
+	struct rh_cached got;
+	struct rh_tomb tomb;
+};
+
+static const char *const caches[] = { "other", "principals", "projects", NULL };
+static uint64_t cells[3 * RH_CACHE_RESULTS];
+static const struct rh_tally tally = { .cells = cells };
+static const struct rh_coherent_obs obs = { &tally, { 0, RH_CACHE_RESULTS, 1, 0 }, caches };
+
+static struct worker *
+worker_on(struct rh_coherent_shared *shared, unsigned slot)
+{
+	struct rh_arena *own = rh_arena_new(1 << 16, 1 << 24);
+	struct worker *w = RH_NEW(own, struct worker);
+
+	*w = (struct worker){ .own = own, .arena = rh_arena_new(4096, 1 << 24),
+	    .conf = { server.url, 5000, 5000, 1, NULL } };
+	w->redis = rh_redis_new(own, &w->conf, &w->obs);
+	ck_assert(rh_redis_warm(w->redis));
+	rest_ms(100);	/* what is read now is not of the time before it */
+	w->c = rh_coherent_new(own, &(struct rh_coherent_conf){ w->redis, shared,
+	    SLOTS, slot, LEASE_MS }, &obs);
+	return w;
+}
+
+static struct worker *
+worker(unsigned slot)
+{
+	return worker_on(host, slot);
+}
+
+static void
+begin(struct worker *w)
+{
+	rh_redis_begin(w->redis, w->arena, NULL);
+	rh_coherent_begin(w->c);
+}
+
+static void
+end(struct worker *w)
+{
+	rh_coherent_post(w->c);
+	rh_redis_end(w->redis);
+}
+
+/* What was posted is through: other sessions see it. */
+static void
+settled(struct worker *w)
+{
+	end(w);
+	rh_redis_begin(w->redis, w->arena, NULL);
+	rh_redis_send(w->redis, RH_SLICE_NONE, RH_SLICE("PING"));
+	(void)rh_redis_read(w->redis);
+	rh_redis_end(w->redis);
+}
+
+static enum rh_cache_result
+look_at(struct worker *w, struct rh_slice in, struct rh_slice at)
+{
+	begin(w);
+	rh_coherent_look(w->c, tenant, in, at);
+	rh_coherent_answer(w->c, &w->got);
+	return w->got.result;
+}
+
+/* Its value, where it is a hit, stands until the next look. */
+static enum rh_cache_result
+look(struct worker *w)
+{
+	enum rh_cache_result result = look_at(w, group, entry);
+
+	settled(w);
+	return result;
+}
+
+static void
+fill(struct worker *w, const char *value)
+{
+	begin(w);
+	rh_coherent_fill(w->c, &w->got.lease, rh_slice_of(value), TTL_MS);
+	settled(w);
+}
+
+static bool
+lay(struct worker *w, int64_t life_ms)
+{
+	bool laid;
+
+	begin(w);
+	rh_coherent_tomb(w->c, tenant, group, life_ms, &w->tomb);
+	laid = rh_coherent_tomb_laid(w->c, &w->tomb);
+	end(w);
+	return laid;
+}
+
+static void
+drop(struct worker *w)
+{
+	begin(w);
+	rh_coherent_drop(w->c, &w->tomb);
+	settled(w);
+}
+
+static void
+command(struct worker *w, const char *verb, const char *key)
+{
+	begin(w);
+	rh_redis_send(w->redis, RH_SLICE_NONE, rh_slice_of(verb),
+	    rh_slice_of(key));
+	ck_assert_int_ne(rh_redis_read(w->redis)->kind, RH_REDIS_ERROR);
+	end(w);
+}
+
+#define KEY(kind, rest) \
+	"{01020304-0506-0708-090a-0b0c0d0e0f10}:" kind ":projects" rest
+
+static void *
+shared_new(void)
+{
+	void *at = mmap(NULL, rh_coherent_shared_bytes(SLOTS),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(at, MAP_FAILED);
+	return at;
+}
+
+/* ---- reading ---- */
+
+START_TEST(a_miss_has_the_lease_and_its_fill_is_hit)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert(a->got.lease.held);
+	ck_assert_int_eq(look(b), RH_CACHE_BUSY);
+	ck_assert(!b->got.lease.held);
+	fill(a, "a value");
+	ck_assert_int_eq(look(b), RH_CACHE_HIT);
+	rh_assert_slice_eq(b->got.value, RH_SLICE("a value"));
+	ck_assert(!b->got.lease.held);
+}
+END_TEST
+
+START_TEST(any_bytes_are_a_value)
+{
+	struct worker *a = worker(0);
+	char bytes[100000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	begin(a);
+	rh_coherent_fill(a->c, &a->got.lease,
+	    (struct rh_slice){ bytes, sizeof(bytes) }, TTL_MS);
+	end(a);
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	rh_assert_slice_eq(a->got.value,
+	    ((struct rh_slice){ bytes, sizeof(bytes) }));
+	ck_assert_int_eq(look_at(a, RH_SLICE("none"), entry), RH_CACHE_MISS);
+	rh_coherent_fill(a->c, &a->got.lease, RH_SLICE(""), TTL_MS);
+	end(a);
+	ck_assert_int_eq(look_at(a, RH_SLICE("none"), entry), RH_CACHE_HIT);
+	ck_assert_uint_eq(a->got.value.n, 0);
+	end(a);
+}
+END_TEST
+
+START_TEST(looks_are_answered_in_their_order)
+{
+	struct worker *a = worker(0);
+	struct rh_cached got[3];
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "page");
+	begin(a);
+	rh_coherent_look(a->c, tenant, RH_SLICE("principals"), RH_SLICE("k"));
+	rh_coherent_look(a->c, tenant, group, entry);
+	rh_coherent_look(a->c, tenant, group, RH_SLICE("50"));
+	for (int i = 0; i < 3; i++)
+		rh_coherent_answer(a->c, &got[i]);
+	ck_assert_uint_eq(rh_redis_round_trips(a->redis), 1);
+	ck_assert_int_eq(got[0].result, RH_CACHE_MISS);
+	ck_assert_int_eq(got[1].result, RH_CACHE_HIT);
+	ck_assert_int_eq(got[2].result, RH_CACHE_MISS);
+	end(a);
+}
+END_TEST
+
+START_TEST(a_lease_that_is_forgone_is_the_next_ones)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	begin(a);
+	rh_coherent_forgo(a->c, &a->got.lease);
+	settled(a);
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+	fill(a, "of one who has no right to it any more");
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	fill(b, "value");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+}
+END_TEST
+
+/* ---- writing ---- */
+
+START_TEST(who_writes_is_waited_for_by_nobody)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	ck_assert(lay(b, LIFE_MS));
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "new");
+	ck_assert_int_eq(look(b), RH_CACHE_HIT);
+	rh_assert_slice_eq(b->got.value, RH_SLICE("new"));
+}
+END_TEST
+
+START_TEST(the_last_of_several_writers_ends_it)
+{
+	struct worker *a = worker(0), *b = worker(1), *c = worker(2);
+
+	ck_assert(lay(b, LIFE_MS) && lay(c, LIFE_MS));
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	drop(c);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(a_write_takes_no_other_group_along)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert(lay(b, LIFE_MS));
+	ck_assert_int_eq(look_at(a, RH_SLICE("principals"), entry),
+	    RH_CACHE_MISS);
+	end(a);
+}
+END_TEST
+
+/* during: filled while the writer is at work; else after its drop. */
+static const bool during[] = { true, false };
+
+START_TEST(what_was_read_before_a_write_is_not_filled_after_it)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert(lay(b, LIFE_MS));
+	if (during[_i])
+		fill(a, "old");
+	drop(b);
+	fill(a, "old");
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(a_tombstone_ends_by_itself)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	ck_assert(lay(b, 150));
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	rest_ms(200);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	/* and its drop, late, costs no more than what was filled since */
+	fill(a, "new");
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(a_longer_tombstone_is_not_cut_short)
+{
+	struct worker *a = worker(0), *b = worker(1), *c = worker(2);
+
+	ck_assert(lay(b, LIFE_MS) && lay(c, 50));
+	rest_ms(100);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	drop(c);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+/* ---- Redis loses things ---- */
+
+static const struct { const char *verb, *key; } losses[] = {
+	{ "DEL", KEY("w", "") }, { "DEL", KEY("g", "") }, { "FLUSHALL", "SYNC" },
+};
+
+START_TEST(a_writer_that_redis_lost_is_still_seen)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert(lay(b, LIFE_MS));
+	command(a, losses[_i].verb, losses[_i].key);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+		ck_assert(!a->got.lease.held);
+	}
+	drop(b);
+	if (_i == 0)	/* without the writers nobody knows who they were */
+		ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	else
+		ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(on_another_host_either_key_is_enough)
+{
+	struct worker *a = worker_on(shared_new(), 0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	ck_assert(lay(b, LIFE_MS));
+	command(a, losses[_i].verb, losses[_i].key);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+}
+END_TEST
+
+START_TEST(an_evicted_entry_or_lease_lets_nothing_old_in)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	command(b, "DEL", KEY("l", ":20"));
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+	fill(a, "old");
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	fill(b, "new");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	rh_assert_slice_eq(a->got.value, RH_SLICE("new"));
+	command(b, "DEL", KEY("e", ":20"));
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "newer");
+	command(b, "DEL", KEY("g", ""));
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(what_is_older_than_the_connection_is_not_trusted)
+{
+	struct worker *a = worker(0), *b;
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "before");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	rest_ms(3);
+	b = worker(1);
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	fill(b, "after");
+	ck_assert_int_eq(look(b), RH_CACHE_HIT);
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	rh_assert_slice_eq(a->got.value, RH_SLICE("after"));
+}
+END_TEST
+
+START_TEST(a_tombstone_that_could_not_be_laid_turns_the_cache_off)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	rh_redis_begin(b->redis, b->arena, NULL);
+	rh_redis_deadline(b->redis, 1);		/* long over: nothing is asked */
+	rh_coherent_begin(b->c);
+	rh_coherent_tomb(b->c, tenant, group, 300, &b->tomb);
+	ck_assert(!rh_coherent_tomb_laid(b->c, &b->tomb));
+	rh_redis_end(b->redis);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	ck_assert_int_eq(look_at(a, RH_SLICE("principals"), entry),
+	    RH_CACHE_BUSY);
+	end(a);
+	rest_ms(400);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	/* for others it is dropped as soon as that can be */
+	fill(a, "old again");
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+/* Restarted in between, and nothing of the write is left there. */
+START_TEST(a_restart_forgets_no_writer)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert(lay(b, LIFE_MS));
+	redis_server_kill(&server);
+	ck_assert_int_ne(look(a), RH_CACHE_HIT);
+	redis_server_start(&server);
+	for (int i = 0; i < 1000 && !rh_redis_warm(a->redis); i++)
+		rest_ms(5);
+	rest_ms(100);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	rh_coherent_done(b->c, &b->tomb);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "new");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+}
+END_TEST
+
+START_TEST(a_drop_that_was_in_vain_is_done_again)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert(lay(b, LIFE_MS));
+	redis_server_kill(&server);
+	drop(b);
+	ck_assert_uint_ne(host->places[1].done, 0);
+	redis_server_start(&server);
+	for (int i = 0; i < 1000 && host->places[1].done; i++) {
+		(void)look(b);
+		rest_ms(5);
+	}
+	ck_assert_uint_eq(host->places[1].done, 0);
+	(void)a;
+}
+END_TEST
+
+/* ---- workers die ---- */
+
+static void
+die_in_a_write(bool is_done)
+{
+	int status;
+
+	if (fork() == 0) {
+		struct worker *w = worker(2);
+
+		begin(w);
+		rh_coherent_tomb(w->c, tenant, group, 1500, &w->tomb);
+		if (!rh_coherent_tomb_laid(w->c, &w->tomb))
+			_exit(1);
+		if (is_done)
+			rh_coherent_done(w->c, &w->tomb);
+		kill(getpid(), SIGKILL);
+	}
+	wait(&status);
+	ck_assert(WIFSIGNALED(status));
+}
+
+static void
+succeed(void)
+{
+	struct worker *w = worker(2);
+
+	rh_redis_begin(w->redis, w->arena, NULL);
+	rh_coherent_inherit(w->c);
+	rh_redis_end(w->redis);
+	(void)look_at(w, RH_SLICE("else"), entry);	/* the drop is through */
+	end(w);
+}
+
+START_TEST(a_successor_drops_what_was_committed)
+{
+	struct worker *a = worker(0);
+
+	die_in_a_write(true);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	succeed();
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(what_nobody_knows_the_end_of_ends_by_itself)
+{
+	struct worker *a = worker(0);
+
+	die_in_a_write(false);
+	succeed();
+	command(a, "FLUSHALL", "SYNC");
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);	/* it may yet commit */
+	rest_ms(1600);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(more_tombstones_than_places_turn_the_cache_off)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	for (int i = 0; i < RH_COHERENT_TOMBS; i++)
+		ck_assert(lay(b, LIFE_MS));
+	ck_assert_int_eq(look_at(a, RH_SLICE("else"), entry), RH_CACHE_MISS);
+	end(a);
+	ck_assert(lay(b, LIFE_MS));
+	ck_assert_int_eq(look_at(a, RH_SLICE("else"), entry), RH_CACHE_BUSY);
+	end(a);
+}
+END_TEST
+
+/* ---- early refresh ---- */
+
+/* Made in a second, over in ttl_ms: early by a second on the average. */
+static void
+fill_slowly(struct worker *w, int64_t ttl_ms)
+{
+	ck_assert_int_eq(look(w), RH_CACHE_MISS);
+	rest_ms(1000);
+	begin(w);
+	rh_coherent_fill(w->c, &w->got.lease, RH_SLICE("page"), ttl_ms);
+	settled(w);
+}
+
+START_TEST(one_refreshes_early_while_the_others_still_hit)
+{
+	struct worker *a = worker(0), *b = worker(1);
+	int early = 0;
+
+	fill_slowly(a, 5000);
+	for (int i = 0; i < 2000 && !early; i++) {
+		ck_assert_int_eq(look(b), RH_CACHE_HIT);
+		early += b->got.lease.held;
+		rest_ms(1);
+	}
+	ck_assert_int_eq(early, 1);
+	for (int i = 0; i < 200; i++) {
+		ck_assert_int_eq(look(a), RH_CACHE_HIT);
+		ck_assert(!a->got.lease.held);
+	}
+	fill(b, "newer");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	rh_assert_slice_eq(a->got.value, RH_SLICE("newer"));
+}
+END_TEST
+
+START_TEST(what_is_cheap_is_not_refreshed_early)
+{
+	struct worker *a = worker(0);
+
+	rest_ms(900);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "page");
+	for (int i = 0; i < 2000; i++) {
+		ck_assert_int_eq(look(a), RH_CACHE_HIT);
+		ck_assert(!a->got.lease.held);
+	}
+}
+END_TEST
+
+/* ---- the rest ---- */
+
+START_TEST(all_keys_have_the_tenants_tag)
+{
+	struct worker *a = worker(0);
+	const struct rh_redis_value *keys;
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "page");
+	ck_assert(lay(a, LIFE_MS));
+	ck_assert_int_eq(look_at(a, RH_SLICE("else"), entry), RH_CACHE_MISS);
+	end(a);
+	begin(a);
+	rh_redis_send(a->redis, RH_SLICE_NONE, RH_SLICE("KEYS"), RH_SLICE("*"));
+	keys = rh_redis_read(a->redis);
+	ck_assert_uint_eq(keys->n, 5);		/* g w e, and g l */
+	for (size_t i = 0; i < keys->n; i++)
+		ck_assert(rh_slice_has_prefix(keys->items[i].text,
+		    RH_SLICE("{01020304-0506-0708-090a-0b0c0d0e0f10}:")));
+	end(a);
+}
+END_TEST
+
+START_TEST(every_look_is_counted)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert_int_eq(look(b), RH_CACHE_BUSY);
+	fill(a, "page");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	(void)look_at(a, RH_SLICE("principals:x"), entry);
+	end(a);
+	(void)look_at(a, RH_SLICE("tasks:7"), entry);
+	end(a);
+	rh_redis_close(a->redis);
+	redis_server_kill(&server);
+	ck_assert_int_eq(look(a), RH_CACHE_OFF);
+	for (int i = 0; i < RH_CACHE_RESULTS; i++)
+		ck_assert_uint_eq(cells[2 * RH_CACHE_RESULTS + i], 1);
+	ck_assert_uint_eq(cells[RH_CACHE_RESULTS + RH_CACHE_MISS], 1);
+	ck_assert_uint_eq(cells[RH_CACHE_MISS], 1);
+}
+END_TEST
+
+START_TEST(without_redis_nothing_is_asked)
+{
+	struct rh_cached got;
+	struct rh_tomb tomb;
+	struct rh_coherent *c = rh_coherent_new(rh_check_arena(),
+	    &(struct rh_coherent_conf){ NULL, host, SLOTS, 0, LEASE_MS }, &obs);
+
+	rh_coherent_inherit(c);
+	rh_coherent_begin(c);
+	rh_coherent_look(c, tenant, group, entry);
+	rh_coherent_answer(c, &got);
+	ck_assert_int_eq(got.result, RH_CACHE_OFF);
+	rh_coherent_tomb(c, tenant, group, LIFE_MS, &tomb);
+	ck_assert(!rh_coherent_tomb_laid(c, &tomb));
+	rh_coherent_done(c, &tomb);
+	rh_coherent_fill(c, &got.lease, RH_SLICE("x"), TTL_MS);
+	rh_coherent_drop(c, &tomb);
+	rh_coherent_post(c);
+	ck_assert_int_eq(host->not_before_ms, 0);
+}
+END_TEST
+
+static void
+set_up(void)
+{
+	memset(&server, 0, sizeof(server));
+	redis_server_start(&server);
+	host = shared_new();
+}
+
+static void
+tear_down(void)
+{
+	redis_server_remove(&server);
+}
+
+int
+main(void)
+{
+	const struct rh_check_case cases[] = {
+		RH_CASE(a_miss_has_the_lease_and_its_fill_is_hit),
+		RH_CASE(any_bytes_are_a_value),
+		RH_CASE(looks_are_answered_in_their_order),
+		RH_CASE(a_lease_that_is_forgone_is_the_next_ones),
+		RH_CASE(who_writes_is_waited_for_by_nobody),
+		RH_CASE(the_last_of_several_writers_ends_it),
+		RH_CASE(a_write_takes_no_other_group_along),
+		RH_LOOP(what_was_read_before_a_write_is_not_filled_after_it, during),
+		RH_CASE(a_tombstone_ends_by_itself),
+		RH_CASE(a_longer_tombstone_is_not_cut_short),
+		RH_LOOP(a_writer_that_redis_lost_is_still_seen, losses),
+		{ on_another_host_either_key_is_enough,
+		    "on_another_host_either_key_is_enough", 2 },
+		RH_CASE(an_evicted_entry_or_lease_lets_nothing_old_in),
+		RH_CASE(what_is_older_than_the_connection_is_not_trusted),
+		RH_CASE(a_tombstone_that_could_not_be_laid_turns_the_cache_off),
+		RH_CASE(a_restart_forgets_no_writer),
+		RH_CASE(a_drop_that_was_in_vain_is_done_again),
+		RH_CASE(a_successor_drops_what_was_committed),
+		RH_CASE(what_nobody_knows_the_end_of_ends_by_itself),
+		RH_CASE(more_tombstones_than_places_turn_the_cache_off),
+		RH_CASE(one_refreshes_early_while_the_others_still_hit),
+		RH_CASE(what_is_cheap_is_not_refreshed_early),
+		RH_CASE(all_keys_have_the_tenants_tag),
+		RH_CASE(every_look_is_counted),
+		RH_CASE(without_redis_nothing_is_asked),
+	};
+
+	if (!redis_server_is_there()) {
+		puts("skipped: the Redis server is not installed");
+		return 77;
+	}
+	rh_coherent_register();
+	return rh_check_run_with("data/coherent", cases, RH_COUNT(cases),
+	    set_up, tear_down);
+}
