@@ -41,6 +41,8 @@ struct rh_otlp_conf {
 	int64_t schedule_delay_ms, max_batch;
 	int64_t attrs_max;		/* of a span */
 	int64_t attr_text_max;		/* of a text, in characters */
+	int64_t events_max, event_attrs_max;	/* of a span; of an event */
+	int64_t links_max;		/* of a span */
 	struct rh_slice service_name;
 	struct rh_slice resource;	/* "key=value\n" each, decoded */
 	struct rh_sampler sampler;

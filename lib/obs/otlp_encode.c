@@ -6,240 +6,27 @@
 
 #include "base/text.h"
 #include "obs/span_record.h"
+#include "obs/wire.h"
 
-/*
- * Both encodings in one walk. In protobuf a field is its number; in JSON its
- * name, and an element of a list has none (NULL).
- */
 struct out {
-	struct rh_buf *to;
-	bool json;
+	struct rh_wire w;
 	const struct rh_otlp_conf *conf;
 };
-
-enum wire { VARINT, FIXED64, BYTES, FIXED32 = 5 };
-
-static void
-varint(struct rh_buf *to, uint64_t n)
-{
-	for (; n > 0x7f; n >>= 7)
-		rh_buf_char(to, (char)(n | 0x80));
-	rh_buf_char(to, (char)n);
-}
-
-static unsigned
-varint_bytes(uint64_t n)
-{
-	unsigned bytes = 1;
-
-	for (; n > 0x7f; n >>= 7)
-		bytes++;
-	return bytes;
-}
-
-static void
-tag(struct rh_buf *to, unsigned field, enum wire wire)
-{
-	varint(to, field << 3 | wire);
-}
-
-static void
-separate(struct rh_buf *to)
-{
-	char last = to->n ? to->p[to->n - 1] : '{';
-
-	if (last != '{' && last != '[')
-		rh_buf_char(to, ',');
-}
-
-static void
-name(struct out *o, const char *member)
-{
-	separate(o->to);
-	if (member) {
-		rh_buf_json(o->to, rh_slice_of(member));
-		rh_buf_char(o->to, ':');
-	}
-}
-
-/* Most messages are so short that their length takes one byte: it is kept free. */
-static size_t
-message_open(struct out *o, unsigned field, const char *member)
-{
-	if (o->json) {
-		name(o, member);
-		rh_buf_char(o->to, '{');
-	} else {
-		tag(o->to, field, BYTES);
-		rh_buf_char(o->to, 0);
-	}
-	return o->to->n;
-}
-
-static void
-message_close(struct out *o, size_t start)
-{
-	size_t n = o->to->n - start;
-	unsigned more = varint_bytes(n) - 1;
-
-	if (o->json) {
-		rh_buf_char(o->to, '}');
-		return;
-	}
-	if (!rh_buf_room(o->to, more))
-		return;
-	if (more)
-		memmove(o->to->p + start + more, o->to->p + start, n);
-	o->to->n = start - 1;
-	varint(o->to, n);
-	o->to->n += n;
-}
-
-static void
-list_open(struct out *o, const char *member)
-{
-	if (o->json) {
-		name(o, member);
-		rh_buf_char(o->to, '[');
-	}
-}
-
-static void
-list_close(struct out *o)
-{
-	if (o->json)
-		rh_buf_char(o->to, ']');
-}
-
-/* A protobuf string is UTF-8, or the whole request is refused. */
-static void
-utf8(struct rh_buf *to, struct rh_slice text)
-{
-	while (text.n) {
-		size_t n = rh_utf8_step((const unsigned char *)text.p, text.n);
-
-		if (n)
-			rh_buf_put(to, text.p, n);
-		else
-			rh_buf_lit(to, "\357\277\275");
-		text = rh_slice_from(text, n ? n : 1);
-	}
-}
-
-static void
-text_field(struct out *o, unsigned field, const char *member,
-    struct rh_slice text)
-{
-	size_t start;
-
-	if (o->json) {
-		name(o, member);
-		rh_buf_json(o->to, text);
-		return;
-	}
-	if (rh_utf8_is(text)) {
-		tag(o->to, field, BYTES);
-		varint(o->to, text.n);
-		rh_buf_slice(o->to, text);
-		return;
-	}
-	start = message_open(o, field, member);
-	utf8(o->to, text);
-	message_close(o, start);
-}
-
-static void
-id_field(struct out *o, unsigned field, const char *member,
-    struct rh_slice id)
-{
-	if (o->json) {
-		name(o, member);
-		rh_buf_char(o->to, '"');
-		rh_buf_hex(o->to, id.p, id.n);
-		rh_buf_char(o->to, '"');
-		return;
-	}
-	tag(o->to, field, BYTES);
-	varint(o->to, id.n);
-	rh_buf_slice(o->to, id);
-}
-
-static void
-little_endian(struct rh_buf *to, uint64_t n, unsigned bytes)
-{
-	for (; bytes--; n >>= 8)
-		rh_buf_char(to, (char)n);
-}
-
-static void
-small_field(struct out *o, unsigned field, const char *member, uint32_t n)
-{
-	if (o->json) {
-		name(o, member);
-		rh_buf_u64(o->to, n);
-		return;
-	}
-	tag(o->to, field, VARINT);
-	varint(o->to, n);
-}
-
-static void
-flags_field(struct out *o, unsigned field, const char *member, uint32_t n)
-{
-	if (o->json) {
-		small_field(o, field, member, n);
-		return;
-	}
-	tag(o->to, field, FIXED32);
-	little_endian(o->to, n, 4);
-}
-
-/* 64 bits are a string in JSON: a double would round them. */
-static void
-quoted(struct out *o, const char *member, int64_t n)
-{
-	name(o, member);
-	rh_buf_char(o->to, '"');
-	rh_buf_i64(o->to, n);
-	rh_buf_char(o->to, '"');
-}
-
-static void
-time_field(struct out *o, unsigned field, const char *member, uint64_t ns)
-{
-	if (o->json) {
-		quoted(o, member, (int64_t)ns);
-		return;
-	}
-	tag(o->to, field, FIXED64);
-	little_endian(o->to, ns, 8);
-}
-
-static void
-int_field(struct out *o, unsigned field, const char *member, int64_t n)
-{
-	if (o->json) {
-		quoted(o, member, n);
-		return;
-	}
-	tag(o->to, field, VARINT);
-	varint(o->to, (uint64_t)n);
-}
 
 /* KeyValue { key 1, value 2: AnyValue { string 1, int 3 } } */
 static void
 attribute(struct out *o, unsigned field, const struct rh_attr *attr)
 {
-	size_t pair = message_open(o, field, NULL), value;
+	size_t pair = rh_wire_open(&o->w, field, NULL), value;
 
-	text_field(o, 1, "key", rh_slice_of(attr->key));
-	value = message_open(o, 2, "value");
+	rh_wire_text(&o->w, 1, "key", rh_slice_of(attr->key));
+	value = rh_wire_open(&o->w, 2, "value");
 	if (attr->is_int)
-		int_field(o, 3, "intValue", attr->number);
+		rh_wire_int(&o->w, 3, "intValue", attr->number);
 	else
-		text_field(o, 1, "stringValue", attr->text);
-	message_close(o, value);
-	message_close(o, pair);
+		rh_wire_text(&o->w, 1, "stringValue", attr->text);
+	rh_wire_close(&o->w, value);
+	rh_wire_close(&o->w, pair);
 }
 
 static void
@@ -312,12 +99,12 @@ instance_id(char to[RH_UUID_LEN], const struct rh_shipper_spec *spec)
 static void
 resource(struct out *o, const struct rh_shipper_spec *spec)
 {
-	size_t start = message_open(o, 1, "resource");
+	size_t start = rh_wire_open(&o->w, 1, "resource");
 	char instance[RH_UUID_LEN], host[256] = "";
 
 	instance_id(instance, spec);
 	gethostname(host, sizeof(host) - 1);
-	list_open(o, "attributes");
+	rh_wire_list(&o->w, "attributes");
 	resource_text(o, "service.name", o->conf->service_name);
 	resource_default(o, "service.version", rh_slice_of(spec->version));
 	resource_default(o, "service.instance.id",
@@ -330,8 +117,8 @@ resource(struct out *o, const struct rh_shipper_spec *spec)
 	resource_text(o, "telemetry.sdk.name", RH_SLICE("rowhouse"));
 	resource_text(o, "telemetry.sdk.language", RH_SLICE("c"));
 	resource_text(o, "telemetry.sdk.version", RH_SLICE(PACKAGE_VERSION));
-	list_close(o);
-	message_close(o, start);
+	rh_wire_list_end(&o->w);
+	rh_wire_close(&o->w, start);
 }
 
 static struct rh_slice
@@ -350,9 +137,10 @@ cut_characters(struct rh_slice text, int64_t most)
 	return (struct rh_slice){ text.p, n };
 }
 
-/* A span's attributes, counted against the limit. */
+/* Attributes of a span or an event, counted against their limit. */
 struct attrs {
 	struct out *o;
+	unsigned field;
 	int64_t left;
 	uint32_t dropped;
 };
@@ -367,7 +155,15 @@ span_attr(struct attrs *a, struct rh_attr attr)
 	a->left--;
 	if (!attr.is_int)
 		attr.text = cut_characters(attr.text, a->o->conf->attr_text_max);
-	attribute(a->o, 9, &attr);
+	attribute(a->o, a->field, &attr);
+}
+
+/* Of the span's event, not its own: what the exception conventions name. */
+static bool
+is_of_exception(const struct rh_attr *attr)
+{
+	return rh_slice_has_prefix(rh_slice_of(attr->key),
+	    RH_SLICE("exception."));
 }
 
 static void
@@ -379,23 +175,75 @@ span_text(struct attrs *a, const char *key, struct rh_slice text)
 
 static void
 span_attributes(struct out *o, const struct rh_kept *kept,
-    struct rh_kept_span *span)
+    const struct rh_kept_span *span)
 {
-	struct attrs a = { o, o->conf->attrs_max, span->fixed.attrs_dropped };
+	struct attrs a = { o, 9, o->conf->attrs_max,
+	    span->fixed.attrs_dropped };
+	struct rh_kept_span walk = *span;
 	struct rh_attr attr;
 
-	list_open(o, "attributes");
+	rh_wire_list(&o->w, "attributes");
 	span_text(&a, "rowhouse.request_id", kept->request_id);
 	span_text(&a, "rowhouse.tenant.id", kept->tenant_id);
-	while (rh_kept_attr(span, &attr))
-		span_attr(&a, attr);
+	while (rh_kept_attr(&walk, &attr))
+		if (!is_of_exception(&attr))
+			span_attr(&a, attr);
 	if (span->fixed.kind == RH_SPAN_SERVER && kept->head.spans_dropped)
 		span_attr(&a, (struct rh_attr){ .key =
 		    "rowhouse.spans.dropped", .is_int = true,
 		    .number = kept->head.spans_dropped });
-	list_close(o);
+	rh_wire_list_end(&o->w);
 	if (a.dropped)
-		small_field(o, 10, "droppedAttributesCount", a.dropped);
+		rh_wire_small(&o->w, 10, "droppedAttributesCount", a.dropped);
+}
+
+static bool
+has_exception(const struct rh_kept_span *span)
+{
+	struct rh_kept_span walk = *span;
+	struct rh_attr attr;
+
+	while (rh_kept_attr(&walk, &attr))
+		if (is_of_exception(&attr))
+			return true;
+	return false;
+}
+
+static void
+exception_attributes(struct out *o, const struct rh_kept_span *span)
+{
+	struct attrs a = { o, 3, o->conf->event_attrs_max, 0 };
+	struct rh_kept_span walk = *span;
+	struct rh_attr attr;
+
+	rh_wire_list(&o->w, "attributes");
+	while (rh_kept_attr(&walk, &attr))
+		if (is_of_exception(&attr))
+			span_attr(&a, attr);
+	rh_wire_list_end(&o->w);
+	if (a.dropped)
+		rh_wire_small(&o->w, 4, "droppedAttributesCount", a.dropped);
+}
+
+/* What ended a span is told at its end. */
+static void
+span_events(struct out *o, const struct rh_kept_span *span)
+{
+	size_t start;
+
+	if (!has_exception(span))
+		return;
+	if (o->conf->events_max == 0) {
+		rh_wire_small(&o->w, 12, "droppedEventsCount", 1);
+		return;
+	}
+	rh_wire_list(&o->w, "events");
+	start = rh_wire_open(&o->w, 11, NULL);
+	rh_wire_fixed64(&o->w, 1, "timeUnixNano", span->fixed.end_ns);
+	rh_wire_text(&o->w, 2, "name", RH_SLICE("exception"));
+	exception_attributes(o, span);
+	rh_wire_close(&o->w, start);
+	rh_wire_list_end(&o->w);
 }
 
 static bool
@@ -413,11 +261,11 @@ span_status(struct out *o, const struct rh_kept_span *span)
 
 	if (!span->fixed.error)
 		return;
-	start = message_open(o, 15, "status");
+	start = rh_wire_open(&o->w, 15, "status");
 	if (span->error_text.n)
-		text_field(o, 2, "message", span->error_text);
-	small_field(o, 3, "code", 2);
-	message_close(o, start);
+		rh_wire_text(&o->w, 2, "message", span->error_text);
+	rh_wire_small(&o->w, 3, "code", 2);
+	rh_wire_close(&o->w, start);
 }
 
 /*
@@ -433,30 +281,60 @@ span_flags(const struct rh_kept *kept, const struct rh_kept_span *span)
 	return (kept->head.flags & 2u) | 1 | 0x100 | (remote ? 0x200 : 0);
 }
 
+/*
+ * To the caller's context that was not taken for a parent. Whether he is
+ * remote is known: he is.
+ */
+static void
+span_links(struct out *o, const struct rh_kept *kept,
+    const struct rh_kept_span *span)
+{
+	const struct rh_record_head *head = &kept->head;
+	size_t start;
+
+	if (span->fixed.kind != RH_SPAN_SERVER || is_zero(head->link_span_id))
+		return;
+	if (o->conf->links_max == 0) {
+		rh_wire_small(&o->w, 14, "droppedLinksCount", 1);
+		return;
+	}
+	rh_wire_list(&o->w, "links");
+	start = rh_wire_open(&o->w, 13, NULL);
+	rh_wire_id(&o->w, 1, "traceId", (struct rh_slice){
+	    (const char *)head->link_trace_id, sizeof(head->link_trace_id) });
+	rh_wire_id(&o->w, 2, "spanId", (struct rh_slice){
+	    (const char *)head->link_span_id, sizeof(head->link_span_id) });
+	rh_wire_fixed32(&o->w, 6, "flags", head->link_flags | 0x300u);
+	rh_wire_close(&o->w, start);
+	rh_wire_list_end(&o->w);
+}
+
 static void
 span(struct out *o, const struct rh_kept *kept, struct rh_kept_span *s,
     struct rh_slice tracestate)
 {
-	size_t start = message_open(o, 2, NULL);
+	size_t start = rh_wire_open(&o->w, 2, NULL);
 
-	id_field(o, 1, "traceId", (struct rh_slice){
+	rh_wire_id(&o->w, 1, "traceId", (struct rh_slice){
 	    (const char *)kept->head.trace_id, sizeof(kept->head.trace_id) });
-	id_field(o, 2, "spanId", (struct rh_slice){
+	rh_wire_id(&o->w, 2, "spanId", (struct rh_slice){
 	    (const char *)s->fixed.id, sizeof(s->fixed.id) });
 	if (tracestate.n)
-		text_field(o, 3, "traceState", tracestate);
+		rh_wire_text(&o->w, 3, "traceState", tracestate);
 	if (!is_zero(s->fixed.parent_id))
-		id_field(o, 4, "parentSpanId", (struct rh_slice){
+		rh_wire_id(&o->w, 4, "parentSpanId", (struct rh_slice){
 		    (const char *)s->fixed.parent_id,
 		    sizeof(s->fixed.parent_id) });
-	text_field(o, 5, "name", s->name);
-	small_field(o, 6, "kind", s->fixed.kind);
-	time_field(o, 7, "startTimeUnixNano", s->fixed.start_ns);
-	time_field(o, 8, "endTimeUnixNano", s->fixed.end_ns);
+	rh_wire_text(&o->w, 5, "name", s->name);
+	rh_wire_small(&o->w, 6, "kind", s->fixed.kind);
+	rh_wire_fixed64(&o->w, 7, "startTimeUnixNano", s->fixed.start_ns);
+	rh_wire_fixed64(&o->w, 8, "endTimeUnixNano", s->fixed.end_ns);
 	span_attributes(o, kept, s);
+	span_events(o, s);
+	span_links(o, kept, s);
 	span_status(o, s);
-	flags_field(o, 16, "flags", span_flags(kept, s));
-	message_close(o, start);
+	rh_wire_fixed32(&o->w, 16, "flags", span_flags(kept, s));
+	rh_wire_close(&o->w, start);
 }
 
 /*
@@ -498,12 +376,12 @@ record(struct out *o, const char *bytes, size_t n)
 static void
 scope(struct out *o, const struct rh_shipper_spec *spec)
 {
-	size_t start = message_open(o, 1, "scope");
+	size_t start = rh_wire_open(&o->w, 1, "scope");
 
-	text_field(o, 1, "name", RH_SLICE("rowhouse"));
+	rh_wire_text(&o->w, 1, "name", RH_SLICE("rowhouse"));
 	if (spec->version)
-		text_field(o, 2, "version", rh_slice_of(spec->version));
-	message_close(o, start);
+		rh_wire_text(&o->w, 2, "version", rh_slice_of(spec->version));
+	rh_wire_close(&o->w, start);
 }
 
 static unsigned
@@ -526,26 +404,26 @@ unsigned
 rh_otlp_encode(struct rh_buf *to, enum rh_otlp_protocol protocol,
     const struct rh_shipper_spec *spec, const void *records, size_t n)
 {
-	struct out o = { to, protocol == RH_OTLP_JSON, spec->conf };
+	struct out o = { { to, protocol == RH_OTLP_JSON }, spec->conf };
 	size_t empty = to->n, of_resource, of_scope;
 	unsigned spans;
 
-	if (o.json)
+	if (o.w.json)
 		rh_buf_char(to, '{');
-	list_open(&o, "resourceSpans");
-	of_resource = message_open(&o, 1, NULL);
+	rh_wire_list(&o.w, "resourceSpans");
+	of_resource = rh_wire_open(&o.w, 1, NULL);
 	resource(&o, spec);
-	list_open(&o, "scopeSpans");
-	of_scope = message_open(&o, 2, NULL);
+	rh_wire_list(&o.w, "scopeSpans");
+	of_scope = rh_wire_open(&o.w, 2, NULL);
 	scope(&o, spec);
-	list_open(&o, "spans");
+	rh_wire_list(&o.w, "spans");
 	spans = records_all(&o, records, n);
-	list_close(&o);
-	message_close(&o, of_scope);
-	list_close(&o);
-	message_close(&o, of_resource);
-	list_close(&o);
-	if (o.json)
+	rh_wire_list_end(&o.w);
+	rh_wire_close(&o.w, of_scope);
+	rh_wire_list_end(&o.w);
+	rh_wire_close(&o.w, of_resource);
+	rh_wire_list_end(&o.w);
+	if (o.w.json)
 		rh_buf_char(to, '}');
 	if (spans == 0)
 		to->n = empty;

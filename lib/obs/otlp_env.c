@@ -420,6 +420,12 @@ limits(struct env *env, struct rh_otlp_conf *conf)
 	conf->attr_text_max = number(env,
 	    (struct var){ "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
 	    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" }, 0, INT_MOST);
+	conf->events_max =
+	    number(env, ONE("OTEL_SPAN_EVENT_COUNT_LIMIT"), 0, 128);
+	conf->event_attrs_max =
+	    number(env, ONE("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"), 0, 128);
+	conf->links_max =
+	    number(env, ONE("OTEL_SPAN_LINK_COUNT_LIMIT"), 0, 128);
 }
 
 static void

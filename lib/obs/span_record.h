@@ -17,7 +17,7 @@
 
 #include "obs/trace.h"
 
-#define RH_RECORD_VERSION	1
+#define RH_RECORD_VERSION	2
 #define RH_RECORD_TEXT_MAX	4096	/* of a value; longer ones are cut */
 #define RH_RECORD_NAME_MAX	255	/* of a key, a span's name, an id */
 
@@ -26,9 +26,11 @@ struct rh_record_head {
 	uint16_t spans, spans_dropped;
 	uint16_t tracestate_n;
 	uint8_t request_id_n, tenant_id_n;
-	uint32_t zero;
+	uint8_t link_flags, zero[3];
 	uint64_t threshold;
 	unsigned char trace_id[16];
+	unsigned char link_trace_id[16];
+	unsigned char link_span_id[8];	/* zeros: there is no link */
 };
 
 struct rh_record_span {

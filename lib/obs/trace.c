@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/text.h"
-#include "obs/span_record.h"
 
 #define SAMPLED		0x01
 #define RANDOM		0x02
@@ -52,14 +51,20 @@ rh_sampler_init(struct rh_sampler *sampler, enum rh_sampler_kind root,
 	sampler->state_n = (unsigned)state.n;
 }
 
-/* The randomness that W3C level 2 promises: the low 56 bits. */
+/*
+ * What all who decide on this trace share: rv, where somebody drew one, else
+ * the low 56 bits that W3C level 2 promises; presumed to be random also where
+ * the flag does not say so, as the specification has it.
+ */
 static uint64_t
-randomness(const unsigned char trace_id[16])
+randomness(const struct rh_trace *t, const struct rh_ot *ot)
 {
 	uint64_t r = 0;
 
+	if (ot->has_rv)
+		return ot->rv;
 	for (int i = 9; i < 16; i++)
-		r = r << 8 | trace_id[i];
+		r = r << 8 | t->trace_id[i];
 	return r;
 }
 
@@ -83,26 +88,47 @@ follow(struct rh_trace *t, struct rh_slice tracestate)
 		t->tracestate = RH_SLICE_NONE;
 }
 
+/* By way of the stack, as tracestate may stand in t->state by now. */
+static void
+restate(struct rh_trace *t, uint64_t threshold)
+{
+	char memory[RH_TRACESTATE_MAX];
+	struct rh_buf state;
+
+	rh_buf_init_fixed(&state, memory, sizeof(memory));
+	rh_tracestate_put_threshold(&state, t->tracestate, threshold);
+	memcpy(t->state, memory, state.n);
+	t->tracestate = state.n ? (struct rh_slice){ t->state, state.n } :
+	    RH_SLICE_NONE;
+}
+
 /* The head decision where no parent makes it. */
 static void
 sample(struct rh_trace *t, const struct rh_sampler *sampler)
 {
-	struct rh_buf state;
+	struct rh_ot ot = rh_tracestate_ot(t->tracestate);
 
 	t->threshold = sampler->threshold;
-	t->head = randomness(t->trace_id) >= sampler->threshold;
+	t->head = randomness(t, &ot) >= sampler->threshold;
 	t->by = t->head ? RH_BY_RATIO : RH_BY_NONE;
-	if (!t->head || sampler->state_n == 0)
-		return;
-	if (!t->tracestate.p) {
+	if (t->head && !t->tracestate.p)
 		t->tracestate = (struct rh_slice){ sampler->state,
 		    sampler->state_n };
-		return;
-	}
-	rh_buf_init_fixed(&state, t->state, sizeof(t->state));
-	rh_tracestate_put_threshold(&state, t->tracestate, t->threshold);
-	if (!state.full)
-		t->tracestate = rh_buf_get(&state);
+	else if (t->head || ot.has_th)
+		restate(t, t->head ? t->threshold : RH_THRESHOLD_NONE);
+}
+
+/* The parent's, with his th unless it belies his flag. */
+static void
+obey(struct rh_trace *t)
+{
+	struct rh_ot ot = rh_tracestate_ot(t->tracestate);
+
+	t->head = t->flags & SAMPLED;
+	t->by = t->head ? RH_BY_PARENT : RH_BY_NONE;
+	if (ot.has_th && (ot.th == RH_THRESHOLD_NONE ||
+	    t->head != (randomness(t, &ot) >= ot.th)))
+		restate(t, RH_THRESHOLD_NONE);
 }
 
 static void
@@ -117,10 +143,45 @@ span_begin(struct rh_span *span, enum rh_span_kind kind, struct rh_slice name)
 	span->attrs_dropped = 0;
 }
 
+static void
+start_anew(struct rh_trace *t)
+{
+	draw_id(t->trace_id, sizeof(t->trace_id));
+	memset(t->parent_id, 0, sizeof(t->parent_id));
+	t->flags = RANDOM;
+}
+
+static void
+link_to_caller(struct rh_trace *t)
+{
+	memcpy(t->link_trace_id, t->trace_id, sizeof(t->trace_id));
+	memcpy(t->link_span_id, t->parent_id, sizeof(t->parent_id));
+	t->link_flags = t->flags;
+}
+
+/* Parent, link, or neither. */
+static void
+join(struct rh_trace *t, const struct rh_trace_caller *caller)
+{
+	bool is_valid = rh_traceparent_get(rh_slice_trim(caller->traceparent),
+	    t->trace_id, t->parent_id, &t->flags);
+
+	t->remote_parent = is_valid && caller->trusted;
+	t->tracestate = RH_SLICE_NONE;
+	memset(t->link_span_id, 0, sizeof(t->link_span_id));
+	if (t->remote_parent) {
+		follow(t, caller->tracestate);
+		return;
+	}
+	if (is_valid)
+		link_to_caller(t);
+	start_anew(t);
+}
+
 /* Field by field: of 30 KiB a request uses a few hundred bytes. */
 void
 rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
-    struct rh_slice traceparent, struct rh_slice tracestate)
+    const struct rh_trace_caller *caller)
 {
 	struct rh_span *server = rh_trace_server(t);
 
@@ -132,24 +193,14 @@ rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
 	t->threshold = 0;
 	t->nspans = 1;
 	t->spans_dropped = 0;
-	t->tracestate = RH_SLICE_NONE;
-	t->remote_parent = rh_traceparent_get(rh_slice_trim(traceparent),
-	    t->trace_id, t->parent_id, &t->flags);
-	if (t->remote_parent)
-		follow(t, tracestate);
-	else {
-		draw_id(t->trace_id, sizeof(t->trace_id));
-		memset(t->parent_id, 0, sizeof(t->parent_id));
-		t->flags = RANDOM;
-	}
+	join(t, caller);
 	span_begin(server, RH_SPAN_SERVER, RH_SLICE("HTTP"));
 	draw_id(server->id, sizeof(server->id));
 	memcpy(server->parent_id, t->parent_id, sizeof(t->parent_id));
 	server->start_ns = t->wall_ns;
-	if (t->remote_parent && (sampler->parent_based || !t->on)) {
-		t->head = t->flags & SAMPLED;
-		t->by = t->head ? RH_BY_PARENT : RH_BY_NONE;
-	} else if (t->on)
+	if (t->remote_parent && (sampler->parent_based || !t->on))
+		obey(t);
+	else if (t->on)
 		sample(t, sampler);
 }
 
@@ -245,6 +296,9 @@ rh_trace_decide(struct rh_trace *t, struct rh_trace_facts facts)
 	if (!t->on)
 		return false;
 	if (facts.error) {
+		/* kept whatever the head said: whoever is called now counts once */
+		if (!t->error_known)
+			restate(t, 0);
 		t->by = RH_BY_ERROR;
 		t->error_known = true;
 	} else if (facts.slow)
@@ -252,167 +306,6 @@ rh_trace_decide(struct rh_trace *t, struct rh_trace_facts facts)
 	else if (facts.security)
 		t->by = RH_BY_SECURITY;
 	return t->by != RH_BY_NONE;
-}
-
-/* Cut before the character that would not fit whole. */
-static size_t
-cut(struct rh_slice text, size_t max)
-{
-	if (text.n <= max)
-		return text.n;
-	while (max && ((unsigned char)text.p[max] & 0xc0) == 0x80)
-		max--;
-	return max;
-}
-
-/* Whole members only, W3C 3.3.1.5; off the end. */
-static size_t
-cut_tracestate(struct rh_slice state)
-{
-	size_t n = RH_TRACESTATE_MAX;
-
-	if (state.n <= n)
-		return state.n;
-	while (n && state.p[n] != ',')
-		n--;
-	return n;
-}
-
-static size_t
-attr_bytes(const struct rh_attr *attr)
-{
-	return sizeof(struct rh_record_attr) +
-	    RH_MIN(strlen(attr->key), RH_RECORD_NAME_MAX) + 1 +
-	    (attr->is_int ? sizeof(attr->number) :
-	    RH_MIN(attr->text.n, RH_RECORD_TEXT_MAX));
-}
-
-static size_t
-span_bytes(const struct rh_span *span)
-{
-	size_t n = sizeof(struct rh_record_span) +
-	    RH_MIN(span->name.n, RH_RECORD_NAME_MAX) +
-	    RH_MIN(span->error_text.n, RH_RECORD_TEXT_MAX);
-
-	for (unsigned i = 0; i < span->nattrs; i++)
-		n += attr_bytes(&span->attrs[i]);
-	return n;
-}
-
-static char *
-put(char *to, const void *bytes, size_t n)
-{
-	if (n)
-		memcpy(to, bytes, n);
-	return to + n;
-}
-
-static char *
-put_attr(char *to, const struct rh_attr *attr)
-{
-	struct rh_record_attr fixed = { .is_int = attr->is_int,
-	    .key_n = (uint8_t)RH_MIN(strlen(attr->key), RH_RECORD_NAME_MAX) };
-
-	if (!attr->is_int)
-		fixed.text_n = (uint16_t)cut(attr->text, RH_RECORD_TEXT_MAX);
-	to = put(to, &fixed, sizeof(fixed));
-	to = put(to, attr->key, fixed.key_n);
-	*to++ = '\0';
-	if (attr->is_int)
-		return put(to, &attr->number, sizeof(attr->number));
-	return put(to, attr->text.p, fixed.text_n);
-}
-
-static char *
-put_span(char *to, const struct rh_span *span, uint64_t end_ns)
-{
-	struct rh_record_span fixed = {
-		.start_ns = span->start_ns,
-		.end_ns = RH_MAX(span->end_ns ? span->end_ns : end_ns,
-		    span->start_ns),
-		.kind = (uint8_t)span->kind, .error = span->error,
-		.attrs = (uint8_t)span->nattrs,
-		.attrs_dropped = (uint16_t)span->attrs_dropped,
-		.name_n = (uint8_t)cut(span->name, RH_RECORD_NAME_MAX),
-		.error_text_n =
-		    (uint16_t)cut(span->error_text, RH_RECORD_TEXT_MAX),
-	};
-
-	memcpy(fixed.id, span->id, sizeof(fixed.id));
-	memcpy(fixed.parent_id, span->parent_id, sizeof(fixed.parent_id));
-	to = put(to, &fixed, sizeof(fixed));
-	to = put(to, span->name.p, fixed.name_n);
-	to = put(to, span->error_text.p, fixed.error_text_n);
-	for (unsigned i = 0; i < span->nattrs; i++)
-		to = put_attr(to, &span->attrs[i]);
-	return to;
-}
-
-static struct rh_record_head
-head_of(const struct rh_trace *t, struct rh_slice request_id,
-    struct rh_slice tenant_id)
-{
-	struct rh_record_head head = {
-		.version = RH_RECORD_VERSION, .by = (uint8_t)t->by,
-		.flags = t->flags, .remote_parent = t->remote_parent,
-		.tracestate_n = (uint16_t)cut_tracestate(t->tracestate),
-		.request_id_n = (uint8_t)cut(request_id, RH_RECORD_NAME_MAX),
-		.tenant_id_n = (uint8_t)cut(tenant_id, RH_RECORD_NAME_MAX),
-		.threshold = t->threshold,
-	};
-
-	memcpy(head.trace_id, t->trace_id, sizeof(head.trace_id));
-	return head;
-}
-
-/*
- * How many spans fit into a record, which may take a quarter of the ring; the
- * SERVER span, the first, is the last to go. *n: the bytes it takes.
- */
-static unsigned
-fitting(const struct rh_trace *t, const struct rh_ring *ring, size_t *n)
-{
-	size_t most = ring->size / 4 - 64;
-	unsigned spans = 0;
-
-	while (spans < t->nspans) {
-		size_t more = span_bytes(&t->spans[spans]);
-
-		if (*n + more > most)
-			break;
-		*n += more;
-		spans++;
-	}
-	return spans;
-}
-
-void
-rh_trace_end(struct rh_trace *t, struct rh_ring *ring, bool keep,
-    uint64_t end_ns, struct rh_slice request_id, struct rh_slice tenant_id)
-{
-	struct rh_record_head head;
-	size_t n = sizeof(head);
-	char *start, *to;
-
-	if (!t->on || !keep || !ring)
-		return;
-	rh_trace_server(t)->end_ns = end_ns;
-	head = head_of(t, request_id, tenant_id);
-	n += (size_t)head.tracestate_n + head.request_id_n + head.tenant_id_n;
-	head.spans = (uint16_t)fitting(t, ring, &n);
-	head.spans_dropped =
-	    (uint16_t)(t->nspans - head.spans + t->spans_dropped);
-	start = rh_ring_reserve(ring, n);
-	if (!start)
-		return;
-	to = put(start, &head, sizeof(head));
-	to = put(to, t->tracestate.p, head.tracestate_n);
-	to = put(to, request_id.p, head.request_id_n);
-	to = put(to, tenant_id.p, head.tenant_id_n);
-	for (unsigned i = 0; i < head.spans; i++)
-		to = put_span(to, &t->spans[i], end_ns);
-	rh_ring_commit(ring, (size_t)(to - start),
-	    (unsigned)head.spans + head.spans_dropped);
 }
 
 static void

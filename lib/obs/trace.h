@@ -11,8 +11,9 @@
  *          stored, and counted as dropped in what is sent
  * Owner    texts of attributes are borrowed until rh_trace_end; a tracestate
  *          until the trace's last call out
- * Source   W3C Trace Context level 2; OpenTelemetry specification, trace SDK
- *          and semantic conventions (HTTP server, database client)
+ * Source   W3C Trace Context level 2; OpenTelemetry specification, trace SDK,
+ *          "TraceState: Probability Sampling" and semantic conventions (HTTP
+ *          server, database client, exceptions)
  */
 #ifndef RH_OBS_TRACE_H
 #define RH_OBS_TRACE_H
@@ -82,6 +83,9 @@ struct rh_trace {
 	unsigned char flags;		/* of the parent: 01 sampled, 02 random */
 	struct rh_slice tracestate;	/* as it goes on; validated */
 	bool remote_parent;
+	/* of a caller who is not trusted, as he came; a span of zeros: no link */
+	unsigned char link_trace_id[16], link_span_id[8];
+	unsigned char link_flags;
 	bool head;			/* decided at the start: parent or ratio */
 	bool error_known;		/* then downstream hears 01 */
 	enum rh_sampled_by by;
@@ -95,14 +99,28 @@ struct rh_trace {
 };
 
 /*
- * Starts a trace and its SERVER span. traceparent and tracestate as received
- * (p == NULL: absent); anything not valid by level 2 starts a new trace, or
- * goes on without tracestate. A traceparent that came more than once is passed
- * as absent; tracestate fields are passed joined, "," between them in the
- * order they came (RFC 9110 section 5.3).
+ * What a request brought. traceparent and tracestate as received (p == NULL:
+ * absent); a traceparent that came more than once is passed as absent;
+ * tracestate fields are passed joined, "," between them in the order they came
+ * (RFC 9110 section 5.3).
+ */
+struct rh_trace_caller {
+	struct rh_slice traceparent, tracestate;
+	bool trusted;
+};
+/*
+ * Starts a trace and its SERVER span. Anything not valid by level 2 starts a
+ * new trace, or goes on without tracestate. What a caller says who is not
+ * trusted is no parent: a new trace starts, linked to it, and neither his flag
+ * nor his tracestate counts (Trace Context, "Security Considerations").
+ *
+ * A decision of our own holds the sampler's threshold against rv of
+ * tracestate's ot, else against the trace id's low 56 bits, and says th where
+ * it keeps. A parent's decision goes on with the parent's th; one that belies
+ * his flag is taken out.
  */
 void rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
-    struct rh_slice traceparent, struct rh_slice tracestate);
+    const struct rh_trace_caller *caller);
 #define rh_trace_server(t)	(&(t)->spans[0])
 
 /*
@@ -125,7 +143,8 @@ struct rh_trace_facts { bool error, slow, security; };
 /*
  * Keeps or drops by the rule of DESIGN 8: error, slow and security always,
  * else the head decision. Sets t->by, and t->error_known where there is an
- * error; may be asked again with more facts. Never with t->on false.
+ * error, whose th goes on as 0; may be asked again with more facts. Never with
+ * t->on false.
  */
 bool rh_trace_decide(struct rh_trace *t, struct rh_trace_facts facts);
 
@@ -158,9 +177,20 @@ bool rh_traceparent_get(struct rh_slice text, unsigned char trace_id[16],
     unsigned char parent_id[8], unsigned char *flags);
 /* Valid by its grammar; *members: those that are not empty. */
 bool rh_tracestate_is_valid(struct rh_slice text, unsigned *members);
+/* What the first "ot" member says of sampling. */
+struct rh_ot {
+	bool has_th;	/* also one that cannot be read */
+	bool has_rv;
+	uint64_t th;	/* RH_THRESHOLD_NONE: there is none that can be read */
+	uint64_t rv;	/* 14 lower-case digits; anything else is no rv */
+};
+#define RH_THRESHOLD_NONE	UINT64_MAX
+struct rh_ot rh_tracestate_ot(struct rh_slice tracestate);
 /*
  * Appends tracestate with "th" of its "ot" member set to the threshold, as
- * its first member (OpenTelemetry, TraceState: Probability Sampling).
+ * its first member; with RH_THRESHOLD_NONE without any th. What there is no
+ * room for, or would be a 33rd member, goes as level 2 has it (3.3.1.5):
+ * members longer than 128 characters first, then those at the end.
  */
 void rh_tracestate_put_threshold(struct rh_buf *to, struct rh_slice tracestate,
     uint64_t threshold);

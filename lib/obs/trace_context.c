@@ -7,6 +7,9 @@
 #define MEMBERS_MAX	32
 #define KEY_MAX		256
 #define VALUE_MAX	256
+#define LONG_MEMBER	128	/* the first to go where there is no room */
+#define OT		RH_SLICE("ot=")
+#define DIGITS		14	/* of 56 bits */
 
 static const unsigned char zeros[16];
 
@@ -107,36 +110,117 @@ put_threshold(struct rh_buf *to, uint64_t threshold)
 	} while (shift && threshold << (64 - shift));
 }
 
+/* 1 to 14 digits, lower case, those at the end that are zeros left out. */
+static uint64_t
+digits_get(struct rh_slice text)
+{
+	char padded[DIGITS];
+	unsigned char bytes[DIGITS / 2];
+	uint64_t n = 0;
+
+	if (text.n == 0 || text.n > DIGITS)
+		return RH_THRESHOLD_NONE;
+	memset(padded, '0', sizeof(padded));
+	memcpy(padded, text.p, text.n);
+	if (!rh_hex_get(bytes, sizeof(bytes),
+	    (struct rh_slice){ padded, sizeof(padded) }, false))
+		return RH_THRESHOLD_NONE;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		n = n << 8 | bytes[i];
+	return n;
+}
+
+/* The newest is the first; a second one is nobody's to use. */
+static struct rh_slice
+ot_of(struct rh_slice tracestate)
+{
+	while (tracestate.p) {
+		struct rh_slice member =
+		    rh_slice_trim(rh_slice_cut(&tracestate, ','));
+
+		if (rh_slice_has_prefix(member, OT))
+			return rh_slice_from(member, OT.n);
+	}
+	return RH_SLICE_NONE;
+}
+
+struct rh_ot
+rh_tracestate_ot(struct rh_slice tracestate)
+{
+	struct rh_slice pairs = ot_of(tracestate);
+	struct rh_ot ot = { .th = RH_THRESHOLD_NONE };
+
+	while (pairs.p) {
+		struct rh_slice pair = rh_slice_cut(&pairs, ';');
+
+		if (!ot.has_th && rh_slice_has_prefix(pair, RH_SLICE("th:"))) {
+			ot.has_th = true;
+			ot.th = digits_get(rh_slice_from(pair, 3));
+		} else if (!ot.has_rv && pair.n == 3 + DIGITS &&
+		    rh_slice_has_prefix(pair, RH_SLICE("rv:"))) {
+			ot.rv = digits_get(rh_slice_from(pair, 3));
+			ot.has_rv = ot.rv != RH_THRESHOLD_NONE;
+		}
+	}
+	return ot;
+}
+
+/* Its other pairs stay, as far as a value's length allows. */
+static void
+put_ot(struct rh_buf *to, struct rh_slice pairs, uint64_t threshold)
+{
+	size_t start = to->n, value;
+	bool some = threshold != RH_THRESHOLD_NONE;
+
+	rh_buf_slice(to, OT);
+	value = to->n;
+	if (some) {
+		rh_buf_lit(to, "th:");
+		put_threshold(to, threshold);
+	}
+	while (pairs.p) {
+		struct rh_slice pair = rh_slice_cut(&pairs, ';');
+
+		if (pair.n == 0 || rh_slice_has_prefix(pair, RH_SLICE("th:")) ||
+		    to->n - value + 1 + pair.n > VALUE_MAX)
+			continue;
+		if (some)
+			rh_buf_char(to, ';');
+		rh_buf_slice(to, pair);
+		some = true;
+	}
+	if (!some)
+		to->n = start;
+}
+
+static size_t
+room(const struct rh_buf *to)
+{
+	return (to->arena ? to->max : to->cap) - to->n;
+}
+
 void
 rh_tracestate_put_threshold(struct rh_buf *to, struct rh_slice tracestate,
     uint64_t threshold)
 {
-	struct rh_slice all = tracestate, ours = RH_SLICE_NONE;
+	size_t start = to->n;
+	bool tight;
+	unsigned n;
 
-	while (all.p) {
-		struct rh_slice member = rh_slice_trim(rh_slice_cut(&all, ','));
-
-		if (rh_slice_has_prefix(member, RH_SLICE("ot=")))
-			ours = rh_slice_from(member, 3);
-	}
-	rh_buf_lit(to, "ot=th:");
-	put_threshold(to, threshold);
-	while (ours.p) {
-		struct rh_slice pair = rh_slice_cut(&ours, ';');
-
-		if (pair.n && !rh_slice_has_prefix(pair, RH_SLICE("th:"))) {
-			rh_buf_char(to, ';');
-			rh_buf_slice(to, pair);
-		}
-	}
-	for (unsigned n = 1; tracestate.p && n < MEMBERS_MAX;) {
+	put_ot(to, ot_of(tracestate), threshold);
+	n = to->n > start;
+	tight = tracestate.n + 1 > room(to);
+	while (tracestate.p && n < MEMBERS_MAX) {
 		struct rh_slice member =
 		    rh_slice_trim(rh_slice_cut(&tracestate, ','));
 
-		if (member.n && !rh_slice_has_prefix(member, RH_SLICE("ot="))) {
+		if (member.n == 0 || rh_slice_has_prefix(member, OT) ||
+		    (tight && member.n > LONG_MEMBER))
+			continue;
+		if (member.n + 1 > room(to))
+			break;
+		if (n++)
 			rh_buf_char(to, ',');
-			rh_buf_slice(to, member);
-			n++;
-		}
+		rh_buf_slice(to, member);
 	}
 }

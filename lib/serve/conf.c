@@ -2,6 +2,7 @@
 
 #include "serve/conf.h"
 
+#include "base/cidr.h"
 #include "base/text.h"
 
 #define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
@@ -77,6 +78,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "metrics",             C(BOOL, metrics),                  "on",                            NULL,    NULL,      RH_RESTART, "counting in the segment", NULL },
 	{ "traces",              C(BOOL, traces),                   "on",                            NULL,    NULL,      RH_RELOAD,  "spans", NULL },
 	{ "trace_ratio",         C(REAL, trace_ratio),              "0.1",                           "0",     "1",       RH_RELOAD,  "share of unremarkable requests whose trace is kept; OTEL_TRACES_SAMPLER overrides it", NULL },
+	{ "trust_traceparent",   C(TEXT, trust_traceparent),        "127.0.0.0/8 ::1 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7", NULL, NULL, RH_RELOAD, "networks whose callers' traces are continued, and their sampling heeded; anybody else's request starts a trace of its own, linked to his. Empty: nobody's", NULL },
 	{ "slow",                C(MS, slow_ms),                    "1s",                            "1ms",   "10min",   RH_RELOAD,  "a request that takes longer is slow, and its trace always kept; a route may say otherwise", NULL },
 	{ "slow_backtrace",      C(BOOL, slow_backtrace),           "on",                            NULL,    NULL,      RH_RELOAD,  "the line about a slow request says where its worker stands", NULL },
 	{ "otlp_endpoint",       C(TEXT, otlp_endpoint),            "",                              NULL,    NULL,      RH_RELOAD,  "base URL of an OTLP/HTTP receiver; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or none", NULL },
@@ -116,6 +118,19 @@ check_sizing(const struct rh_serve_conf *conf, struct rh_buf *faults)
 		    "workers_spare_min: more than workers_spare_max\n");
 }
 
+static void
+check_trust(const struct rh_serve_conf *conf, struct rh_buf *faults)
+{
+	struct rh_arena *arena = rh_arena_new(4096, 1 << 20);
+	struct rh_cidrs list;
+	struct rh_slice fault;
+
+	if (!rh_cidrs_get(&list, conf->trust_traceparent, arena, &fault))
+		rh_buf_printf(faults, "trust_traceparent: \"%.*s\" is no network"
+		    " like 10.0.0.0/8 or fd00::/8\n", RH_SLICE_ARG(fault));
+	rh_arena_destroy(&arena);
+}
+
 void
 rh_serve_conf_pick(struct rh_directive *to, const char *const names[],
     size_t n)
@@ -149,6 +164,7 @@ rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 	if (!rh_serve_conf_concurrency(conf, &most))
 		rh_buf_lit(faults, "tenant_concurrency: a number of workers, or"
 		    " a share of them like 50%\n");
+	check_trust(conf, faults);
 	if (conf->secret_key.n < 32)
 		rh_buf_lit(faults, "secret_key: required, at least 32"
 		    " characters; set it, or ROWHOUSE_SECRET_KEY in the"

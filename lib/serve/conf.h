@@ -63,6 +63,7 @@ struct rh_serve_conf {
 	int64_t tenants_max;
 	bool logs, metrics, traces;
 	double trace_ratio;
+	struct rh_slice trust_traceparent;
 	int64_t slow_ms;
 	bool slow_backtrace;
 	struct rh_slice otlp_endpoint;

@@ -98,6 +98,7 @@ void
 rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 {
 	const struct rh_serve_conf *conf = h->conf;
+	struct rh_slice fault;
 
 	rh_otlp_conf_read(&h->otlp, &(struct rh_otlp_defaults){
 	    conf->otlp_endpoint, conf->service_name, conf->trace_ratio,
@@ -109,6 +110,9 @@ rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 		conf->redis_connect_timeout_ms, conf->redis_timeout_ms,
 		conf->redis_retry_ms, h->app->name };
 	rh_cursor_key(conf->secret_key);
+	/* rh_serve_conf_check has refused what would be a fault */
+	rh_assert(rh_cidrs_get(&h->trusted, conf->trust_traceparent, arena,
+	    &fault));
 }
 
 bool

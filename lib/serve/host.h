@@ -9,6 +9,7 @@
 #ifndef RH_SERVE_HOST_H
 #define RH_SERVE_HOST_H
 
+#include "base/cidr.h"
 #include "data/limiter.h"
 #include "data/pg.h"
 #include "data/redis.h"
@@ -39,6 +40,7 @@ struct rh_host {
 	struct rh_concurrency *concurrency;
 	struct rh_hashers hashers;
 	struct rh_otlp_conf otlp;
+	struct rh_cidrs trusted;	/* trust_traceparent */
 	struct rh_pg_conf pg;
 	struct rh_redis_conf redis;
 	struct rh_slice openapi;

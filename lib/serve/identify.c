@@ -40,6 +40,32 @@ once(const struct rh_req *rq, enum rh_header h)
 	return rq->repeats[h] > 1 ? RH_SLICE_NONE : rq->header[h];
 }
 
+/* nginx calls whoever comes by a unix socket "unix:". */
+static bool
+is_trusted(const struct rh_call *c)
+{
+	struct rh_slice remote = c->rq->remote;
+
+	if (rh_slice_is(remote, RH_SLICE("unix:")))
+		remote = RH_SLICE("127.0.0.1");
+	return rh_cidrs_has(&c->server->host->trusted, remote);
+}
+
+static void
+trace_begin(struct rh_call *c)
+{
+	struct rh_server *s = c->server;
+	struct rh_trace_caller caller = {
+		.traceparent = once(c->rq, RH_H_TRACEPARENT),
+		.tracestate = c->rq->header[RH_H_TRACESTATE],
+	};
+
+	if (caller.traceparent.p)
+		caller.trusted = is_trusted(c);
+	s->trace.on = s->host->otlp.traces;
+	rh_trace_begin(&s->trace, &s->host->otlp.sampler, &caller);
+}
+
 /* /v1/t/{tenant}/...: the slug, of a path that no route matched as well. */
 static struct rh_slice
 slug_of(struct rh_slice path)
@@ -61,9 +87,7 @@ rh_identify(struct rh_call *c)
 	struct rh_tenant tenant;
 
 	c->request_id = request_id(c);
-	s->trace.on = h->otlp.traces;
-	rh_trace_begin(&s->trace, &h->otlp.sampler,
-	    once(c->rq, RH_H_TRACEPARENT), c->rq->header[RH_H_TRACESTATE]);
+	trace_begin(c);
 	s->log.request_id = c->request_id;
 	s->log.trace_id = s->trace.trace_id;
 	s->log.span_id = rh_trace_server(&s->trace)->id;

@@ -106,7 +106,7 @@ session_init(struct session *s, int prepared, int64_t timeout_ms)
 static void
 begin(struct session *s)
 {
-	rh_trace_begin(&s->trace, &s->sampler, RH_SLICE_NONE, RH_SLICE_NONE);
+	rh_trace_begin(&s->trace, &s->sampler, &(struct rh_trace_caller){ 0 });
 	s->trace.on = true;
 	s->pipe = rh_pg_begin(s->pg, s->arena, &s->trace);
 }

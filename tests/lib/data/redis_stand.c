@@ -188,7 +188,7 @@ redis_user_open(struct redis_user *u, const char *url, int64_t timeout_ms)
 void
 redis_user_begin(struct redis_user *u)
 {
-	rh_trace_begin(&u->trace, &u->sampler, RH_SLICE_NONE, RH_SLICE_NONE);
+	rh_trace_begin(&u->trace, &u->sampler, &(struct rh_trace_caller){ 0 });
 	u->trace.on = true;
 	rh_redis_begin(u->r, u->arena, &u->trace);
 }

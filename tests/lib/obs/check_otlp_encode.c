@@ -17,6 +17,7 @@ conf_of(void)
 {
 	return (struct rh_otlp_conf){ .service_name = RH_SLICE("svc"),
 	    .attrs_max = 128, .attr_text_max = INT32_MAX,
+	    .events_max = 128, .event_attrs_max = 128, .links_max = 128,
 	    .resource = RH_SLICE("host.name=h\nprocess.pid=7\n"
 	    "service.instance.id=i\n") };
 }
@@ -235,6 +236,70 @@ START_TEST(limits_cut_and_count)
 }
 END_TEST
 
+/* A worker's death, and a caller who is not trusted. */
+static struct rh_slice
+eventful(void)
+{
+	struct rh_trace *t = known(RH_BY_ERROR);
+
+	t->remote_parent = false;
+	memset(t->link_trace_id, 0xef, sizeof(t->link_trace_id));
+	memset(t->link_trace_id, 0, 8);	/* as those have it who count in 64 bits */
+	memset(t->link_span_id, 0x33, sizeof(t->link_span_id));
+	t->link_flags = 1;
+	rh_span_text(rh_trace_server(t), "exception.type", RH_SLICE("SIGSEGV"));
+	rh_span_text(rh_trace_server(t), "exception.message", RH_SLICE("died"));
+	return record(t);
+}
+
+/* clang-format off */
+static const struct { int64_t events, attrs, links; const char *has, *lacks; } events[] = {
+	{ 128, 128, 128,
+	  "      events {\n        time_unix_nano: 1700000000000000009\n        name: \"exception\"\n"
+	  "        attributes {\n          key: \"exception.type\"\n          value {\n            string_value: \"SIGSEGV\"\n          }\n        }\n"
+	  "        attributes {\n          key: \"exception.message\"\n          value {\n            string_value: \"died\"\n          }\n        }\n      }\n"
+	  "      links {\n        trace_id: \"\\000\\000\\000\\000\\000\\000\\000\\000\\357\\357\\357\\357\\357\\357\\357\\357\"\n"
+	  "        span_id: \"33333333\"\n        flags: 769\n      }\n",	/* 0x301: remote, known, sampled */
+	  "dropped" },
+	{ 128, 1, 128, "        dropped_attributes_count: 1\n", "exception.message" },
+	{ 0, 128, 128, "      dropped_events_count: 1\n", "exception" },
+	{ 128, 128, 0, "      dropped_links_count: 1\n", "links {" },
+};
+/* clang-format on */
+
+START_TEST(what_ended_it_is_an_event_and_a_stranger_a_link)
+{
+	struct rh_otlp_conf conf = conf_of();
+	const char *text;
+
+	conf.events_max = events[_i].events;
+	conf.event_attrs_max = events[_i].attrs;
+	conf.links_max = events[_i].links;
+	text = decoded(encoded(&conf, eventful(), 2));
+	ck_assert_msg(strstr(text, events[_i].has) != NULL, "%s", text);
+	ck_assert_ptr_null(strstr(text, events[_i].lacks));
+	conf.protocol = RH_OTLP_JSON;
+	encoded(&conf, eventful(), 2);
+}
+END_TEST
+
+START_TEST(event_and_link_follow_the_mapping)
+{
+	struct rh_otlp_conf conf = conf_of();
+	struct rh_slice json;
+
+	conf.protocol = RH_OTLP_JSON;
+	json = encoded(&conf, eventful(), 2);
+	ck_assert_ptr_nonnull(strstr(rh_arena_strdup(rh_check_arena(), json),
+	    "\"events\":[{\"timeUnixNano\":\"1700000000000000009\","
+	    "\"name\":\"exception\",\"attributes\":["
+	    "{\"key\":\"exception.type\",\"value\":{\"stringValue\":\"SIGSEGV\"}},"
+	    "{\"key\":\"exception.message\",\"value\":{\"stringValue\":\"died\"}}]}],"
+	    "\"links\":[{\"traceId\":\"0000000000000000efefefefefefefef\","
+	    "\"spanId\":\"3333333333333333\",\"flags\":769}],"));
+}
+END_TEST
+
 /* One byte that is not UTF-8 would make a collector refuse them all. */
 START_TEST(what_is_not_utf8_is_replaced)
 {
@@ -274,5 +339,7 @@ RH_CHECK_MAIN("obs/otlp_encode",
     RH_LOOP(always_kept_weighs_one, weights),
     RH_CASE(no_spans_are_no_request),
     RH_CASE(limits_cut_and_count),
+    RH_LOOP(what_ended_it_is_an_event_and_a_stranger_a_link, events),
+    RH_CASE(event_and_link_follow_the_mapping),
     RH_CASE(what_is_not_utf8_is_replaced),
     RH_CASE(long_messages_nest))

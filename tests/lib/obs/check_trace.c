@@ -27,8 +27,8 @@ begin(const struct rh_sampler *s, const char *traceparent,
     const char *tracestate)
 {
 	trace.on = true;
-	rh_trace_begin(&trace, s, rh_slice_of(traceparent),
-	    rh_slice_of(tracestate));
+	rh_trace_begin(&trace, s, &(struct rh_trace_caller){
+	    rh_slice_of(traceparent), rh_slice_of(tracestate), true });
 	return &trace;
 }
 
@@ -211,6 +211,86 @@ START_TEST(head_sampled_says_its_threshold)
 }
 END_TEST
 
+/* clang-format off */
+#define HIGH	"00-ffffffffffffffffff7fffffffffffff-b7ad6b7169203331-"	/* its randomness: 7f… */
+static const struct { const char *parent, *state; double own; bool head; const char *goes_on; } th_rows[] = {
+	/* own < 0: the parent decides; else a sampler of our own with that ratio */
+	{ HIGH "03", "ot=th:7,a=1", -1, true, "ot=th:7,a=1" },
+	{ HIGH "03", "a=1,ot=th:7", -1, true, "a=1,ot=th:7" },		/* not ours to move */
+	{ HIGH "03", "a=1", -1, true, "a=1" },				/* no th: nobody knows what it stands for */
+	{ HIGH "03", "ot=th:8,a=1", -1, true, "a=1" },			/* kept, though 7f… is below 8 */
+	{ HIGH "03", "ot=th:8;rv:90000000000000,a=1", -1, true, "ot=th:8;rv:90000000000000,a=1" },
+	{ HIGH "03", "ot=th:7;rv:10000000000000,a=1", -1, true, "ot=rv:10000000000000,a=1" },
+	{ HIGH "02", "ot=th:8,a=1", -1, false, "ot=th:8,a=1" },
+	{ HIGH "02", "ot=th:7,a=1", -1, false, "a=1" },			/* dropped, though it need not be */
+	{ HIGH "03", "ot=th:zz,a=1", -1, true, "a=1" },
+	{ HIGH "00", "", 0.5, false, NULL },
+	{ HIGH "01", "ot=th:7,a=1", 0.5, false, "a=1" },
+	{ HIGH "00", "ot=th:7,a=1", 0.75, true, "ot=th:4,a=1" },
+	{ HIGH "00", "a=1,ot=rv:80000000000000;th:c", 0.5, true, "ot=th:8;rv:80000000000000,a=1" },
+	{ HIGH "00", "a=1,ot=rv:7fffffffffffff", 0.5, false, "a=1,ot=rv:7fffffffffffff" },
+	{ HIGH "00", "ot=rv:nonsense", 0.75, true, "ot=th:4;rv:nonsense" },
+};
+/* clang-format on */
+
+START_TEST(threshold_of_a_parent_is_heeded_where_it_holds)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_RATIO, th_rows[_i].own < 0,
+	    th_rows[_i].own < 0 ? 0.5 : th_rows[_i].own);
+	struct rh_trace *t = begin(&s, th_rows[_i].parent, th_rows[_i].state);
+
+	ck_assert_int_eq(t->head, th_rows[_i].head);
+	rh_assert_slice_eq(t->tracestate, rh_slice_of(th_rows[_i].goes_on));
+}
+END_TEST
+
+START_TEST(whoever_is_called_after_an_error_counts_once)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_RATIO, true, 0.5);
+	struct rh_trace *t = begin(&s, HIGH "02", "ot=th:8,a=1");
+
+	ck_assert(rh_trace_decide(t, (struct rh_trace_facts){ .slow = true }));
+	rh_assert_slice_eq(t->tracestate, RH_SLICE("ot=th:8,a=1"));
+	for (int i = 0; i < 2; i++) {
+		ck_assert(rh_trace_decide(t,
+		    (struct rh_trace_facts){ .error = true }));
+		rh_assert_slice_eq(t->tracestate, RH_SLICE("ot=th:0,a=1"));
+	}
+}
+END_TEST
+
+/* The flag of 01 would have him fill our collector, his ids our traces. */
+static const char *const untrusted_flags[] = { "00", "01", "02", "03" };
+
+START_TEST(parent_of_a_stranger_is_a_link)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_ALWAYS_OFF, true, 0);
+	char text[RH_TRACEPARENT_LEN + 1] = PARENT;
+	char ids[RH_TRACEPARENT_LEN], link[32];
+
+	memcpy(text + RH_TRACEPARENT_LEN - 2, untrusted_flags[_i], 2);
+	trace.on = true;
+	rh_trace_begin(&trace, &s, &(struct rh_trace_caller){
+	    rh_slice_of(text), RH_SLICE("foo=1,ot=th:0"), false });
+	ck_assert(!trace.remote_parent && !trace.head);
+	ck_assert_int_eq(trace.by, RH_BY_NONE);
+	ck_assert_ptr_null(trace.tracestate.p);
+	rh_traceparent_put(ids, &trace, rh_trace_server(&trace));
+	ck_assert_mem_ne(ids + 3, PARENT + 3, 32);
+	ck_assert_mem_eq(ids + 52, "-02", 3);
+	ck_assert_mem_eq(rh_trace_server(&trace)->parent_id,
+	    "\0\0\0\0\0\0\0\0", 8);
+	rh_hex_put(link, trace.link_trace_id, 16);
+	ck_assert_mem_eq(link, PARENT + 3, 32);
+	rh_hex_put(link, trace.link_span_id, 8);
+	ck_assert_mem_eq(link, PARENT + 36, 16);
+	ck_assert_int_eq(trace.link_flags, untrusted_flags[_i][1] - '0');
+	/* and the next request has none of it */
+	begin(&s, PARENT "01", NULL);
+	ck_assert_mem_eq(trace.link_span_id, "\0\0\0\0\0\0\0\0", 8);
+}
+END_TEST
+
 static struct rh_ring *
 new_ring(size_t size)
 {
@@ -259,7 +339,7 @@ START_TEST(record_reads_back)
 	ck_assert_uint_eq(kept.head.spans, 3);
 	ck_assert_uint_eq(kept.head.by, RH_BY_ERROR);
 	rh_assert_slice_eq(kept.request_id, RH_SLICE("req-1"));
-	rh_assert_slice_eq(kept.tracestate, RH_SLICE("foo=1"));
+	rh_assert_slice_eq(kept.tracestate, RH_SLICE("ot=th:0,foo=1"));
 	ck_assert_uint_eq(kept.tenant_id.n, 0);
 
 	ck_assert(rh_kept_span(&kept, &span));
@@ -308,7 +388,8 @@ START_TEST(traces_off_records_ids_alone)
 	char text[RH_TRACEPARENT_LEN];
 
 	trace.on = false;
-	rh_trace_begin(&trace, &s, RH_SLICE(PARENT "01"), RH_SLICE("foo=1"));
+	rh_trace_begin(&trace, &s, &(struct rh_trace_caller){
+	    RH_SLICE(PARENT "01"), RH_SLICE("foo=1"), true });
 	span = rh_span_open(&trace, RH_SPAN_CLIENT, RH_SLICE("x"));
 	rh_span_text(span, "a", RH_SLICE("b"));
 	rh_span_close(&trace, span);
@@ -451,6 +532,9 @@ RH_CHECK_MAIN("obs/trace",
     RH_CASE(new_trace_is_random_and_takes_no_tracestate),
     RH_CASE(bad_tracestate_goes_and_the_trace_stays),
     RH_CASE(head_sampled_says_its_threshold),
+    RH_LOOP(threshold_of_a_parent_is_heeded_where_it_holds, th_rows),
+    RH_CASE(whoever_is_called_after_an_error_counts_once),
+    RH_LOOP(parent_of_a_stranger_is_a_link, untrusted_flags),
     RH_CASE(record_reads_back),
     RH_CASE(unkept_trace_writes_nothing),
     RH_CASE(traces_off_records_ids_alone),

@@ -116,6 +116,7 @@ static const struct { const char *text; int members; } states[] = {	/* -1: inval
 	  "q=1,r=1,s=1,t=1,u=1,v=1,w=1,x=1,y=1,z=1,0=1,1=1,2=1,3=1,4=1,5=1,6=1", -1 },
 };
 
+#define NO	RH_THRESHOLD_NONE
 static const struct { const char *state; uint64_t threshold; const char *want; } rewritten[] = {
 	{ "", 0, "ot=th:0" },
 	{ "", 0x80000000000000, "ot=th:8" },
@@ -124,12 +125,69 @@ static const struct { const char *state; uint64_t threshold; const char *want; }
 	{ "foo=1", 0xc0000000000000, "ot=th:c,foo=1" },
 	{ "foo=1,ot=th:8,bar=2", 0, "ot=th:0,foo=1,bar=2" },
 	{ "foo=1, ot=rv:12345678901234;th:8;x:y , bar=2", 0, "ot=th:0;rv:12345678901234;x:y,foo=1,bar=2" },
+	{ "", NO, "" },
+	{ "foo=1,ot=th:8,bar=2", NO, "foo=1,bar=2" },
+	{ "foo=1,ot=th:8;rv:12345678901234,bar=2", NO, "ot=rv:12345678901234,foo=1,bar=2" },
+	{ "ot=th:8,foo=1,ot=rv:12345678901234", 0, "ot=th:0,foo=1" },	/* a second ot is nobody's */
+	{ "ot=x:" X64 X64 X64 X16 X16 "xxxxxxxxxxxxxxxxxxxx", 0x00000000000001,	/* 255 and what goes before it is over 256 */
+	  "ot=th:00000000000001" },
+	{ "xot=th:8,ot@v=th:8", 0, "ot=th:0,xot=th:8,ot@v=th:8" },
 	{ "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,"
 	  "q=1,r=1,s=1,t=1,u=1,v=1,w=1,x=1,y=1,z=1,0=1,1=1,2=1,3=1,4=1,5=1", 0,
 	  "ot=th:0,a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,"
 	  "q=1,r=1,s=1,t=1,u=1,v=1,w=1,x=1,y=1,z=1,0=1,1=1,2=1,3=1,4=1" },	/* the right-most goes */
 };
+static const struct { const char *state; bool has_th; uint64_t th; bool has_rv; uint64_t rv; } ots[] = {
+	{ "", false, NO, false, 0 },
+	{ "foo=1", false, NO, false, 0 },
+	{ "ot=th:0", true, 0, false, 0 },
+	{ "ot=th:8", true, 0x80000000000000, false, 0 },
+	{ "foo=1 , ot=th:fd70a4", true, 0xfd70a400000000, false, 0 },
+	{ "ot=th:12345678901234", true, 0x12345678901234, false, 0 },
+	{ "ot=th:00000000000001", true, 1, false, 0 },
+	{ "ot=th:123456789012345", true, NO, false, 0 },	/* 15 digits */
+	{ "ot=th:", true, NO, false, 0 },
+	{ "ot=th:g", true, NO, false, 0 },
+	{ "ot=th:C", true, NO, false, 0 },			/* lower case */
+	{ "ot=th:8;th:4", true, 0x80000000000000, false, 0 },
+	{ "ot=rv:6e6d1a75832a2f", false, NO, true, 0x6e6d1a75832a2f },
+	{ "ot=p:8;rv:6e6d1a75832a2f;th:c;x:y", true, 0xc0000000000000, true, 0x6e6d1a75832a2f },
+	{ "ot=rv:6e6d1a75832a2", false, NO, false, 0 },		/* exactly 14 digits */
+	{ "ot=rv:6e6d1a75832a2f0", false, NO, false, 0 },
+	{ "ot=rv:6E6D1A75832A2F", false, NO, false, 0 },
+	{ "ot=rv:6e6d1a75832a2g", false, NO, false, 0 },
+	{ "ot=th:8,ot=rv:6e6d1a75832a2f", true, 0x80000000000000, false, 0 },
+	{ "xot=th:8,ot@v=th:8,foo=ot=th:8", false, NO, false, 0 },
+	{ "ot=xth:8;r:1", false, NO, false, 0 },
+};
 /* clang-format on */
+
+START_TEST(ot_is_read_strictly)
+{
+	struct rh_ot ot = rh_tracestate_ot(rh_slice_of(ots[_i].state));
+
+	ck_assert_int_eq(ot.has_th, ots[_i].has_th);
+	ck_assert_uint_eq(ot.th, ots[_i].th);
+	ck_assert_int_eq(ot.has_rv, ots[_i].has_rv);
+	if (ot.has_rv)
+		ck_assert_uint_eq(ot.rv, ots[_i].rv);
+}
+END_TEST
+
+/* 3.3.1.5: those of more than 128 characters first, then the ones at the end. */
+START_TEST(what_has_no_room_goes_as_level_2_has_it)
+{
+	char memory[24];
+	struct rh_buf to;
+
+	rh_buf_init_fixed(&to, memory, sizeof(memory));
+	rh_tracestate_put_threshold(&to,
+	    RH_SLICE("a=1,long=" X64 X64 ",b=2,c=34567890,d=4"), 0);
+	ck_assert(!to.full);
+	rh_assert_slice_eq(rh_buf_get(&to),
+	    RH_SLICE("ot=th:0,a=1,b=2"));
+}
+END_TEST
 
 START_TEST(traceparent_is_read_strictly)
 {
@@ -193,4 +251,6 @@ RH_CHECK_MAIN("obs/trace_context",
     RH_LOOP(traceparent_is_read_strictly, parents),
     RH_CASE(any_prefix_of_a_traceparent_is_invalid),
     RH_LOOP(tracestate_follows_its_grammar, states),
+    RH_LOOP(ot_is_read_strictly, ots),
+    RH_CASE(what_has_no_room_goes_as_level_2_has_it),
     RH_LOOP(threshold_goes_first_and_the_rest_stays, rewritten))

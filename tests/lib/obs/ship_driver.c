@@ -43,8 +43,8 @@ put(unsigned traces, unsigned children)
 	for (unsigned i = 0; i < traces; i++) {
 		char name[32];
 
-		rh_trace_begin(&trace, &conf.sampler, RH_SLICE_NONE,
-		    RH_SLICE_NONE);
+		rh_trace_begin(&trace, &conf.sampler,
+		    &(struct rh_trace_caller){ 0 });
 		snprintf(name, sizeof(name), "trace %lu", ended);
 		rh_trace_server(&trace)->name = rh_slice_of(name);
 		for (unsigned c = 0; c < children; c++)

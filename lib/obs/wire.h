@@ -1,0 +1,46 @@
+/*
+ * wire - protobuf, and JSON by its mapping, in one walk.
+ *
+ * Shape    in protobuf a field is its number; in JSON its name, and an element
+ *          of a list has none (NULL)
+ * Errors   none but the buffer's own: full
+ * Owner    the buffer is the caller's
+ * Source   Protocol Buffers encoding; OTLP specification, JSON mapping
+ */
+#ifndef RH_OBS_WIRE_H
+#define RH_OBS_WIRE_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct rh_wire {
+	struct rh_buf *to;
+	bool json;
+};
+
+/* A message within a message; answers what its end wants to know. */
+size_t rh_wire_open(struct rh_wire *w, unsigned field, const char *member);
+void rh_wire_close(struct rh_wire *w, size_t start);
+/* Around repeated messages: in protobuf that is nothing. */
+void rh_wire_list(struct rh_wire *w, const char *member);
+void rh_wire_list_end(struct rh_wire *w);
+
+/* What is not UTF-8 in it becomes U+FFFD. */
+void rh_wire_text(struct rh_wire *w, unsigned field, const char *member,
+    struct rh_slice text);
+/* Bytes; in JSON hexadecimal digits. */
+void rh_wire_id(struct rh_wire *w, unsigned field, const char *member,
+    struct rh_slice id);
+/* uint32 and enums. */
+void rh_wire_small(struct rh_wire *w, unsigned field, const char *member,
+    uint32_t n);
+/* int64 and uint64; in JSON a string. */
+void rh_wire_int(struct rh_wire *w, unsigned field, const char *member,
+    int64_t n);
+void rh_wire_fixed32(struct rh_wire *w, unsigned field, const char *member,
+    uint32_t n);
+void rh_wire_fixed64(struct rh_wire *w, unsigned field, const char *member,
+    uint64_t n);
+
+#endif
