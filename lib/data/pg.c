@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <libpq-fe.h>
 
@@ -226,14 +227,26 @@ warm(struct rh_pg *pg)
 	    warm_read(pg, pg->prepared ? 2 : 1);
 }
 
+/* As spans name it: a socket by its path, anything else by host and port. */
+static void
+name_peer(struct rh_pg *pg)
+{
+	const char *host = PQhost(pg->conn), *port = PQport(pg->conn);
+	bool is_socket = host && (host[0] == '/' || host[0] == '@');
+
+	snprintf(pg->database, sizeof(pg->database), "%s", PQdb(pg->conn));
+	snprintf(pg->server, sizeof(pg->server), "%s%s%s", host ? host : "",
+	    is_socket ? "/.s.PGSQL." : "", is_socket ? port : "");
+	pg->port = is_socket || !port ? 0 : (int)strtol(port, NULL, 10);
+}
+
 static bool
 open_warm(struct rh_pg *pg)
 {
 	pg->trouble[0] = '\0';
 	if (connect_within(pg, pg->conf->connect_timeout_ms) &&
 	    warm(pg) && PQsetnonblocking(pg->conn, 1) == 0) {
-		snprintf(pg->database, sizeof(pg->database), "%s",
-		    PQdb(pg->conn));
+		name_peer(pg);
 		pg->backoff_ms = 0;
 		pg->forgot = false;
 		pg->last_used_ns = rh_clock_mono_ns();

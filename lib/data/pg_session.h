@@ -45,7 +45,10 @@ struct rh_pg {
 	pthread_t canceller;
 	int64_t backoff_ms;
 	char trouble[256];
-	char database[64];	/* outlives the connection: spans of its loss name it */
+	/* these outlive the connection: spans of its loss name them */
+	char database[64];
+	char server[256];	/* a host, or the path of a unix socket */
+	int port;		/* 0: a unix socket */
 	struct rh_pipe pipe;
 };
 

@@ -493,6 +493,9 @@ account(struct rh_pipe *p)
 	rh_span_text(span, "db.system.name", RH_SLICE("postgresql"));
 	rh_span_text(span, "db.namespace",
 	    rh_slice_of(p->pg->database));
+	rh_span_text(span, "server.address", rh_slice_of(p->pg->server));
+	if (p->pg->port)
+		rh_span_int(span, "server.port", p->pg->port);
 	rh_span_text(span, "db.query.summary", rh_slice_of(stmt->name));
 	rh_span_text(span, "db.query.text", rh_slice_of(stmt->sql));
 	if (p->queued > 1)

@@ -12,6 +12,7 @@
 /* What a FastCGI parameter is to us: a header, or one of these. */
 enum {
 	P_NONE = RH_H_COUNT, P_METHOD, P_TARGET, P_REMOTE, P_SCHEME, P_HTTPS,
+	P_PROTOCOL,
 	P_LENGTH
 };
 
@@ -32,7 +33,8 @@ static const struct known known[KNOWN_NAME_MAX + 1][KNOWN_EACH] = {
 	[12] =	{ { "CONTENT_TYPE", RH_H_CONTENT_TYPE } },
 	[13] =	{ { "HTTP_IF_MATCH", RH_H_IF_MATCH } },
 	[14] =	{ { "REQUEST_METHOD", P_METHOD }, { "CONTENT_LENGTH", P_LENGTH }, { "REQUEST_SCHEME", P_SCHEME } },
-	[15] =	{ { "HTTP_USER_AGENT", RH_H_USER_AGENT }, { "HTTP_TRACESTATE", RH_H_TRACESTATE } },
+	[15] =	{ { "HTTP_USER_AGENT", RH_H_USER_AGENT }, { "HTTP_TRACESTATE", RH_H_TRACESTATE },
+		  { "SERVER_PROTOCOL", P_PROTOCOL } },
 	[16] =	{ { "HTTP_TRACEPARENT", RH_H_TRACEPARENT } },
 	[17] =	{ { "HTTP_X_REQUEST_ID", RH_H_X_REQUEST_ID } },
 	[18] =	{ { "HTTP_AUTHORIZATION", RH_H_AUTHORIZATION }, { "HTTP_IF_NONE_MATCH", RH_H_IF_NONE_MATCH } },
@@ -123,6 +125,9 @@ take_param(void *ctx, struct rh_slice name, struct rh_slice value)
 		break;
 	case P_REMOTE:
 		rq->remote = value;
+		break;
+	case P_PROTOCOL:
+		rq->protocol = value;
 		break;
 	case P_SCHEME:
 		if (rh_slice_is(value, RH_SLICE("https")))

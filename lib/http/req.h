@@ -37,6 +37,7 @@ struct rh_req {
 	struct rh_slice header[RH_H_COUNT];
 	unsigned char repeats[RH_H_COUNT];	/* how often each came */
 	struct rh_slice remote;		/* REMOTE_ADDR */
+	struct rh_slice protocol;	/* SERVER_PROTOCOL, between client and web server */
 	struct rh_slice scheme;		/* "https" or "http" */
 	struct rh_slice content_length;
 	struct rh_match match;

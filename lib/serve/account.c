@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "serve/server.h"
 
 enum { PATH_CAP = 1024, AGENT_CAP = 512, ERROR_CAP = 512, SHORT_CAP = 160 };
@@ -215,6 +216,51 @@ span_name(struct rh_call *c, struct rh_slice method, struct rh_slice route)
 	return rh_buf_get(&b);
 }
 
+/* "example.org:8080", "[::1]:8080", "example.org" (RFC 9110 section 7.2). */
+static void
+span_server(struct rh_span *span, struct rh_slice host)
+{
+	size_t end = host.n;
+	uint64_t port;
+
+	while (end && host.p[end - 1] != ':' && host.p[end - 1] != ']')
+		end--;
+	if (end && host.p[end - 1] == ':' &&
+	    rh_u64_get(&port, rh_slice_from(host, end)) && port < 65536) {
+		rh_span_int(span, "server.port", (int64_t)port);
+		host.n = end - 1;
+	}
+	rh_span_text(span, "server.address", host);
+}
+
+/* "HTTP/1.1" is 1.1, "HTTP/2.0" and "HTTP/3.0" are 2 and 3. */
+static void
+span_protocol(struct rh_span *span, struct rh_slice protocol)
+{
+	if (!rh_slice_has_prefix(protocol, RH_SLICE("HTTP/")))
+		return;
+	protocol = rh_slice_from(protocol, 5);
+	if (rh_slice_is(protocol, RH_SLICE("2.0")) ||
+	    rh_slice_is(protocol, RH_SLICE("3.0")))
+		protocol.n = 1;
+	rh_span_text(span, "network.protocol.version", protocol);
+}
+
+static void
+span_judge(struct rh_span *span, struct rh_call *c, const struct rh_err *err)
+{
+	unsigned status = c->rq->reply.status;
+
+	if (status < 500)
+		return;
+	if (err)
+		rh_span_fail(span, rh_slice_of(err->code),
+		    rh_slice_of(err->detail));
+	else
+		rh_span_fail(span, rh_slice_of(rh_arena_printf(c->arena, "%u",
+		    status)), RH_SLICE_NONE);
+}
+
 static void
 server_span_fill(struct rh_call *c, const struct rh_err *err)
 {
@@ -230,7 +276,8 @@ server_span_fill(struct rh_call *c, const struct rh_err *err)
 	rh_span_text(span, "http.route", route);
 	rh_span_text(span, "url.path", path_of(c));
 	rh_span_text(span, "url.scheme", rq->scheme);
-	rh_span_text(span, "server.address", rq->header[RH_H_HOST]);
+	span_server(span, rq->header[RH_H_HOST]);
+	span_protocol(span, rq->protocol);
 	rh_span_text(span, "client.address", rq->remote);
 	rh_span_text(span, "user_agent.original", rq->header[RH_H_USER_AGENT]);
 	rh_span_int(span, "http.response.status_code", rq->reply.status);
@@ -238,8 +285,7 @@ server_span_fill(struct rh_call *c, const struct rh_err *err)
 	rh_span_int(span, "http.response.body.size", (int64_t)rq->reply.body.n);
 	rh_span_text(span, "rowhouse.sampled_by",
 	    rh_slice_of(rh_sampled_by_names[c->trace->by]));
-	if (err && rq->reply.status >= 500)
-		rh_span_fail(span, rh_slice_of(err->code), rh_slice_of(err->detail));
+	span_judge(span, c, err);
 }
 
 static void

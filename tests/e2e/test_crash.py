@@ -149,11 +149,16 @@ class Crashes(Traced):
                 ("error.type", "worker.died"), ("http.response.status_code", 500),
                 ("http.route", ROUTE), ("http.request.method", "POST"),
                 ("url.path", line["path"]), ("rowhouse.tenant.id", self.tenant.id),
-                ("rowhouse.sampled_by", "error"),
+                ("rowhouse.sampled_by", "error")):
+            self.assertEqual(span["attributes"].get(key), value, (key, span))
+        event, = span["events"]
+        self.assertEqual((event["name"], event["time"]),
+                         ("exception", span["end"]))
+        for key, value in (
                 ("exception.type", line.get("signal")),
                 ("exception.message", line["error"]),
                 ("exception.stacktrace", line.get("backtrace"))):
-            self.assertEqual(span["attributes"].get(key), value, (key, span))
+            self.assertEqual(event["attributes"].get(key), value, (key, span))
 
     def assertCounted(self, before, reason):
         """Once in each."""

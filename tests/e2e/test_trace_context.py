@@ -24,37 +24,155 @@ TRACE = "12345678901234567890123456789012"
 SPAN = "1234567890123456"
 PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
 
-# (what is sent, whether the trace goes on)
-TRACEPARENTS = [
-    ([], False),
-    ([f"00-{TRACE}-{SPAN}-01"], True),
-    ([f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01"], False),
-    ([f"00-{TRACE}-{SPAN}-01."], False),
-    ([f"cc-{TRACE}-{SPAN}-01-what-the-future"], True),
-    ([f"cc-{TRACE}-{SPAN}-01.what-the-future"], False),
-    ([f"ff-{TRACE}-{SPAN}-01"], False),
-    ([f"00-{'0' * 32}-{SPAN}-01"], False),
-    ([f"00-{TRACE}-{'0' * 16}-01"], False),
-    ([f"\t 00-{TRACE}-{SPAN}-01 \t"], True),
-    ([f"00-{TRACE.replace('1', 'A')}-{SPAN}-01"], False),
-]
-# (what is sent, what goes on)
-TRACESTATES = [
-    (["foo=1,bar=2"], "foo=1,bar=2"),
-    (["foo=1,bar=2", "rojo=1", "congo=2"], "foo=1,bar=2,rojo=1,congo=2"),
-    (["foo=1", ""], "foo=1"),
-    (["", "foo=1"], "foo=1"),
-    (["foo=1 \t , \t bar=2"], "foo=1,bar=2"),
-    (["foo=1", "foo=2"], "foo=1,foo=2"),
-    (["foo=1,foo=1"], "foo=1,foo=1"),
-    (["FOO=1"], ""),
-    (["foo=,bar=3"], ""),
-    ([",".join(f"k{i}=1" for i in range(32))],
-     ",".join(f"k{i}=1" for i in range(32))),
-    ([",".join(f"k{i}=1" for i in range(33))], ""),
-    (["foo=" + "x" * 256 + ",bar=" + "y" * 256],
-     "foo=" + "x" * 256 + ",bar=" + "y" * 256),
-]
+GOOD = f"00-{TRACE}-{SPAN}-01"
+UNSAMPLED = f"00-{TRACE}-{SPAN}-00"
+
+# Every case of the W3C suite (github.com/w3c/trace-context, test/test.py of
+# June 2026, at SPEC_LEVEL=2 STRICT_LEVEL=2) has its rows here, under its name.
+#
+# name of the case: [(headers, whether the trace goes on)]
+PARENTS = {
+    "both_traceparent_and_tracestate_missing": [([], False)],
+    "traceparent_included_tracestate_missing": [
+        ([("traceparent", GOOD)], True)],
+    "traceparent_duplicated": [
+        ([("traceparent", f"00-{TRACE[:-1]}1-{SPAN}-01"),
+          ("traceparent", GOOD)], False),
+        ([("traceparent", GOOD), ("traceparent", GOOD)], False)],
+    "traceparent_header_name": [
+        ([("trace-parent", GOOD)], False), ([("trace.parent", GOOD)], False)],
+    "traceparent_header_name_valid_casing": [
+        ([("TraceParent", GOOD)], True), ([("TrAcEpArEnT", GOOD)], True),
+        ([("TRACEPARENT", GOOD)], True)],
+    "traceparent_version_0x00": [
+        ([("traceparent", f"{GOOD}.")], False),
+        ([("traceparent", f"{GOOD}-what-the-future")], False)],
+    "traceparent_version_0xcc": [
+        ([("traceparent", f"cc-{TRACE}-{SPAN}-01")], True),
+        ([("traceparent", f"cc-{TRACE}-{SPAN}-01-what-the-future")], True),
+        ([("traceparent", f"cc-{TRACE}-{SPAN}-01.what-the-future")], False)],
+    "traceparent_version_0xff": [
+        ([("traceparent", f"ff-{TRACE}-{SPAN}-01")], False)],
+    "traceparent_version_illegal_characters": [
+        ([("traceparent", f".0-{TRACE}-{SPAN}-01")], False),
+        ([("traceparent", f"0.-{TRACE}-{SPAN}-01")], False)],
+    "traceparent_version_too_long": [
+        ([("traceparent", f"000-{TRACE}-{SPAN}-01")], False),
+        ([("traceparent", f"0000-{TRACE}-{SPAN}-01")], False)],
+    "traceparent_version_too_short": [
+        ([("traceparent", f"0-{TRACE}-{SPAN}-01")], False)],
+    "traceparent_trace_id_all_zero": [
+        ([("traceparent", f"00-{'0' * 32}-{SPAN}-01")], False)],
+    "traceparent_trace_id_illegal_characters": [
+        ([("traceparent", f"00-.{TRACE[1:]}-{SPAN}-01")], False),
+        ([("traceparent", f"00-{TRACE[:-1]}.-{SPAN}-01")], False),
+        ([("traceparent", f"00-{TRACE.replace('1', 'A')}-{SPAN}-01")], False)],
+    "traceparent_trace_id_too_long": [
+        ([("traceparent", f"00-{TRACE}3-{SPAN}-01")], False)],
+    "traceparent_trace_id_too_short": [
+        ([("traceparent", f"00-{TRACE[:-1]}-{SPAN}-01")], False)],
+    "traceparent_parent_id_all_zero": [
+        ([("traceparent", f"00-{TRACE}-{'0' * 16}-01")], False)],
+    "traceparent_parent_id_illegal_characters": [
+        ([("traceparent", f"00-{TRACE}-.{SPAN[1:]}-01")], False),
+        ([("traceparent", f"00-{TRACE}-{SPAN[:-1]}.-01")], False)],
+    "traceparent_parent_id_too_long": [
+        ([("traceparent", f"00-{TRACE}-{SPAN}7-01")], False)],
+    "traceparent_parent_id_too_short": [
+        ([("traceparent", f"00-{TRACE}-{SPAN[:-1]}-01")], False)],
+    "traceparent_trace_flags_illegal_characters": [
+        ([("traceparent", f"00-{TRACE}-{SPAN}-.0")], False),
+        ([("traceparent", f"00-{TRACE}-{SPAN}-0.")], False)],
+    "traceparent_trace_flags_too_long": [
+        ([("traceparent", f"00-{TRACE}-{SPAN}-001")], False)],
+    "traceparent_trace_flags_too_short": [
+        ([("traceparent", f"00-{TRACE}-{SPAN}-1")], False)],
+    "traceparent_ows_handling": [
+        ([("traceparent", before + GOOD + after)], True)
+        for before, after in ((" ", ""), ("\t", ""), ("", " "), ("", "\t"),
+                              ("\t ", " \t"))],
+}
+
+ALL_KEY = "".join(map(chr, range(0x61, 0x7b))) + "0123456789_-*/"
+ALL_VALUE = "".join(chr(c) for c in range(0x20, 0x7f) if chr(c) not in ",=")
+BARS = [f"bar{n:02}={n:02}" for n in range(1, 34)]
+# name of the case: [(headers beside a valid traceparent, what goes on)]
+STATES = {
+    "tracestate_included_traceparent_included": [
+        ([("tracestate", "foo=1,bar=2")], "foo=1,bar=2")],
+    "tracestate_header_name": [
+        ([("trace-state", "foo=1")], ""), ([("trace.state", "foo=1")], "")],
+    "tracestate_header_name_valid_casing": [
+        ([("TraceState", "foo=1")], "foo=1"),
+        ([("TrAcEsTaTe", "foo=1")], "foo=1"),
+        ([("TRACESTATE", "foo=1")], "foo=1")],
+    "tracestate_empty_header": [
+        ([("tracestate", "")], ""),
+        ([("tracestate", "foo=1"), ("tracestate", "")], "foo=1"),
+        ([("tracestate", ""), ("tracestate", "foo=1")], "foo=1")],
+    "tracestate_multiple_headers_different_keys": [
+        ([("tracestate", "foo=1,bar=2"), ("tracestate", "rojo=1,congo=2"),
+          ("tracestate", "baz=3")], "foo=1,bar=2,rojo=1,congo=2,baz=3")],
+    "tracestate_duplicated_keys": [
+        ([("tracestate", "foo=1,foo=1")], "foo=1,foo=1"),
+        ([("tracestate", "foo=1,foo=2")], "foo=1,foo=2"),
+        ([("tracestate", "foo=1"), ("tracestate", "foo=1")], "foo=1,foo=1"),
+        ([("tracestate", "foo=1"), ("tracestate", "foo=2")], "foo=1,foo=2")],
+    "tracestate_all_allowed_characters": [
+        ([("tracestate", f"{key}={ALL_VALUE}")], f"{key}={ALL_VALUE}")
+        for key in (ALL_KEY, f"{ALL_KEY}@a-z0-9_-*/")],
+    "tracestate_ows_handling": [
+        ([("tracestate", "foo=1 \t , \t bar=2, \t baz=3")],
+         "foo=1,bar=2,baz=3"),
+        ([("tracestate", "foo=1\t \t,\t \tbar=2,\t \tbaz=3")],
+         "foo=1,bar=2,baz=3")] + [
+        ([("tracestate", sent)], "foo=1")
+        for sent in (" foo=1", "\tfoo=1", "foo=1 ", "foo=1\t",
+                     "\t foo=1 \t")],
+    "tracestate_key_illegal_characters": [
+        ([("tracestate", sent)], "")
+        for sent in ("foo =1", "FOO=1", "foo.bar=1")],
+    "tracestate_key_illegal_vendor_format": [
+        ([("tracestate", "foo@=1,bar=2")], "foo@=1,bar=2"),
+        ([("tracestate", "@foo=1,bar=2")], ""),
+        ([("tracestate", "foo@@bar=1,bar=2")], "foo@@bar=1,bar=2"),
+        ([("tracestate", "foo@bar@baz=1,bar=2")], "foo@bar@baz=1,bar=2")],
+    "tracestate_member_count_limit": [
+        ([("tracestate", ",".join(BARS[at:min(at + 10, n)]))
+          for at in range(0, n, 10)], ",".join(BARS[:n]) if n == 32 else "")
+        for n in (32, 33)],
+    "tracestate_key_length_limit": [
+        ([("tracestate", "foo=1"), ("tracestate", f"{key}=1")],
+         f"foo=1,{key}=1" if len(key) <= 256 else "")
+        for key in ("z" * 256, "z" * 257, "t" * 241 + "@" + "v" * 14,
+                    "t" * 242 + "@v", "t@" + "v" * 15)],
+    "tracestate_value_illegal_characters": [
+        ([("tracestate", "foo=bar=baz")], ""),
+        ([("tracestate", "foo=,bar=3")], "")],
+    # ours: no more than that is bounded
+    "tracestate_is_not_cut": [
+        ([("tracestate", f"foo={'x' * 256},bar={'y' * 256}")],
+         f"foo={'x' * 256},bar={'y' * 256}")],
+    # ours: th that the parent's flag belies is no th (it is not sampled)
+    "tracestate_ot": [
+        ([("tracestate", "foo=1,ot=th:ffffffffffffff;rv:00000000000000")],
+         "foo=1,ot=th:ffffffffffffff;rv:00000000000000"),
+        ([("tracestate", "foo=1,ot=th:0;rv:00000000000000,bar=2")],
+         "ot=rv:00000000000000,foo=1,bar=2"),
+        ([("tracestate", "foo=1,ot=th:0")], "foo=1")],
+}
+# what the other cases of the suite are called here
+OTHERS = {
+    "tracestate_included_traceparent_missing":
+        "test_tracestate_alone_is_discarded",
+    "multiple_requests_with_valid_traceparent":
+        "test_each_call_has_its_own_parent",
+    "multiple_requests_without_traceparent":
+        "test_each_call_of_a_new_trace_has_its_own_parent",
+    "multiple_requests_with_illegal_traceparent":
+        "test_each_call_of_a_new_trace_has_its_own_parent",
+    "propagates_random_flag": "test_flags",
+}
 
 
 class Callback(http.server.BaseHTTPRequestHandler):
@@ -128,28 +246,36 @@ class TraceContext(unittest.TestCase):
         return match.groups()
 
     def test_traceparent(self):
-        for sent, goes_on in TRACEPARENTS:
-            with self.subTest(sent):
-                heard, = self.call([("traceparent", v) for v in sent])
-                trace, span, _ = self.parent(heard)
-                self.assertEqual(trace == TRACE, goes_on)
-                self.assertNotEqual(span, SPAN)
-                self.assertNotEqual(trace, "0" * 32)
+        for name, rows in PARENTS.items():
+            for sent, goes_on in rows:
+                with self.subTest(name, sent=sent):
+                    heard, = self.call(sent)
+                    trace, span, _ = self.parent(heard)
+                    self.assertEqual(trace == TRACE, goes_on)
+                    self.assertNotEqual(span, SPAN)
+                    self.assertNotEqual(trace, "0" * 32)
 
     def test_tracestate(self):
-        for sent, goes_on in TRACESTATES:
-            with self.subTest(sent):
-                heard, = self.call(
-                    [("traceparent", f"00-{TRACE}-{SPAN}-00")] +
-                    [("tracestate", v) for v in sent])
-                self.assertEqual(self.parent(heard)[0], TRACE)
-                got = [m.strip() for m in
-                       heard.get("tracestate", "").split(",")]
-                self.assertEqual(",".join(m for m in got if m), goes_on)
+        for name, rows in STATES.items():
+            for sent, goes_on in rows:
+                with self.subTest(name, sent=sent):
+                    heard, = self.call([("traceparent", UNSAMPLED), *sent])
+                    self.assertEqual(self.parent(heard)[0], TRACE)
+                    got = [m.strip() for m in
+                           heard.get("tracestate", "").split(",")]
+                    self.assertEqual(",".join(m for m in got if m), goes_on)
+
+    def test_every_case_of_the_suite_is_here(self):
+        names = {*PARENTS, *STATES, *OTHERS}
+        self.assertEqual(len(names) - 2, 41)  # two are our own
+        for name in OTHERS.values():
+            self.assertTrue(hasattr(self, name), name)
 
     def test_tracestate_alone_is_discarded(self):
-        heard, = self.call([("tracestate", "foo=1")])
-        self.assertNotIn("foo", heard.get("tracestate", ""))
+        for sent in ("foo=1", "foo=1,bar=2"):
+            heard, = self.call([("tracestate", sent)])
+            # every new trace is kept here, and says so
+            self.assertEqual(heard.get("tracestate", ""), "ot=th:0")
 
     def test_flags(self):
         for sent, want in (("00", "00"), ("01", "01"), ("02", "02"),
@@ -162,6 +288,13 @@ class TraceContext(unittest.TestCase):
     def test_new_traces_are_random(self):
         heard, = self.call([])
         self.assertEqual(int(self.parent(heard)[2], 16) & 2, 2)
+
+    def test_each_call_of_a_new_trace_has_its_own_parent(self):
+        for sent in ([], [("traceparent", f"00-{'0' * 32}-{SPAN}-01")]):
+            parents = [self.parent(h) for h in self.call(sent, 3)]
+            self.assertEqual(len({p[0] for p in parents}), 1)
+            self.assertNotEqual(parents[0][0], "0" * 32)
+            self.assertEqual(len({p[1] for p in parents}), 3)
 
     def test_each_call_has_its_own_parent(self):
         heard = self.call([("traceparent", f"00-{TRACE}-{SPAN}-01")], 3)

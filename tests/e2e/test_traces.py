@@ -2,18 +2,22 @@
 """Spans of real requests, at a collector: their names, attributes, parents;
 which traces are kept; what the books, the log and the exemplars say."""
 
+import math
 import os
 import re
+import signal
 import sys
 import threading
 import unittest
+from random import Random
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "otlp"))
 
 from collector import Collector  # noqa: E402
-from harness import Client, Stack, main, wait_until  # noqa: E402
+from harness import (Client, Pool, Stack, main, program,  # noqa: E402
+                     wait_until)
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -27,12 +31,13 @@ class Traces(unittest.TestCase):
     settings = {"trace_ratio": 0}
     env = {}
     exporter = True
+    pool = Pool
 
     @classmethod
     def setUpClass(cls):
         cls.collector = Collector()
         cls.addClassCleanup(cls.collector.close)
-        cls.stack = Stack(exporter=cls.exporter, env={
+        cls.stack = Stack(exporter=cls.exporter, pool=cls.pool, env={
             "OTEL_EXPORTER_OTLP_ENDPOINT": cls.collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "50", **cls.env}, **cls.settings)
         cls.stack.__enter__()
@@ -119,12 +124,24 @@ class Kept(Traces):
         for name, value in (
                 ("http.request.method", "GET"), ("http.route", route),
                 ("url.path", f"{t.path}/projects"), ("url.scheme", "http"),
+                ("server.address", "127.0.0.1"),
+                ("server.port", self.stack.port),
+                ("client.address", "127.0.0.1"),
+                ("network.protocol.version", "1.1"),
+                ("rowhouse.sampled_by", "parent"),
                 ("http.response.status_code", 200),
                 ("user_agent.original", "story/1")):
             self.assertEqual(server["attributes"].get(name), value, name)
         self.assertEqual(query["kind"], CLIENT)
         self.assertEqual(query["parent_span_id"], server["span_id"])
         self.assertEqual(query["attributes"]["db.system.name"], "postgresql")
+        self.assertEqual(query["attributes"]["db.query.summary"],
+                         "projects.page")
+        self.assertEqual(query["name"], "projects.page")
+        self.assertEqual(query["attributes"]["db.namespace"], "rowhouse")
+        self.assertEqual(query["attributes"]["db.operation.batch.size"], 2)
+        self.assertRegex(query["attributes"]["server.address"],
+                         r"\A/.*/\.s\.PGSQL\.\d+\Z|\A127\.0\.0\.1\Z")
         self.assertIn("$1", query["attributes"]["db.query.text"])
         self.assertGreaterEqual(query["start"], server["start"])
         self.assertLessEqual(query["end"], server["end"])
@@ -207,6 +224,158 @@ class Failed(Traces):
         self.assertEqual(server["status"], ERROR)
         self.assertTrue(server["attributes"]["error.type"])
         self.assertEqual(server["trace_state"], "ot=th:0")
+
+
+class Strangers(Traces):
+    """Who is not in trust_traceparent is no parent."""
+
+    settings = {"trace_ratio": 0, "trust_traceparent": "127.0.0.1, fd00::/8"}
+
+    def ask(self, source, path, token=None):
+        with Client(self.stack.port, source=source) as client:
+            return client.request("GET", path, token, headers={
+                "traceparent": f"00-{TRACE}-{PARENT}-01",
+                "tracestate": "foo=1,ot=th:0"})
+
+    def test_only_the_trusted_are_parents(self):
+        t = self.stack.signup()
+        got = self.ask("127.0.0.1", f"{t.path}/projects", t.token)
+        server, _ = self.assertKept(got, "parent")
+        self.assertEqual((server["trace_id"], server["links"]), (TRACE, []))
+        got = self.ask("127.0.0.2", f"{t.path}/projects", t.token)
+        self.assertNotKept(got)
+        self.assertNotEqual(got.headers["traceresponse"].split("-")[1], TRACE)
+
+    def test_what_is_kept_anyway_is_linked_to_them(self):
+        t = self.stack.signup()
+        got = self.ask("127.0.0.2", f"{t.path}/projects")
+        server, _ = self.assertKept(got, "security")
+        self.assertNotEqual(server["trace_id"], TRACE)
+        self.assertEqual(server["parent_span_id"], "")
+        self.assertEqual(server["links"], [
+            {"trace_id": TRACE, "span_id": PARENT, "flags": 0x301}])
+        self.assertEqual(server["trace_state"], "ot=th:0")
+
+    def test_a_reload_changes_whom_we_trust(self):
+        def is_heard(source):
+            ids = self.ask(source, "/livez").headers["traceresponse"]
+            return ids.split("-")[1] == TRACE
+
+        ours = self.settings["trust_traceparent"]
+        for text, trusted in (("127.0.0.2/31", (False, True)),
+                              ("", (False, False)), (ours, (True, False))):
+            self.stack.pool.configure(trust_traceparent=text)
+            os.kill(self.stack.pool.pid, signal.SIGHUP)
+            wait_until(lambda want=trusted: want == (
+                is_heard("127.0.0.1"), is_heard("127.0.0.2")),
+                       f"{text!r} is in force", 20.0)
+        # the last worker may yet be to come
+        wait_until(lambda: all(is_heard("127.0.0.1") for _ in range(40)),
+                   "all have it", 20.0)
+
+
+class DebugPool(Pool):
+    """With the routes of fcgi/debug."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.program = program("rowhouse-fcgi-debug")
+
+
+class Mixed(Traces):
+    """Thousands of requests of all kinds, and what can be counted of them by
+    what a collector has. check_sampling has the 100,000."""
+
+    ratio, slow_ms, each = 0.2, 2000, 600
+    pool = DebugPool
+    settings = {"trace_ratio": ratio, "slow": f"{slow_ms}ms", "workers": 8,
+                "statement_timeout": "50ms", "span_ring": "4m",
+                "limits": False, "log_ring": "8m"}
+    upstream = 0.25  # of a service before us, which says so in th
+
+    def parent(self, random):
+        """traceparent and tracestate as it sends them."""
+        low, threshold = random.getrandbits(56), int((1 - self.upstream) * 2**56)
+        trace = f"{random.getrandbits(72):018x}{low:014x}"
+        return {"traceparent": f"00-{trace}-{random.getrandbits(63) + 1:016x}-"
+                               f"0{2 + (low >= threshold)}",
+                "tracestate": "ot=th:c"}
+
+    def send(self, seed):
+        """One client's share."""
+        random, t = Random(seed), self.tenant
+        kinds = ([(f"{t.path}/projects", t.token)] * self.each +
+                 [(f"{t.path}/projects", None)] * 40 +
+                 [("/v1/debug/query?ms=1000", None)] * 10 +
+                 [(f"/v1/debug/sleep?ms={self.slow_ms}", None)] * 2)
+        random.shuffle(kinds)
+        with self.stack.client() as client:
+            for path, token in kinds:
+                client.request("GET", path, token, headers=self.parent(random)
+                               if random.random() < 0.5 else {})
+
+    def lines(self):
+        """Of all requests that a client of ours sent."""
+        return [line for line in self.stack.pool.find_lines()
+                if "status" in line and line.get("route") in (
+                    "/v1/t/{tenant}/projects", "/v1/debug/query",
+                    "/v1/debug/sleep")]
+
+    @staticmethod
+    def weight(span):
+        threshold = re.search(r"(?:^|,)ot=th:([0-9a-f]+)", span["trace_state"])
+        return 1 / (1 - int(threshold[1].ljust(14, "0"), 16) / 2**56)
+
+    def test_counts_come_out(self):
+        self.tenant = self.stack.signup()
+        clients = 6
+        threads = [threading.Thread(target=self.send, args=(seed,))
+                   for seed in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        n = clients * (self.each + 52)
+        lines = wait_until(lambda: (lambda found: found if len(found) == n
+                                    else None)(self.lines()),
+                           "a line for each", 30.0)
+        truth = {"error": 0, "slow": 0, "security": 0, "rest": 0}
+        for line in lines:
+            if line["status"] >= 500:
+                kind = "error"
+            elif line["duration_ms"] >= self.slow_ms:
+                kind = "slow"
+            elif line["status"] == 401:
+                kind = "security"
+            else:
+                kind = "rest"
+            truth[kind] += 1
+            if kind != "rest":
+                self.assertEqual((line["sampled"], line["sampled_by"]),
+                                 (True, kind), line)
+        self.assertEqual(truth["error"], clients * 10)
+        kept = {line["trace_id"] for line in lines if line["sampled"]}
+        wait_until(lambda: kept <= {s["trace_id"]
+                                    for s in self.collector.spans()},
+                   "all that was kept is at the collector", 60.0)
+        spans = self.collector.spans()
+        told = dict.fromkeys(truth, 0)
+        ids = {line["span_id"] for line in lines}
+        for span in spans:
+            if span["span_id"] in ids:
+                by = span["attributes"]["rowhouse.sampled_by"]
+                told[by if by in told else "rest"] += self.weight(span)
+        for kind in ("error", "slow", "security"):
+            self.assertEqual(told[kind], truth[kind], kind)
+        # (1 - p) / p is 4 of ours, 3 of those before us. Five sigma: beyond
+        # that once in a million runs
+        sigma = math.sqrt(truth["rest"] * 3.5)
+        self.assertLess(abs(told["rest"] - truth["rest"]), 5 * sigma)
+        text = self.stack.exporter.metrics(
+            "application/openmetrics-text; version=1.0.0")
+        named = set(re.findall(r'# \{[^}]*trace_id="([0-9a-f]{32})"', text))
+        self.assertGreater(len(named), 3)
+        self.assertLessEqual(named, {s["trace_id"] for s in spans})
 
 
 class Books(Traces):

@@ -27,11 +27,12 @@ class Reply:
 
 class Client:
     """One connection, kept open and opened again where the server closed it
-    between two requests."""
+    between two requests. source: the address to come from."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=30.0):
-        self.conn = http.client.HTTPConnection(host, port,
-                                               timeout=patience(timeout))
+    def __init__(self, port, host="127.0.0.1", timeout=30.0, source=None):
+        self.conn = http.client.HTTPConnection(
+            host, port, timeout=patience(timeout),
+            source_address=(source, 0) if source else None)
 
     def request(self, method, path, token=None, body=None, headers=None):
         """body: bytes as they are; anything else as JSON."""

@@ -79,6 +79,18 @@ def text_attributes(message):
     return found
 
 
+def text_event(event):
+    return {"name": last(event, "name", b"").decode(),
+            "time": int(last(event, "time_unix_nano", 0)),
+            "attributes": text_attributes(event)}
+
+
+def text_link(link):
+    return {"trace_id": last(link, "trace_id", b"").hex(),
+            "span_id": last(link, "span_id", b"").hex(),
+            "flags": int(last(link, "flags", 0))}
+
+
 def text_span(span, resource):
     status = last(span, "status", {})
     return {
@@ -94,6 +106,8 @@ def text_span(span, resource):
         "dropped_attributes": int(last(span, "dropped_attributes_count", 0)),
         "status": int(last(status, "code", 0)),
         "message": last(status, "message", b"").decode(),
+        "events": [text_event(event) for event in span.get("events", [])],
+        "links": [text_link(link) for link in span.get("links", [])],
         "flags": int(last(span, "flags", 0)),
         "resource": resource,
     }
@@ -121,6 +135,16 @@ def json_attributes(message):
     return found
 
 
+def json_event(event):
+    return {"name": event["name"], "time": int(event["timeUnixNano"]),
+            "attributes": json_attributes(event)}
+
+
+def json_link(link):
+    return {"trace_id": link["traceId"], "span_id": link["spanId"],
+            "flags": link["flags"]}
+
+
 def json_span(span, resource):
     for time in ("startTimeUnixNano", "endTimeUnixNano"):
         if not isinstance(span[time], str):
@@ -141,6 +165,8 @@ def json_span(span, resource):
         "dropped_attributes": span.get("droppedAttributesCount", 0),
         "status": status.get("code", 0),
         "message": status.get("message", ""),
+        "events": [json_event(event) for event in span.get("events", [])],
+        "links": [json_link(link) for link in span.get("links", [])],
         "flags": span.get("flags", 0),
         "resource": resource,
     }
