@@ -26,6 +26,7 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -134,19 +135,26 @@ class Server(http.server.ThreadingHTTPServer):
     owner = None
 
     def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        # a client that does not like our certificate, or shows none
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
 class Collector:
-    def __init__(self, port=0):
+    def __init__(self, port=0, tls=None):
+        """tls: an ssl.SSLContext."""
         self.ended = threading.Event()
         self._news = threading.Condition()
         self._answers, self._requests, self._connections = [], [], []
         self._server = Server(("127.0.0.1", port), Handler)
         self._server.owner = self
+        if tls:
+            # the handshake is done by whoever serves the connection
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True,
+                do_handshake_on_connect=False)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()

@@ -5,8 +5,11 @@ each, and the books: ended = exported + dropped + rejected + still held."""
 import email.utils
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -281,6 +284,115 @@ class Retries(Ship):
         d.put(1)
         self.collector.wait_for(3)
         self.assertBooks(d.until(exported=6), dropped=0)
+
+
+class RetryTable(Ship):
+    """OTLP 1.x, OTLP/HTTP, "OTLP/HTTP Response" to "All Other Responses": what
+    the receiver says, and what has become of the spans when all is over."""
+
+    RETRIED = ({"status": 429}, {"status": 502}, {"status": 503},
+               {"status": 504}, {"close": True},
+               {"status": 429, "headers": {"Retry-After": "1"}},
+               {"status": 503, "headers": {"Retry-After": "0"}},
+               {"status": 503, "body": "no JSON, no protobuf"})
+    DROPPED = tuple({"status": status} for status in (
+        300, 301, 302, 304, 307, 308, 400, 401, 402, 403, 404, 405, 406, 408,
+        409, 410, 411, 413, 414, 415, 418, 421, 422, 425, 426, 428, 431, 451,
+        500, 501, 505, 507, 508, 511, 599))
+    SUCCESS = ({}, {"status": 200, "rejected": 0},
+               {"status": 200, "body": ""}, {"status": 202})
+    PARTIAL = ({"status": 200, "rejected": 1}, {"status": 200, "rejected": 3})
+
+    def run_table(self, rows, column, each, requests):
+        d = self.driver(OTEL_BSP_SCHEDULE_DELAY="1")
+        for n, answer in enumerate(rows, 1):
+            with self.subTest(answer):
+                self.collector.tell(**answer)
+                d.put(1)
+                counts = d.until(ended=3 * n, **{column: sum(
+                    each(row) for row in rows[:n])})
+                self.assertBooks(counts)
+        counts = d.stop()
+        self.assertBooks(counts, ended=3 * len(rows), held=0)
+        self.assertEqual(counts["exported"] + counts["dropped"] +
+                         counts["rejected"], counts["ended"])
+        self.assertEqual(len(self.collector.requests()),
+                         len(rows) * requests)
+        return counts
+
+    def test_what_is_retried(self):
+        counts = self.run_table(self.RETRIED, "exported", lambda _: 3, 2)
+        self.assertEqual((counts["dropped"], counts["rejected"]), (0, 0))
+
+    def test_what_is_not(self):
+        counts = self.run_table(self.DROPPED, "dropped", lambda _: 3, 1)
+        self.assertEqual((counts["exported"], counts["rejected"]), (0, 0))
+
+    def test_success(self):
+        counts = self.run_table(self.SUCCESS, "exported", lambda _: 3, 1)
+        self.assertEqual((counts["dropped"], counts["rejected"]), (0, 0))
+
+    def test_partial_success(self):
+        counts = self.run_table(self.PARTIAL, "rejected",
+                                lambda row: row["rejected"], 1)
+        self.assertEqual((counts["exported"], counts["dropped"]), (2, 0))
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+class Tls(Ship):
+    """The certificates that the variables name."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        for name in ("server", "client"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                 "-subj", f"/CN={name}", "-addext",
+                 "subjectAltName=IP:127.0.0.1", "-keyout",
+                 cls.file(f"{name}.key"), "-out", cls.file(f"{name}.pem")],
+                check=True, capture_output=True)
+
+    @classmethod
+    def file(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    def setUp(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file("server.pem"),
+                                self.file("server.key"))
+        context.load_verify_locations(self.file("client.pem"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        self.collector = Collector(tls=context)
+        self.addCleanup(self.collector.close)
+        self.all = {
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": self.file("server.pem"),
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": self.file("client.pem"),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": self.file("client.key")}
+
+    def test_both_sides_show_who_they_are(self):
+        d = self.driver(**self.all)
+        d.put(1)
+        self.collector.wait_for(3)
+        self.assertBooks(d.until(exported=3))
+
+    def test_their_traces_forms(self):
+        d = self.driver(**{name.replace("_OTLP_", "_OTLP_TRACES_"): value
+                           for name, value in self.all.items()})
+        d.put(1)
+        self.assertBooks(d.until(exported=3))
+
+    def test_without_one_of_them_nothing_is_sent(self):
+        for name in ("OTEL_EXPORTER_OTLP_CERTIFICATE",
+                     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"):
+            with self.subTest(name):
+                given = {k: v for k, v in self.all.items() if k != name}
+                d = self.driver(OTEL_BSP_EXPORT_TIMEOUT="600", **given)
+                d.put(1)
+                self.assertBooks(d.until(dropped=3), exported=0)
+        self.assertEqual(self.collector.requests(), [])
 
 
 class Drops(Ship):

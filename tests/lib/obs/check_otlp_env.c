@@ -90,6 +90,11 @@ static const struct { const char *vars[3]; size_t at; int64_t want; bool warns; 
 	{ { "OTEL_ATTRIBUTE_COUNT_LIMIT=9", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=0" }, N(attrs_max), 0, false },
 	{ { "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=9" }, N(attr_text_max), 9, false },
 	{ { "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT=3" }, N(attr_text_max), 3, false },
+	{ { NULL }, N(events_max), 128, false },
+	{ { "OTEL_SPAN_EVENT_COUNT_LIMIT=0" }, N(events_max), 0, false },
+	{ { "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT=1" }, N(event_attrs_max), 1, false },
+	{ { "OTEL_SPAN_LINK_COUNT_LIMIT=0" }, N(links_max), 0, false },
+	{ { "OTEL_SPAN_LINK_COUNT_LIMIT=none" }, N(links_max), 128, true },
 };
 
 static const struct {
@@ -147,14 +152,40 @@ static const struct { const char *vars[3]; bool json, gzip, warns; } wires[] = {
 	{ { E "COMPRESSION=zstd" }, false, false, true },
 };
 
+static const struct { const char *vars[3]; size_t at; const char *want; bool warns; } files[] = {
+	{ { E "CERTIFICATE=/dev/null" }, N(certificate), "/dev/null", false },
+	{ { E "CERTIFICATE=/dev/null", T "CERTIFICATE=/dev/zero" }, N(certificate), "/dev/zero", false },
+	{ { E "CERTIFICATE=/nowhere/at/all" }, N(certificate), "/nowhere/at/all", true },
+	{ { E "CLIENT_CERTIFICATE=/dev/null" }, N(client_certificate), "/dev/null", false },
+	{ { E "CLIENT_CERTIFICATE=/dev/null", T "CLIENT_CERTIFICATE=/dev/zero" }, N(client_certificate), "/dev/zero", false },
+	{ { E "CLIENT_KEY=/dev/null" }, N(client_key), "/dev/null", false },
+	{ { E "CLIENT_KEY=/dev/null", T "CLIENT_KEY=/dev/zero" }, N(client_key), "/dev/zero", false },
+	{ { T "CLIENT_KEY=" }, N(client_key), NULL, false },
+};
+
+/* Those of README.md's second table that nothing is said about. */
+static const char *const ignored[] = {
+	"OTEL_LOG_LEVEL=debug", "OTEL_BSP_MAX_QUEUE_SIZE=7", "OTEL_EXPORTER_OTLP_INSECURE=true",
+	"OTEL_EXPORTER_OTLP_TRACES_INSECURE=true", "OTEL_EXPORTER_OTLP_SPAN_INSECURE=true",
+	"OTEL_EXPORTER_OTLP_METRICS_INSECURE=true", "OTEL_EXPORTER_OTLP_METRIC_INSECURE=true",
+	"OTEL_EXPORTER_OTLP_LOGS_INSECURE=true", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT=0", "OTEL_EXPORTER_ZIPKIN_ENDPOINT=1",
+	"OTEL_EXPORTER_ZIPKIN_TIMEOUT=1", "OTEL_EXPORTER_ZIPKIN_PROTOCOL=1", "OTEL_EXPORTER_JAEGER_AGENT_HOST=1",
+	"OTEL_EXPORTER_JAEGER_AGENT_PORT=1", "OTEL_EXPORTER_JAEGER_ENDPOINT=1", "OTEL_EXPORTER_JAEGER_PROTOCOL=1",
+	"OTEL_EXPORTER_JAEGER_TIMEOUT=1", "OTEL_EXPORTER_JAEGER_USER=1", "OTEL_EXPORTER_JAEGER_PASSWORD=1",
+	"OTEL_METRICS_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://m", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=1",
+	"OTEL_METRIC_EXPORT_INTERVAL=1", "OTEL_METRIC_EXPORT_TIMEOUT=1", "OTEL_METRICS_EXEMPLAR_FILTER=always_off",
+	"OTEL_EXPORTER_PROMETHEUS_HOST=h", "OTEL_EXPORTER_PROMETHEUS_PORT=1", "OTEL_LOGS_EXPORTER=otlp",
+	"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://l", "OTEL_BLRP_SCHEDULE_DELAY=1", "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT=0",
+	"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT=http://p", "OTEL_ENTITIES=x", "OTEL_SEMCONV_STABILITY_OPT_IN=http/dup",
+	"OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED=false", "OTEL_PYTHON_LOG_LEVEL=debug",
+};
+
 static const struct { const char *var; bool warns; } others[] = {
 	{ "OTEL_CONFIG_FILE=/x", true },
 	{ "OTEL_EXPERIMENTAL_CONFIG_FILE=/x", true },
 	{ "OTEL_CONFIG_FILE=", false },
 	{ "OTEL_PROPAGATORS=tracecontext,baggage", false },
 	{ "OTEL_PROPAGATORS=b3", true },
-	{ E "CERTIFICATE=/nowhere/at/all", true },
-	{ T "CLIENT_KEY=/dev/null", false },
 };
 /* clang-format on */
 
@@ -233,6 +264,50 @@ START_TEST(what_is_not_honoured_warns)
 }
 END_TEST
 
+START_TEST(file_is_named)
+{
+	struct read *r = read_env(files[_i].vars, NULL);
+	struct rh_slice got;
+
+	memcpy(&got, (char *)&r->conf + files[_i].at, sizeof(got));
+	rh_assert_slice_eq(got, rh_slice_of(files[_i].want));
+	ck_assert_int_eq(r->warnings.n > 0, files[_i].warns);
+}
+END_TEST
+
+/* All numbers at once; where there are texts, they are compared. */
+static bool
+are_alike(const struct rh_otlp_conf *a, const struct rh_otlp_conf *b)
+{
+	return a->traces == b->traces && a->disabled == b->disabled &&
+	    rh_slice_is(a->url, b->url) && a->protocol == b->protocol &&
+	    a->gzip == b->gzip && a->timeout_ms == b->timeout_ms &&
+	    a->export_timeout_ms == b->export_timeout_ms &&
+	    rh_slice_is(a->headers, b->headers) && a->certificate.p == NULL &&
+	    a->client_certificate.p == NULL && a->client_key.p == NULL &&
+	    a->schedule_delay_ms == b->schedule_delay_ms &&
+	    a->max_batch == b->max_batch && a->attrs_max == b->attrs_max &&
+	    a->attr_text_max == b->attr_text_max &&
+	    a->events_max == b->events_max && a->links_max == b->links_max &&
+	    a->event_attrs_max == b->event_attrs_max &&
+	    rh_slice_is(a->service_name, b->service_name) &&
+	    rh_slice_is(a->resource, b->resource) &&
+	    a->sampler.threshold == b->sampler.threshold &&
+	    a->sampler.parent_based == b->sampler.parent_based;
+}
+
+START_TEST(what_is_not_honoured_changes_nothing)
+{
+	struct read *with = READ("http://c", ignored[_i]);
+	struct rh_otlp_conf conf = with->conf;
+
+	ck_assert_uint_eq(with->warnings.n, 0);
+	unsetenv(strtok(rh_arena_strdup(rh_check_arena(),
+	    rh_slice_of(ignored[_i])), "="));
+	ck_assert(are_alike(&conf, &READ("http://c", NULL)->conf));
+}
+END_TEST
+
 /* Headers and endpoints carry credentials. */
 START_TEST(warnings_show_no_values)
 {
@@ -258,6 +333,8 @@ RH_CHECK_MAIN("obs/otlp_env",
     RH_LOOP(headers_are_decoded, header_lists),
     RH_LOOP(resource_is_decoded, resources),
     RH_LOOP(wire_is_chosen, wires),
+    RH_LOOP(file_is_named, files),
     RH_LOOP(what_is_not_honoured_warns, others),
+    RH_LOOP(what_is_not_honoured_changes_nothing, ignored),
     RH_CASE(warnings_show_no_values),
     RH_CASE(sdk_disabled_records_nothing))
