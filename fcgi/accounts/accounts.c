@@ -185,9 +185,21 @@ sign_in(struct rh_call *c)
 static struct rh_err *
 sign_out(struct rh_call *c)
 {
-	if (!accounts_repo_session_close(c))
+	const struct membership *of;
+	struct rh_list memberships;
+	struct rh_uuid *tenants;
+	struct rh_err *err;
+
+	if (!accounts_repo_session_close(c, &memberships))
 		return rh_err_new(c->arena, RH_E_DENIED, "session.none",
 		    "This is an API key; only a session can be signed out.");
+	if ((err = rh_pipe_error(c->pipe)))
+		return err;
+	of = memberships.items;
+	tenants = rh_arena_zalloc(c->arena, memberships.n, sizeof(*tenants));
+	for (size_t i = 0; i < memberships.n; i++)
+		tenants[i] = of[i].id;
+	rh_recall_forget(c, tenants, memberships.n);
 	return rh_reply_none(c->rq);
 }
 

@@ -66,7 +66,9 @@ bool accounts_repo_password(struct rh_call *c, struct rh_slice email,
 void accounts_repo_session_open(struct rh_call *c,
     const struct user_with_hash *who, struct rh_slice rehash,
     const struct rh_token *token, const struct signed_in *in);
-bool accounts_repo_session_close(struct rh_call *c);
+/* memberships: where it let its user in. */
+bool accounts_repo_session_close(struct rh_call *c,
+    struct rh_list *memberships);
 /* Of the request's own token. */
 bool accounts_repo_me(struct rh_call *c, struct user *user,
     struct rh_list *memberships);

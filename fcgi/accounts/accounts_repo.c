@@ -92,9 +92,12 @@ accounts_repo_session_open(struct rh_call *c, const struct user_with_hash *who,
 }
 
 bool
-accounts_repo_session_close(struct rh_call *c)
+accounts_repo_session_close(struct rh_call *c, struct rh_list *memberships)
 {
+	rh_pipe_send(c->pipe, &accounts_stmts[MEMBERSHIPS], RH_HASH(&c->token));
 	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_CLOSE], RH_HASH(&c->token));
+	memberships->n = rh_pipe_rows(c->pipe, membership_columns,
+	    sizeof(struct membership), &memberships->items);
 	return rh_pipe_int(c->pipe) == 1;
 }
 

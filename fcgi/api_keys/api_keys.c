@@ -163,10 +163,10 @@ static const struct rh_route routes[] = {
 	  .rate = RH_RATE_READ, .shape = api_key_shape, .flags = RH_ROUTE_ETAG, .summary = "Read an API key, less the key" },
 	{ .method = RH_POST, .template = T "/api-keys/{id}/rotate", .role = RH_ADMIN, .handler = api_keys_rotate,
 	  .rate = RH_RATE_WRITE, .shape = made_shape, .flags = RH_ROUTE_CREDENTIALS | RH_ROUTE_SECURITY,
-	  .summary = "Replace the key; the old one is refused at once" },
+	  .drops = { "principals" }, .summary = "Replace the key; the old one is refused at once" },
 	{ .method = RH_DELETE, .template = T "/api-keys/{id}", .role = RH_ADMIN, .handler = api_keys_revoke,
 	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG | RH_ROUTE_SECURITY,
-	  .summary = "Revoke an API key" },
+	  .drops = { "principals" }, .summary = "Revoke an API key" },
 	{ 0 }
 };
 

@@ -110,10 +110,10 @@ static const struct rh_route routes[] = {
 	  .rate = RH_RATE_READ, .shape = member_shape, .flags = RH_ROUTE_ETAG, .summary = "Read a member" },
 	{ .method = RH_PATCH, .template = T "/members/{user_id}", .role = RH_ADMIN, .handler = members_update,
 	  .rate = RH_RATE_WRITE, .body = change_shape, .shape = member_shape,
-	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE | RH_ROUTE_SECURITY, .summary = "Give a member another role" },
+	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE | RH_ROUTE_SECURITY, .drops = { "principals" }, .summary = "Give a member another role" },
 	{ .method = RH_DELETE, .template = T "/members/{user_id}", .role = RH_ADMIN, .handler = members_remove,
 	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG | RH_ROUTE_SECURITY,
-	  .summary = "Remove a member, and the keys it made" },
+	  .drops = { "principals", "tasks" }, .summary = "Remove a member, and the keys it made" },
 	{ 0 }
 };
 

@@ -134,19 +134,19 @@ projects_delete(struct rh_call *c)
 static const struct rh_route routes[] = {
 	{ .method = RH_GET, .template = T "/projects", .role = RH_VIEWER, .handler = projects_list,
 	  .rate = RH_RATE_READ, .params = list_params, .answer = RH_ANSWER_PAGE,
-	  .shape = project_shape, .summary = "List projects, the newest first" },
+	  .shape = project_shape, .cache = "projects", .summary = "List projects, the newest first" },
 	{ .method = RH_POST, .template = T "/projects", .role = RH_MEMBER, .handler = projects_create,
 	  .rate = RH_RATE_WRITE, .body = change_shape, .answer = RH_ANSWER_CREATED,
-	  .shape = project_shape, .flags = RH_ROUTE_ETAG, .summary = "Create a project" },
+	  .shape = project_shape, .flags = RH_ROUTE_ETAG, .drops = { "projects" }, .summary = "Create a project" },
 	{ .method = RH_GET, .template = T "/projects/{id}", .role = RH_VIEWER, .handler = projects_show,
 	  .rate = RH_RATE_READ, .shape = project_shape, .flags = RH_ROUTE_ETAG,
 	  .summary = "Read a project" },
 	{ .method = RH_PATCH, .template = T "/projects/{id}", .role = RH_MEMBER, .handler = projects_update,
 	  .rate = RH_RATE_WRITE, .body = change_shape, .shape = project_shape,
-	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE, .summary = "Change a project" },
+	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE, .drops = { "projects" }, .summary = "Change a project" },
 	{ .method = RH_DELETE, .template = T "/projects/{id}", .role = RH_MEMBER, .handler = projects_delete,
 	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG,
-	  .summary = "Delete a project and its tasks" },
+	  .drops = { "projects", "tasks" }, .summary = "Delete a project and its tasks" },
 	{ 0 }
 };
 /* clang-format on */

@@ -226,20 +226,20 @@ tasks_delete(struct rh_call *c)
 static const struct rh_route routes[] = {
 	{ .method = RH_GET, .template = T "/projects/{id}/tasks", .role = RH_VIEWER,
 	  .handler = tasks_list_of_project, .rate = RH_RATE_READ, .params = page_params,
-	  .answer = RH_ANSWER_PAGE, .shape = task_shape, .summary = "List a project's tasks, the newest first" },
+	  .answer = RH_ANSWER_PAGE, .shape = task_shape, .cache = "tasks", .summary = "List a project's tasks, the newest first" },
 	{ .method = RH_POST, .template = T "/projects/{id}/tasks", .role = RH_MEMBER,
 	  .handler = tasks_create, .rate = RH_RATE_WRITE, .body = change_shape,
-	  .answer = RH_ANSWER_CREATED, .shape = task_shape, .flags = RH_ROUTE_ETAG, .summary = "Create a task" },
+	  .answer = RH_ANSWER_CREATED, .shape = task_shape, .flags = RH_ROUTE_ETAG, .drops = { "tasks" }, .summary = "Create a task" },
 	{ .method = RH_GET, .template = T "/tasks", .role = RH_VIEWER, .handler = tasks_list,
 	  .rate = RH_RATE_READ, .params = list_params, .answer = RH_ANSWER_PAGE, .shape = task_shape,
-	  .summary = "List and search tasks of all projects" },
+	  .cache = "tasks", .summary = "List and search tasks of all projects" },
 	{ .method = RH_GET, .template = T "/tasks/{id}", .role = RH_VIEWER, .handler = tasks_show,
 	  .rate = RH_RATE_READ, .shape = task_shape, .flags = RH_ROUTE_ETAG, .summary = "Read a task" },
 	{ .method = RH_PATCH, .template = T "/tasks/{id}", .role = RH_MEMBER, .handler = tasks_update,
 	  .rate = RH_RATE_WRITE, .body = change_shape, .shape = task_shape,
-	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE, .summary = "Change a task" },
+	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE, .drops = { "tasks" }, .summary = "Change a task" },
 	{ .method = RH_DELETE, .template = T "/tasks/{id}", .role = RH_MEMBER, .handler = tasks_delete,
-	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG, .summary = "Delete a task" },
+	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG, .drops = { "tasks" }, .summary = "Delete a task" },
 	{ 0 }
 };
 

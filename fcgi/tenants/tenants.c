@@ -80,7 +80,7 @@ static const struct rh_route routes[] = {
 	  .flags = RH_ROUTE_ETAG | RH_ROUTE_MERGE, .summary = "Rename the tenant" },
 	{ .method = RH_DELETE, .template = T, .role = RH_OWNER, .handler = tenants_delete,
 	  .rate = RH_RATE_WRITE, .answer = RH_ANSWER_NONE, .flags = RH_ROUTE_ETAG | RH_ROUTE_SECURITY,
-	  .summary = "Close the tenant: nobody is let in any more, its slug stays taken" },
+	  .drops = { "principals" }, .summary = "Close the tenant: nobody is let in any more, its slug stays taken" },
 	{ 0 }
 };
 /* clang-format on */

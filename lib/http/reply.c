@@ -172,6 +172,13 @@ rh_reply_none(struct rh_req *rq)
 	return NULL;
 }
 
+void
+rh_reply_body(struct rh_reply *reply, struct rh_slice body)
+{
+	reply->body = (struct rh_buf){ .p = (char *)(uintptr_t)body.p,
+	    .n = body.n, .cap = body.n, .max = body.n };
+}
+
 struct rh_err *
 rh_reply_bytes(struct rh_req *rq, unsigned status, const char *type,
     struct rh_slice body)
@@ -179,8 +186,7 @@ rh_reply_bytes(struct rh_req *rq, unsigned status, const char *type,
 	put_cache_control(rq);
 	rq->reply.status = status;
 	rh_reply_header(&rq->reply, "Content-Type", rh_slice_of(type));
-	rq->reply.body = (struct rh_buf){ .p = (char *)(uintptr_t)body.p,
-	    .n = body.n, .cap = body.n, .max = body.n };
+	rh_reply_body(&rq->reply, body);
 	return NULL;
 }
 

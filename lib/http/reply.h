@@ -51,6 +51,8 @@ struct rh_err *rh_reply_page(struct rh_req *rq, const struct rh_field *shape,
     const struct rh_page *page);
 struct rh_err *rh_reply_none(struct rh_req *rq);	/* 204 */
 
+/* A body that was made before: borrowed. */
+void rh_reply_body(struct rh_reply *reply, struct rh_slice body);
 /* Any media type, e.g. for /openapi.json; body is borrowed. */
 struct rh_err *rh_reply_bytes(struct rh_req *rq, unsigned status,
     const char *type, struct rh_slice body);

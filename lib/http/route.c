@@ -82,6 +82,11 @@ fault_of(const struct rh_route *r)
 		return "no such method";
 	if ((r->method == RH_GET || r->method == RH_HEAD) && r->body)
 		return "a body on a GET";
+	if (r->cache && (r->access != RH_TENANT || r->method != RH_GET ||
+	    r->answer != RH_ANSWER_PAGE))
+		return "a cache for what is no tenant's list";
+	if (r->drops[0] && (r->access != RH_TENANT || r->method == RH_GET))
+		return "drops of what is no tenant's change";
 	if (rest.p[0] != '/')
 		return "the template does not begin with /";
 	for (rest = rh_slice_from(rest, 1); rest.p; nsegments++) {

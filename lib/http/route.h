@@ -50,6 +50,9 @@ enum rh_route_flag {
 	RH_ROUTE_ALWAYS = 1 << 6,	/* answered past queue_max, too: asks no database */
 };
 
+/* Groups of the cache that one change may touch. */
+#define RH_DROPS_MAX 3
+
 struct rh_route {
 	enum rh_method method;
 	const char *template;
@@ -64,6 +67,13 @@ struct rh_route {
 	const struct rh_field *shape;	/* of the answer, or of a page's items */
 	unsigned slow_ms;		/* 0: the configuration's */
 	unsigned timeout_ms;		/* 0: that of its rate class, in the configuration */
+	/*
+	 * Of a tenant's list: the group of cached pages that its unfiltered
+	 * first page belongs to; NULL: it is not cached.
+	 */
+	const char *cache;
+	/* Of a tenant's change: the groups that it makes untrue. "principals": who may do what. */
+	const char *drops[RH_DROPS_MAX];
 	const char *summary;		/* for the API's reference */
 };
 

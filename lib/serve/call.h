@@ -12,6 +12,7 @@
 #ifndef RH_SERVE_CALL_H
 #define RH_SERVE_CALL_H
 
+#include "data/coherent.h"
 #include "data/limiter.h"
 #include "data/pipe.h"
 #include "http/cursor.h"
@@ -26,6 +27,15 @@
 #include "tenancy/principal.h"
 
 struct rh_server;
+
+/* What the cache was asked, and said, of one request: recall.c's. */
+struct rh_recall {
+	bool asked, looked, settled;
+	struct rh_cached principal, page;
+	size_t head_n;		/* of the reply's header lines, those that the handler wrote */
+	struct rh_tomb tombs[RH_DROPS_MAX];
+	unsigned ntombs, nheard;
+};
 
 struct rh_call {
 	struct rh_req *rq;
@@ -44,7 +54,7 @@ struct rh_call {
 	struct rh_server *server;
 	/* for the log line */
 	const char *limiter;		/* "redis", "shm", "postgres", "off" */
-	const char *cache;		/* "off" */
+	const char *cache;		/* "hit", "miss", "bypass", "off" */
 	uint64_t start_ns;		/* mono */
 	uint64_t deadline_ns;		/* mono: then it is answered 504 */
 	int64_t start_us;		/* wall */
@@ -53,6 +63,7 @@ struct rh_call {
 	struct rh_limits plan;		/* the tenant's, as this host knows them */
 	struct rh_ask ask;		/* n 0: the limiter was not asked */
 	struct rh_ask owed;		/* given back after the reply; n 0: nothing */
+	struct rh_recall recall;
 };
 
 /*
@@ -93,6 +104,13 @@ struct rh_page_of {
 };
 struct rh_err *rh_call_reply_page(struct rh_call *c,
     const struct rh_paging *paging, const struct rh_page_of *page);
+
+/*
+ * What the cache knows of these tenants' tokens is no longer true: for a change
+ * that knows them only afterwards. Once rh_pipe_error has said NULL.
+ */
+void rh_recall_forget(struct rh_call *c, const struct rh_uuid *tenants,
+    size_t n);
 
 /* {path of the request}/{id}, for Location. */
 struct rh_slice rh_call_location(struct rh_call *c, struct rh_uuid id);

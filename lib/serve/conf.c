@@ -54,6 +54,8 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "redis_timeout",       C(MS, redis_timeout_ms),           "50ms",                          "1ms",   "10s",     RH_RELOAD,  "how long Redis may take to answer a request's pipeline; then the request, and all that follow, do without", NULL },
 	{ "redis_retry",         C(MS, redis_retry_ms),             "250ms",                         "10ms",  "1min",    RH_RELOAD,  "how long a worker does without before it tries again; doubles to 16 times while that fails", NULL },
 
+	{ "cache_ttl",           C(MS, cache_ttl_ms),               "1min",                          "0ms",   "1d",      RH_RELOAD,  "how long Redis keeps tokens' owners and lists' first pages, at the most: a change ends it; 0ms: not at all", NULL },
+
 	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RELOAD,  "signs cursors; at least 32 characters, the same on every host", NULL },
 	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RELOAD,  "how long a sign-in lasts", NULL },
 	{ "password_hashers",    C(INT, password_hashers),          "2",                             "1",     "64",      RH_RESTART, "argon2id computations that may run at once, 19 MiB and 30 ms of a core each", NULL },

@@ -35,6 +35,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_event_stmts);
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
+	rh_coherent_register();
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {
 		rh_assert(++n < RESOURCES_MAX);
@@ -68,6 +69,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max) },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
 		{ "concurrency", rh_concurrency_bytes(slots) },
+		{ "coherent", rh_coherent_shared_bytes(slots) },
 		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t) },
 		{ NULL, 0 }
 	};
@@ -88,6 +90,8 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	h->directory = rh_segment_area(h->segment, "tenants");
 	h->limits = rh_segment_area(h->segment, "limits");
 	h->concurrency = rh_segment_area(h->segment, "concurrency");
+	h->coherent = rh_segment_area(h->segment, "coherent");
+	h->slots = slots;
 	h->hashers = (struct rh_hashers){
 		.pids = rh_segment_area(h->segment, "hashers"),
 		.n = (unsigned)conf->password_hashers };

@@ -38,6 +38,8 @@ struct rh_host {
 	struct rh_directory *directory;
 	struct rh_limit_table *limits;
 	struct rh_concurrency *concurrency;
+	struct rh_coherent_shared *coherent;
+	unsigned slots;		/* of the segment */
 	struct rh_hashers hashers;
 	struct rh_otlp_conf otlp;
 	struct rh_cidrs trusted;	/* trust_traceparent */

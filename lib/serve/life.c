@@ -45,6 +45,7 @@ tenant_learn(struct rh_call *c)
 	    h->series.tenants, c->tenant_slug);
 	rh_directory_put(h->directory, (unsigned)c->conf->tenants_max,
 	    c->tenant_slug, &tenant);
+	rh_recall_learned(c);
 	return rh_admit_known(c);
 }
 
@@ -123,10 +124,24 @@ no_query(struct rh_call *c)
 	    rh_query_read(c->rq, NULL, NULL);
 }
 
+/* Both leave in one pipeline; without Redis neither waits for anything. */
+static struct rh_err *
+redis(struct rh_call *c, bool *recalled)
+{
+	struct rh_err *err;
+
+	rh_admit_ask(c);
+	rh_recall_ask(c);
+	err = rh_admit_answer(c);
+	*recalled = rh_recall_answer(c);
+	return err;
+}
+
 static struct rh_err *
 run(struct rh_call *c, const struct rh_router *router)
 {
 	struct rh_err *err = rh_req_read(c->rq);	/* 400 431 */
+	bool recalled = false;
 
 	rh_identify(c);			/* also for a request that cannot be read */
 	if (!err)
@@ -136,7 +151,7 @@ run(struct rh_call *c, const struct rh_router *router)
 	if (err ||
 	    (err = no_query(c)) ||			/* 400 */
 	    (err = credentials(c)) ||			/* 401 */
-	    (rh_admit_ask(c), err = rh_admit_answer(c)))	/* 429 */
+	    (err = redis(c, &recalled)) || recalled)	/* 429, and the one Redis trip */
 		return err;
 	return handle(c);		/* 401 403 404, and the one PostgreSQL trip */
 }
@@ -223,6 +238,7 @@ headers_common(struct rh_call *c, bool kept)
 	struct rh_buf b;
 
 	rh_flight_at(c->server->flight, RH_PHASE_REPLYING, NULL);
+	c->recall.head_n = reply->head.n;
 	rh_reply_header(reply, "X-Request-Id", c->request_id);
 	rh_traceresponse_put(response, c->trace, kept);
 	rh_reply_header(reply, "traceresponse",
@@ -281,8 +297,10 @@ serve(struct rh_server *s)
 		rh_admit_undo(c, err);
 	kept = rh_account_decide(c, err);
 	reply_build(c, err, kept, &head, &body);
+	rh_recall_done(c, err);
 	rh_fcgx_reply(s->fx, head, body);
 	rh_account(c, err, kept);	/* the parameters live until the finish */
+	rh_recall_keep(c, err);
 	served = rh_fcgx_finish(s->fx) ? RH_SERVED_KEEP : RH_SERVED_CLOSE;
 	rh_admit_repay(c);
 	call_close(c);

@@ -3,6 +3,7 @@
 #include "serve/series.h"
 
 #include "data/limiter.h"
+#include "data/coherent.h"
 #include "data/pg.h"
 #include "data/redis.h"
 #include "obs/otlp.h"
@@ -56,6 +57,7 @@ static const struct series_row {
 	{ S(query_duration),  H, RH_M_SPARSE,                         "db_query_duration_seconds",     "round trips to PostgreSQL, by their main statement",        "statement",    "outcome_of_query" },
 	{ S(round_trips),     C, 0,                                   "round_trips_total",             "round trips before a reply was sent",                       "store",        NULL },
 	{ S(connections),     G, 0,                                   "db_connections",                "connections to PostgreSQL",                                 "state",        NULL },
+	{ S(cache_requests),  C, RH_M_SPARSE,                         "cache_requests_total",          "looks into the cache: hit, miss (the lease was ours), busy (another's, or a write's), off", "cache", "result" },
 	{ S(decisions),       C, 0,                                   "ratelimit_decisions_total",     "what the rate limiter said",                                "backend",      "decision" },
 	{ S(spans),           C, 0,                                   "spans_total",                   "spans that ended, by what became of them",                  "outcome_of_spans", NULL },
 	{ S(lines),           C, 0,                                   "log_lines_total",               "log lines that stdout took, and that the ring or stdout did not", "outcome_of_line",  NULL },
@@ -154,6 +156,27 @@ decisions_dim(struct rh_metrics *m)
 	return dim_of(m, "decision", decisions);
 }
 
+/* Whatever group a route's pages belong to, in the order of the table. */
+static int
+caches_dim(struct rh_series *s, struct rh_metrics *m,
+    const struct rh_router *router)
+{
+	unsigned n = 0, known;
+
+	s->caches[n++] = "other";
+	s->caches[n++] = "principals";
+	for (unsigned i = 0; i < rh_router_count(router); i++) {
+		const char *cache = rh_router_get(router, i)->cache;
+
+		for (known = 0; cache && known < n; known++)
+			if (strcmp(s->caches[known], cache) == 0)
+				break;
+		if (cache && known == n && n < RH_CACHES)
+			s->caches[n++] = cache;
+	}
+	return dim_of(m, "cache", s->caches);
+}
+
 static int
 tenants_dim(struct rh_metrics *m)
 {
@@ -182,6 +205,8 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "state", dim_of(m, "state", states_of_connection) },
 		{ "backend", dim_of(m, "backend", rh_limiter_names) },
 		{ "decision", decisions_dim(m) },
+		{ "cache", caches_dim(s, m, router) },
+		{ "result", dim_of(m, "result", rh_cache_results) },
 		{ "pool", dim_of(m, "pool", pools) },
 		{ "pool,reason", reasons_dim(m, pool) },
 		{ "dependency", dim_of(m, "dependency", dependencies) },

@@ -18,12 +18,17 @@ enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCY_REDIS, RH_DEPENDENCIE
 /* At most so many tenants have a name; the rest are "other". */
 #define RH_TENANT_NAMES 200
 
+/* Groups of the cache with a name of their own, and "other". */
+#define RH_CACHES 24
+
 struct rh_series {
 	struct rh_family requests, duration, in_flight;
 	struct rh_family tenant_requests, tenant_seconds;
 	struct rh_family query_duration, round_trips, connections;
+	struct rh_family cache_requests;
 	struct rh_family decisions, spans, lines, restarts, dependency_up, queue_length;
 	int tenants;	/* the live dimension */
+	const char *caches[RH_CACHES + 1];	/* groups of the cache: "other" first */
 	unsigned nroutes;
 };
 

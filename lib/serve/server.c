@@ -67,6 +67,33 @@ redis_note(struct rh_server *s)
 	s->redis_away = away;
 }
 
+/* As long as any request may take, and its statement's last word. */
+static int64_t
+longest_ms(const struct rh_serve_conf *conf)
+{
+	int64_t ms = RH_MAX(conf->timeout_read_ms, conf->timeout_write_ms);
+
+	ms = RH_MAX(ms, conf->timeout_other_ms);
+	return ms + conf->statement_timeout_ms;
+}
+
+static void
+coherent_open(struct rh_server *s)
+{
+	const struct rh_host *h = s->host;
+	const struct rh_coherent_obs obs = { &s->tally, h->series.cache_requests,
+		h->series.caches };
+
+	s->coherent = rh_coherent_new(s->own, &(struct rh_coherent_conf){
+	    s->redis, h->coherent, h->slots, s->slot,
+	    longest_ms(h->conf) }, &obs);
+	/* what the one before us in this slot was killed over */
+	rh_redis_begin(s->redis, s->arena, NULL);
+	rh_coherent_inherit(s->coherent);
+	rh_redis_end(s->redis);
+	rh_arena_reset(s->arena);
+}
+
 /* Whether it can be had is no condition of serving. */
 static void
 redis_open(struct rh_server *s)
@@ -83,6 +110,7 @@ redis_open(struct rh_server *s)
 	s->redis = rh_redis_new(s->own, &h->redis, &s->redis_obs);
 	(void)rh_redis_warm(s->redis);
 	redis_note(s);
+	coherent_open(s);
 }
 
 bool

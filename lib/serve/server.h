@@ -22,6 +22,7 @@ struct rh_server {
 	struct rh_arena *arena;		/* for a request's */
 	struct rh_fcgx *fx;
 	struct rh_pg *pg;
+	struct rh_coherent *coherent;	/* NULL: there is no Redis */
 	struct rh_limiter limiter;
 	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;
@@ -83,6 +84,18 @@ void rh_admit_leave(struct rh_call *c);
 void rh_admit_undo(struct rh_call *c, const struct rh_err *err);
 void rh_admit_repay(struct rh_call *c);
 void rh_admit_headers(struct rh_call *c);
+/*
+ * recall.c: queues what the cache is asked, of a tenant that this host knows …
+ */
+void rh_recall_ask(struct rh_call *c);
+/* … hears it, before any transaction; true: it was the reply, and who calls is known … */
+bool rh_recall_answer(struct rh_call *c);
+/* … or asks it all now, of a tenant known only since … */
+void rh_recall_learned(struct rh_call *c);
+/* … knows whether the transaction ended, before the reply goes out … */
+void rh_recall_done(struct rh_call *c, const struct rh_err *err);
+/* … and sends what is to be remembered, and forgotten, behind it. */
+void rh_recall_keep(struct rh_call *c, const struct rh_err *err);
 /* account.c: what is in work, for whoever looks at the segment … */
 void rh_account_begin(struct rh_call *c);
 /* … whether the trace is kept, known before the reply goes out … */

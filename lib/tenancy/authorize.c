@@ -23,7 +23,7 @@ struct rh_stmt rh_authorize_stmts[] = {
 };
 /* clang-format on */
 
-/* What the functions answer: "user role token" in one text, a plan behind it. */
+/* What the functions answer: "user role token expiry" in one text, a plan behind it. */
 static const struct rh_field columns[] = {
 	{ RH_FIELD("actor", TEXT, struct rh_principal, actor) },
 	{ 0 }

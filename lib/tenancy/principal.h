@@ -35,14 +35,15 @@ struct rh_slice rh_token_make(struct rh_arena *arena, enum rh_token_kind kind,
 
 /* What the database says of a token in the request's own round trip. */
 struct rh_principal {
-	struct rh_slice actor;		/* "user role token", and the plan where there is one; borrowed */
+	struct rh_slice actor;		/* "user role token expiry", and the plan where there is one; borrowed */
 	struct rh_uuid tenant_id;	/* where the slug had to be looked up as well */
 	struct rh_uuid user_id;
 	struct rh_uuid token_id;
 	int role;			/* enum rh_role; RH_ROLE_NONE outside of a tenant */
+	int64_t expires_s;		/* of the token, epoch; 0: it does not */
 	struct rh_limits plan;		/* the tenant's */
 };
-/* Fills in user_id, role, token_id and plan from actor, where there is one. */
+/* Fills in the rest from actor, where there is one. */
 void rh_principal_read(struct rh_principal *who);
 
 #endif

@@ -152,7 +152,7 @@ grant insert on outbox_events to rowhouse_auth;
 -- raise, so that the server skips the rest of the pipeline and rolls back.
 -- Operators are qualified instead of SET search_path, which costs a fifth.
 
--- Each answers "user role token", which is also what stands in rowhouse.actor
+-- Each answers "user role token expiry" (epoch, 0: never), which is also what stands in rowhouse.actor
 -- for the statements behind it. The caller that may pass costs one statement;
 -- why another may not is looked up afterwards.
 
@@ -163,7 +163,8 @@ declare
 	k record;
 begin
 	select pg_catalog.set_config('rowhouse.actor',
-			pg_catalog.concat(created_by, ' ', role, ' ', id), true)
+			pg_catalog.concat(created_by, ' ', role, ' ', id, ' ',
+				coalesce(pg_catalog.int8(pg_catalog.date_part('epoch', expires_at)), 0)), true)
 		into actor from public.api_keys
 		where sha256 operator(pg_catalog.=) p_sha256
 		and tenant_id operator(pg_catalog.=) p_tenant
@@ -190,7 +191,7 @@ declare
 	s record;
 	r public.member_role;
 begin
-	select id, user_id into s from public.sessions
+	select id, user_id, expires_at into s from public.sessions
 		where sha256 operator(pg_catalog.=) p_sha256
 		and expires_at operator(pg_catalog.>) pg_catalog.now();
 	if not found then
@@ -208,7 +209,8 @@ begin
 	end if;
 	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
 	return pg_catalog.set_config('rowhouse.actor',
-		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id), true);
+		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id, ' ',
+			pg_catalog.int8(pg_catalog.date_part('epoch', s.expires_at))), true);
 end $$;
 
 -- Who it was that authorize_*() let in: for the statements behind it.

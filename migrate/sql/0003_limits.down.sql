@@ -15,7 +15,8 @@ declare
 	k record;
 begin
 	select pg_catalog.set_config('rowhouse.actor',
-			pg_catalog.concat(created_by, ' ', role, ' ', id), true)
+			pg_catalog.concat(created_by, ' ', role, ' ', id, ' ',
+				coalesce(pg_catalog.int8(pg_catalog.date_part('epoch', expires_at)), 0)), true)
 		into actor from public.api_keys
 		where sha256 operator(pg_catalog.=) p_sha256
 		and tenant_id operator(pg_catalog.=) p_tenant
@@ -42,7 +43,7 @@ declare
 	s record;
 	r public.member_role;
 begin
-	select id, user_id into s from public.sessions
+	select id, user_id, expires_at into s from public.sessions
 		where sha256 operator(pg_catalog.=) p_sha256
 		and expires_at operator(pg_catalog.>) pg_catalog.now();
 	if not found then
@@ -60,6 +61,7 @@ begin
 	end if;
 	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
 	return pg_catalog.set_config('rowhouse.actor',
-		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id), true);
+		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id, ' ',
+			pg_catalog.int8(pg_catalog.date_part('epoch', s.expires_at))), true);
 end $$;
 drop table tenant_limits;
