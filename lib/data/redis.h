@@ -19,7 +19,9 @@
  * A breaker for each node: from the first timeout or lost connection on, all
  * fails at once; after retry_ms another connection is tried for, and no request
  * waits for that. A command that was not answered in time may still be
- * executed, also much later, by a server that was only frozen.
+ * executed, also much later, by a server that was only frozen. One that did not
+ * run (its script was unknown, its slot has moved) is sent once more, and only
+ * that one: what stood behind it in the pipeline has run before it.
  */
 #ifndef RH_DATA_REDIS_H
 #define RH_DATA_REDIS_H

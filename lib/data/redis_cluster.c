@@ -182,7 +182,7 @@ rh_redis_map_learn(struct rh_redis *r, const struct rh_redis_node *from,
     const struct rh_redis_value *slots)
 {
 	r->map_stale = false;
-	/* a cluster without slots is one that forms, or a server that is none */
+	/* a cluster that is yet to form, or a server that is none */
 	if (slots->kind != RH_REDIS_ARRAY || slots->n == 0)
 		return;
 	slots_open(r);

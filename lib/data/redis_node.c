@@ -61,9 +61,11 @@ rh_redis_tell_up(const struct rh_redis *r)
 	bool up = true;
 
 	for (unsigned i = 0; i < r->nnodes; i++)
-		up &= !r->nodes[i]->breaker.open;
+		up &= !r->nodes[i]->breaker.open ||
+		    (r->is_cluster && !r->nodes[i]->in_map);
 	if (r->obs->tally)
-		rh_gauge_set(r->obs->tally, r->obs->up, RH_REDIS_DEPENDENCY, up);
+		rh_gauge_set(r->obs->tally, r->obs->up, RH_REDIS_DEPENDENCY,
+		    up);
 }
 
 const char *
@@ -139,6 +141,15 @@ rh_redis_node_read(struct rh_redis_node *n)
 	return false;
 }
 
+/* Whatever a post was to drop may be there still: as if we had been away. */
+static void
+posts_lost(struct rh_redis_node *n)
+{
+	n->sink.lost = false;
+	n->r->map_stale |= n->r->is_cluster;
+	n->r->since_ms = rh_clock_wall_us() / 1000;
+}
+
 bool
 rh_redis_node_take(struct rh_redis_node *n, struct rh_arena *arena,
     const struct rh_redis_value **value)
@@ -151,8 +162,8 @@ rh_redis_node_take(struct rh_redis_node *n, struct rh_arena *arena,
 			return false;
 		}
 	} while (*value && n->unwanted && n->unwanted--);
-	n->r->map_stale |= n->sink.moved;
-	n->sink.moved = false;
+	if (n->sink.lost)
+		posts_lost(n);
 	return true;
 }
 
@@ -218,25 +229,25 @@ poll_now(int fd, short events)
 	return rh_redis_poll(&p, 1, 0) > 0;
 }
 
+#define SAY(...)							\
+	do {								\
+		const struct rh_slice say_[] = { __VA_ARGS__ };		\
+									\
+		rh_redis_put_command(&n->out, say_, RH_COUNT(say_));	\
+	} while (0)
+
 static void
 greet(struct rh_redis_node *n)
 {
 	const struct rh_redis_url *url = &n->r->url;
-	const struct rh_slice user = rh_slice_of(url->user ? url->user : "default");
-	const struct rh_slice slots[] = { RH_SLICE("CLUSTER"), RH_SLICE("SLOTS") };
-	const struct rh_slice ping[] = { RH_SLICE("PING") };
 	char db[12];
 	int len = snprintf(db, sizeof(db), "%u", url->db);
 
-#define SAY(...) do {								\
-	const struct rh_slice say_[] = { __VA_ARGS__ };				\
-										\
-	rh_redis_put_command(&n->out, say_, RH_COUNT(say_));			\
-} while (0)
 	rh_buf_init(&n->out, n->scratch, 1024, OUT_MAX);
 	n->written = n->greeted = n->greetings = 0;
 	if (url->password && url->user)
-		SAY(RH_SLICE("AUTH"), user, rh_slice_of(url->password));
+		SAY(RH_SLICE("AUTH"), rh_slice_of(url->user),
+		    rh_slice_of(url->password));
 	else if (url->password)
 		SAY(RH_SLICE("AUTH"), rh_slice_of(url->password));
 	if (url->password)
@@ -253,9 +264,8 @@ greet(struct rh_redis_node *n)
 	for (unsigned i = 0; i < rh_redis_scripts_count(); i++)
 		SAY(RH_SLICE("SCRIPT"), RH_SLICE("LOAD"),
 		    rh_slice_of(rh_redis_scripts_get(i)->lua));
-#undef SAY
-	rh_redis_put_command(&n->out, slots, RH_COUNT(slots));
-	rh_redis_put_command(&n->out, ping, RH_COUNT(ping));
+	SAY(RH_SLICE("CLUSTER"), RH_SLICE("SLOTS"));
+	SAY(RH_SLICE("PING"));
 }
 
 static bool
@@ -264,12 +274,14 @@ begin_greeting(struct rh_redis_node *n)
 	int error = 0;
 	socklen_t size = sizeof(error);
 
-	if (getsockopt(n->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
+	if (getsockopt(n->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ||
+	    error) {
 		close(n->fd);
 		n->fd = -1;
 		connect_next(n);
 		if (n->fd < 0)
-			rh_redis_node_fail(n, "%s", strerror(error ? error : errno));
+			rh_redis_node_fail(n, "%s",
+			    strerror(error ? error : errno));
 		return false;
 	}
 	n->scratch = rh_arena_new(SCRATCH_FIRST, SCRATCH_CAP);

@@ -182,7 +182,6 @@ late(struct rh_redis *r, bool is_slow)
 		else
 			rh_redis_node_close(n);
 	}
-	errno = ETIMEDOUT;
 }
 
 static void
@@ -195,7 +194,7 @@ done(struct rh_redis *r)
 
 		if (n->nsent == 0)
 			continue;
-		/* one failed, and with it the pipeline: nobody reads the rest */
+		/* one failed, and with it all: nobody reads the rest */
 		if (is_busy(n))
 			rh_redis_node_close(n);
 		n->last_used_ns = now;
@@ -203,7 +202,7 @@ done(struct rh_redis *r)
 	}
 }
 
-static bool
+static enum rh_redis_end
 go_round(struct rh_redis *r, uint64_t until_ns, bool is_slow)
 {
 	struct pollfd fds[RH_REDIS_NODES];
@@ -213,33 +212,38 @@ go_round(struct rh_redis *r, uint64_t until_ns, bool is_slow)
 	while ((n = watch(r, fds, whose))) {
 		if (rh_redis_poll(fds, n, until_ns) <= 0) {
 			late(r, is_slow);
-			return false;
+			return RH_END_LATE;
 		}
 		for (unsigned i = 0; i < n; i++) {
 			if ((fds[i].revents & POLLOUT &&
 			    !rh_redis_node_write(whose[i])) ||
 			    (fds[i].revents & ~POLLOUT &&
 			    (!rh_redis_node_read(whose[i]) ||
-			    !answers_take(whose[i])))) {
-				errno = EPIPE;
-				return false;
-			}
+			    !answers_take(whose[i]))))
+				return RH_END_LOST;
 		}
 	}
-	return true;
+	return RH_END_ANSWERED;
 }
 
-bool
+void
+rh_redis_unqueue(struct rh_redis *r)
+{
+	for (unsigned i = 0; i < r->nnodes; i++)
+		if (r->nodes[i]->nsent) {
+			r->nodes[i]->nsent = 0;
+			r->nodes[i]->out.n = 0;
+		}
+}
+
+enum rh_redis_end
 rh_redis_exchange(struct rh_redis *r, uint64_t until_ns, bool is_slow)
 {
-	bool good = first_words(r);
+	enum rh_redis_end end = first_words(r) ?
+	    go_round(r, until_ns, is_slow) : RH_END_LOST;
 
-	if (good)
-		good = go_round(r, until_ns, is_slow);
-	else
-		errno = EPIPE;
 	done(r);
-	return good;
+	return end;
 }
 
 /* Their answers are nobody's from now on. */
@@ -264,10 +268,22 @@ post_watch(struct rh_redis *r, struct pollfd *fds, struct rh_redis_node **whose)
 bool
 rh_redis_read_off(struct rh_redis_node *n)
 {
-	const struct rh_redis_value *v = NULL;
+	const struct rh_redis_value *v;
 
-	return rh_redis_node_read(n) &&
-	    (n->unwanted == 0 || rh_redis_node_take(n, NULL, &v)) && !v;
+	if (!rh_redis_node_read(n) || !rh_redis_node_take(n, NULL, &v))
+		return false;
+	if (v)
+		rh_redis_node_fail(n, "an answer that nobody asked for");
+	return !v;
+}
+
+/* A command cut in two would spoil all that follows. */
+static void
+torn_close(struct rh_redis *r)
+{
+	for (unsigned i = 0; i < r->nnodes; i++)
+		if (r->nodes[i]->written < r->nodes[i]->out.n)
+			rh_redis_node_close(r->nodes[i]);
 }
 
 bool
@@ -283,12 +299,15 @@ rh_redis_post_out(struct rh_redis *r, uint64_t until_ns)
 			for (unsigned i = 0; i < n; i++)
 				rh_redis_node_fail(whose[i],
 				    "it takes no commands");
-			return false;
+			good = false;
+			break;
 		}
 		for (unsigned i = 0; i < n && good; i++)
 			good = (!(fds[i].revents & ~POLLOUT) ||
 			    rh_redis_read_off(whose[i])) &&
 			    rh_redis_node_write(whose[i]);
 	}
+	if (!good)
+		torn_close(r);
 	return good;
 }

@@ -41,17 +41,32 @@ value_new(const redisReadTask *task, enum rh_redis_kind kind, size_t bytes)
 	return v;
 }
 
+/* Not done, and not for what it says: another server might have. */
+static bool
+is_refusal(struct rh_slice text)
+{
+	static const char *const words[] = { "MOVED", "ASK", "TRYAGAIN",
+		"CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN", "NOAUTH",
+		NULL };
+	struct rh_slice word = rh_slice_cut(&text, ' ');
+
+	for (int i = 0; words[i]; i++)
+		if (rh_slice_is(word, rh_slice_of(words[i])))
+			return true;
+	return false;
+}
+
 static void *
 make_text(const redisReadTask *task, char *bytes, size_t n)
 {
 	struct rh_redis_sink *sink = sink_of(task);
 	struct rh_slice text = { bytes, n };
-	struct rh_redis_value *v = value_new(task,
-	    task->type == REDIS_REPLY_ERROR ? RH_REDIS_ERROR : RH_REDIS_TEXT, n);
+	struct rh_redis_value *v = value_new(task, task->type ==
+	    REDIS_REPLY_ERROR ? RH_REDIS_ERROR : RH_REDIS_TEXT, n);
 
 	if (!sink->arena)
-		sink->moved |= task->type == REDIS_REPLY_ERROR &&
-		    rh_slice_has_prefix(text, RH_SLICE("MOVED "));
+		sink->lost |= task->type == REDIS_REPLY_ERROR &&
+		    !task->parent && is_refusal(text);
 	else if (v)
 		v->text = (struct rh_slice){
 			rh_arena_strdup(sink->arena, text), n };
@@ -146,4 +161,12 @@ rh_redis_is_error(const struct rh_redis_value *v, const char *word)
 
 	return v->kind == RH_REDIS_ERROR &&
 	    rh_slice_is(rh_slice_cut(&text, ' '), rh_slice_of(word));
+}
+
+bool
+rh_redis_is_again(const struct rh_redis_value *v)
+{
+	return rh_redis_is_error(v, "NOSCRIPT") ||
+	    rh_redis_is_error(v, "TRYAGAIN") ||
+	    rh_redis_is_error(v, "MOVED") || rh_redis_is_error(v, "ASK");
 }

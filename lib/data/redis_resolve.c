@@ -20,7 +20,7 @@
 #define THREADS_MAX	4	/* that a worker may have left alone */
 
 struct rh_redis_lookup {
-	_Atomic int holders;	/* the session and the thread; the last one frees */
+	_Atomic int holders;	/* session and thread; the last one frees */
 	int done;		/* eventfd */
 	char host[254];
 	char port[6];
@@ -86,7 +86,8 @@ rh_redis_lookup_begin(const char *host, uint16_t port)
 	struct rh_redis_lookup *l;
 	pthread_t thread;
 
-	if (atomic_load(&threads) >= THREADS_MAX || !(l = calloc(1, sizeof(*l))))
+	if (atomic_load(&threads) >= THREADS_MAX ||
+	    !(l = calloc(1, sizeof(*l))))
 		return NULL;
 	atomic_fetch_add(&threads, 1);
 	atomic_store(&l->holders, 2);

@@ -25,7 +25,7 @@ struct rh_redis_lookup;
 struct rh_redis_sink {
 	struct rh_arena *arena;	/* NULL: nobody wants it */
 	size_t bytes;		/* so far; a bound holds for one pipeline */
-	bool moved;		/* an unwanted answer said that a slot has moved */
+	bool lost;		/* an unwanted answer said that it was not done */
 };
 
 struct redisReader *rh_redis_reader_new(struct rh_redis_sink *sink);
@@ -38,6 +38,8 @@ RH_MUST_CHECK bool rh_redis_reader_take(struct redisReader *reader,
 const char *rh_redis_reader_trouble(const struct redisReader *reader);
 /* The answer is an error that begins with this word. */
 bool rh_redis_is_error(const struct rh_redis_value *v, const char *word);
+/* It did not run, and for a reason that another try has not. */
+bool rh_redis_is_again(const struct rh_redis_value *v);
 
 /* ---- redis_resolve.c: from a name to addresses, without waiting ---- */
 
@@ -120,7 +122,7 @@ struct rh_redis {
 	unsigned nnodes;
 	uint8_t *slots;			/* index of the node + 1; 0: unknown */
 	bool is_cluster;
-	bool map_stale;
+	bool map_stale;			/* something has moved */
 	uint64_t map_asked_ns;
 
 	/* a request's */
@@ -186,16 +188,41 @@ void rh_redis_put_number(struct rh_buf *to, unsigned number);
 /* One command more for that node. */
 void rh_redis_node_queue(struct rh_redis_node *n, struct rh_redis_cmd *cmd,
     unsigned most);
+enum rh_redis_end { RH_END_ANSWERED, RH_END_LATE, RH_END_LOST };
 /*
- * All that their nodes were given goes out and is answered. False, errno:
- * ETIMEDOUT (is_slow: and the breakers of those that were late open) or EPIPE.
+ * All that their nodes were given goes out and is answered. Who is late has its
+ * connection closed, and with is_slow its breaker opened.
  */
-bool rh_redis_exchange(struct rh_redis *r, uint64_t until_ns, bool is_slow);
+enum rh_redis_end rh_redis_exchange(struct rh_redis *r, uint64_t until_ns, bool is_slow);
 
+/* What was queued and not sent yet is not. */
+void rh_redis_unqueue(struct rh_redis *r);
 /* The same without waiting for answers. */
 bool rh_redis_post_out(struct rh_redis *r, uint64_t until_ns);
 /* What can be read are answers to posts. False: failed, or it is something else. */
 bool rh_redis_read_off(struct rh_redis_node *n);
+
+/* ---- redis_round.c: the rounds of a pipeline ---- */
+
+/* The first one is kept. */
+void rh_redis_fail(struct rh_redis *r, const char *code, const char *why);
+/* So long from now, and not past the request's deadline. */
+uint64_t rh_redis_until(const struct rh_redis *r, int64_t ms);
+bool rh_redis_is_time_to_ask(const struct rh_redis *r);
+/* Those of all commands that are queued. False: the error is told. */
+bool rh_redis_nodes_open(struct rh_redis *r);
+/*
+ * What is still without an answer goes to its node's queue, and with map != NULL
+ * the question for the map where it is time. False: the error is told.
+ */
+bool rh_redis_round_queue(struct rh_redis *r, struct rh_redis_cmd *map);
+/* Until all that is queued is answered, or the error told. */
+void rh_redis_rounds(struct rh_redis *r);
+
+/* ---- redis_span.c ---- */
+
+/* Of those that were sent in this round: they still have their node. */
+void rh_redis_span_add(struct rh_redis *r, uint64_t start_ns, bool answered);
 
 /* ---- redis_script.c ---- */
 

@@ -6,7 +6,7 @@
 
 enum { DEFAULT_PORT = 6379, DB_MAX = 65535 };
 
-/* NUL-terminated; NULL where a "%" is not followed by two digits or makes a NUL. */
+/* With a NUL behind; NULL where a "%" is no byte's, or that of a NUL. */
 static const char *
 decode(struct rh_slice text, struct rh_arena *arena)
 {

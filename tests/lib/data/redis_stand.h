@@ -58,12 +58,14 @@ uint64_t redis_user_up(const struct redis_user *u);
 uint64_t redis_user_trips(const struct redis_user *u);
 
 /* Until something is so, 20 s at most; CK_TIMEOUT_MULTIPLIER scales it. */
-#define redis_until(condition) do {						\
-	for (int ms_ = 0; !(condition); ms_ += 5) {				\
-		ck_assert_msg(ms_ < redis_patience_ms(), "never: " #condition);	\
-		redis_pause(5);							\
-	}									\
-} while (0)
+#define redis_until(condition)						\
+	do {								\
+		for (int ms_ = 0; !(condition); ms_ += 5) {		\
+			ck_assert_msg(ms_ < redis_patience_ms(), "%s",	\
+			    "never: " #condition);			\
+			redis_pause(5);					\
+		}							\
+	} while (0)
 int redis_patience_ms(void);
 void redis_pause(int ms);
 
