@@ -3,15 +3,19 @@
 
 #include "ctl/conf.h"
 #include "ctl/status.h"
+#include "ctl/tenant.h"
 
 struct rh_serve_conf ctl_conf;
 
-static const char *const ours[] = { "segment" };
+static const char *const ours[] = {
+	"segment", "admin_database_url", "connect_timeout", "statement_timeout"
+};
 static struct rh_directive directives[RH_COUNT(ours) + 1];
 
 /* clang-format off */
 static const struct rh_command commands[] = {
 	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
+	{ "tenant", "limit SLUG", "what a tenant may do: shows its limits, and changes those that are given", tenant_options, tenant_run },
 	{ 0 }
 };
 /* clang-format on */

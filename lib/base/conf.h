@@ -72,6 +72,13 @@ enum rh_conf_unknown { RH_CONF_UNKNOWN_FAULT, RH_CONF_UNKNOWN_OK };
 RH_MUST_CHECK bool rh_conf_read(const char *path,
     const struct rh_conf_table *tables, enum rh_conf_unknown unknown,
     struct rh_arena *arena, struct rh_buf *faults);
+/*
+ * One value as the file would have it, for an option that is like a directive:
+ * parses, checks the bounds, stores into record.
+ */
+RH_MUST_CHECK bool rh_conf_value_get(void *record,
+    const struct rh_directive *d, struct rh_slice text,
+    struct rh_arena *arena, struct rh_buf *why);
 /* The configuration in force as a file that reads back, secrets masked. */
 void rh_conf_print(struct rh_buf *to, const struct rh_conf_table *tables);
 /* The commented file with all defaults: etc/rowhouse.conf is made of it. */

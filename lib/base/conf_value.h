@@ -2,7 +2,8 @@
  * conf_value - one directive's value: from text, to text, compared.
  *
  * Shape    functions over a row of a directive table and the struct it
- *          describes; inside lib/base only, conf.h is for everybody else
+ *          describes; inside lib/base only; conf.h, with rh_conf_value_get, is
+ *          for everybody else
  * Errors   false, with the reason in the caller's buffer; a secret's text is
  *          never part of it
  * Owner    texts live in the arena that was passed in
@@ -20,10 +21,6 @@
 const char *rh_conf_expand(const char *text, struct rh_arena *arena,
     struct rh_slice *unset);
 
-/* Parses, checks the bounds, stores into record. */
-RH_MUST_CHECK bool rh_conf_value_get(void *record,
-    const struct rh_directive *d, struct rh_slice text,
-    struct rh_arena *arena, struct rh_buf *why);
 /* As it would stand in the file; a secret as it is. */
 void rh_conf_value_put(struct rh_buf *to, const struct rh_directive *d,
     const void *record);

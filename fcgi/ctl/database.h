@@ -1,0 +1,27 @@
+/*
+ * database - the tables, as the role that owns them: admin_database_url.
+ *
+ * Shape    a session and its pipe, as a worker has them; nothing is counted
+ * Errors   NULL where it cannot be opened, said on stderr
+ * Owner    the caller closes it; all else is the program's arena's
+ */
+#ifndef RH_CTL_DATABASE_H
+#define RH_CTL_DATABASE_H
+
+#include "base/program.h"
+#include "data/pg.h"
+
+struct database {
+	struct rh_pg_conf conf;
+	struct rh_pg_obs obs;
+	struct rh_tally tally;
+	struct rh_pg *pg;
+	struct rh_pipe *pipe;
+};
+
+/* stmts: ended by { 0 }, all that will be sent. */
+struct database *database_open(const struct rh_program *self,
+    struct rh_stmt *stmts);
+void database_close(struct database **db);
+
+#endif
