@@ -70,7 +70,8 @@ class Migrated(unittest.TestCase):
             f"insert into tasks (tenant_id, id, project_id, title, assignee_id)"
             f" select '{tenant}', gen_random_uuid(), p.id, 'word', '{user}'"
             f" from projects p, generate_series(1, 20)"
-            f" where p.tenant_id = '{tenant}'")
+            f" where p.tenant_id = '{tenant}';"
+            f"insert into tenant_limits (tenant_id, tenant) values ('{tenant}', {n})")
 
     @classmethod
     def query(cls, sql, user="postgres"):

@@ -8,6 +8,7 @@
 
 #include "api/resources.h"
 #include "base/buf.h"
+#include "data/limiter.h"
 #include "tenancy/authorize.h"
 
 enum { LINE_MAX_BYTES = 65536 };
@@ -46,6 +47,7 @@ int
 main(void)
 {
 	show("authorize", rh_authorize_stmts);
+	show("limiter", rh_limiter_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

@@ -27,13 +27,17 @@ TENANT_ARGUMENT = {     # function: which of its arguments is the tenant
 }
 WRITES = re.compile(r"\b(?:insert into|update|delete from) (\w+)\b")
 WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
-                     "session_open", "session_close", "password_rehash"}
+                     "session_open", "session_close", "password_rehash",
+                     "limit_take", "limit_give", "limit_purge"}
 # A change without an event, and why.
 SILENT = {
     "accounts.signup": "the function writes tenant.created itself",
     "accounts.rehash": "a user's, in no tenant; nothing changed for anybody",
     "accounts.session_open": "a user's, in no tenant",
     "accounts.session_close": "a user's, in no tenant",
+    "limiter.take": "a request that is counted is no change",
+    "limiter.give": "the same, taken back",
+    "limiter.purge": "what is idle says no more than no row",
 }
 # Inserts whose event is a statement of its own behind them (rh_event_send);
 # tests/e2e/test_events.py sees that it is there.

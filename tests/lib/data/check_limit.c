@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "rh_check.h"
 
 #define KEYS		64
@@ -157,6 +158,34 @@ START_TEST(what_is_given_back_can_be_taken_again)
 }
 END_TEST
 
+START_TEST(a_look_takes_nothing_and_says_what_a_request_would_find)
+{
+	const struct rh_quota q = { 2, 60000 };
+	struct rh_limit_table *t = table();
+
+	for (int i = 0; i < 5; i++)
+		ck_assert(rh_limit_look(t, KEYS, 5, q, T0).granted);
+	ck_assert_int_eq(rh_limit_look(t, KEYS, 5, q, T0).remaining, 2);
+	ck_assert_int_eq(granted_of(t, 5, q, T0, 10), 2);
+	ck_assert(!rh_limit_look(t, KEYS, 5, q, T0).granted);
+	ck_assert(rh_limit_look(t, KEYS, 5, q, T0 + 30 * S).granted);
+}
+END_TEST
+
+/* Who was held up between the clock and the counter draws nothing back. */
+START_TEST(a_late_comers_clock_grants_nobody_twice)
+{
+	const struct rh_quota q = { 4, 1000 };
+	struct rh_limit_table *t = table();
+	uint64_t now = rh_clock_mono_ns();
+
+	ck_assert_int_eq(granted_of(t, 5, q, now, 10), 4);
+	for (int i = 0; i < 5; i++)
+		ck_assert(!take(t, 5, q, now - 900 * MS).granted);
+	ck_assert_int_eq(granted_of(t, 5, q, now, 10), 0);
+}
+END_TEST
+
 START_TEST(giving_back_what_was_never_counted_locks_nobody_out)
 {
 	const struct rh_quota q = { 3, 60000 };
@@ -215,6 +244,8 @@ RH_CHECK_MAIN("data/limit",
     RH_CASE(a_retry_at_the_time_named_is_granted),
     RH_CASE(sixteen_processes_share_one_quota),
     RH_CASE(what_is_given_back_can_be_taken_again),
+    RH_CASE(a_look_takes_nothing_and_says_what_a_request_would_find),
+    RH_CASE(a_late_comers_clock_grants_nobody_twice),
     RH_CASE(giving_back_what_was_never_counted_locks_nobody_out),
     RH_CASE(keys_do_not_disturb_each_other),
     RH_CASE(a_full_neighbourhood_grants_uncounted),

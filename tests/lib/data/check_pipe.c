@@ -21,7 +21,7 @@
 
 enum {
 	KINDS, SERIES, ECHO, NUMBER, NOTHING, NONE, TWO_ROWS, PUT, DROP, COUNT,
-	LATER, PID, SLEEP, CAST, PREPARED, FORGET, KILL, ALIVE, ASLEEP
+	NOTE, OURS, LATER, PID, SLEEP, CAST, PREPARED, FORGET, KILL, ALIVE, ASLEEP
 };
 
 /* clang-format off */
@@ -37,6 +37,10 @@ static struct rh_stmt stmts[] = {
 	[PUT] = { .name = "put", .sql = "insert into things (k) values ($1)" },
 	[DROP] = { .name = "drop", .sql = "delete from things where k like $1" },
 	[COUNT] = { .name = "count", .sql = "select count(*) from things where k like $1" },
+	[NOTE] = { .name = "note", .sql = "insert into things (k) values ($1) returning 1::bigint" },
+	/* locks of writing that this transaction holds on the table */
+	[OURS] = { .name = "ours", .sql = "select count(*) from pg_locks where pid = pg_backend_pid()"
+	    " and relation = $1::text::regclass and mode = 'RowExclusiveLock'" },
 	[LATER] = { .name = "later", .sql = "insert into later (k) values ($1)" },
 	[PID] = { .name = "pid", .sql = "select pg_backend_pid()" },
 	[SLEEP] = { .name = "sleep", .sql = "select 1 from pg_sleep($1::bigint / 1000.0)" },
@@ -414,6 +418,96 @@ START_TEST(a_failure_in_the_middle_takes_all_of_it_back)
 	expect_error(&s, RH_E_CONFLICT, "23505 ");
 	ck_assert_uint_eq(rh_pipe_round_trips(s.pipe), 1);
 	ck_assert_int_eq(count(&s, "mid %"), 0);
+	session_close(&s);
+}
+END_TEST
+
+/* ---- apart ---- */
+
+static const struct rh_field number_columns[] = {
+	{ .name = "n", .type = RH_T_INT, .at = 0 },
+	{ 0 }
+};
+
+static void
+apart(struct session *s, int stmt, struct rh_arg arg, int64_t *n)
+{
+	rh_pipe_send_apart(s->pipe, &stmts[stmt], &arg, 1,
+	    &(struct rh_into){ number_columns, n });
+}
+
+#define KEY(key) RH_TEXT(RH_SLICE(key))
+
+START_TEST(what_stands_apart_stays_when_the_rest_fails)
+{
+	struct session s;
+	int64_t n = -1;
+
+	session_open(&s, ON);
+	apart(&s, NOTE, KEY("apart a"), &n);
+	put(&s, "apart b");
+	put(&s, "apart b");
+	expect_error(&s, RH_E_CONFLICT, "23505 ");
+	ck_assert_uint_eq(rh_pipe_round_trips(s.pipe), 1);
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(count(&s, "apart %"), 1);
+	session_close(&s);
+}
+END_TEST
+
+START_TEST(what_fails_apart_is_not_the_rests_business)
+{
+	struct session s;
+	int64_t first = -1, second = -1;
+
+	session_open(&s, ON);
+	put(&s, "alone");
+	ck_assert_ptr_null(rh_pipe_error(s.pipe));
+	apart(&s, NOTE, KEY("alone"), &first);	/* there already */
+	apart(&s, NOTE, KEY("alone too"), &second);
+	put(&s, "alone three");
+	ck_assert_int_eq(rh_pipe_done(s.pipe), 1);
+	ck_assert_ptr_null(rh_pipe_error(s.pipe));
+	ck_assert_int_eq(first, -1);
+	ck_assert_int_eq(second, 1);
+	ck_assert_int_eq(count(&s, "alone%"), 3);
+	session_close(&s);
+}
+END_TEST
+
+START_TEST(what_follows_begins_when_the_apart_has_ended)
+{
+	struct session s;
+	int64_t n = -1;
+
+	session_open(&s, ON);
+	apart(&s, NOTE, KEY("seen"), &n);
+	rh_pipe_send(s.pipe, &stmts[COUNT], KEY("seen"));
+	rh_pipe_send(s.pipe, &stmts[OURS], KEY("things"));
+	ck_assert_int_eq(rh_pipe_int(s.pipe), 1);
+	/* and its transaction holds no lock of it */
+	ck_assert_int_eq(rh_pipe_int(s.pipe), 0);
+	ck_assert_ptr_null(rh_pipe_error(s.pipe));
+	session_close(&s);
+}
+END_TEST
+
+/* The cancel stops it, and then has to stop what stands behind. */
+START_TEST(a_deadline_that_comes_while_apart_stops_the_rest_too)
+{
+	struct session s;
+	int64_t n = -1;
+
+	session_open(&s, ON);
+	rh_pg_deadline(s.pg, rh_clock_mono_ns() + 300 * UINT64_C(1000000));
+	apart(&s, SLEEP, RH_INT(20000), &n);
+	rh_pipe_send(s.pipe, &stmts[SLEEP], RH_INT(20000));
+	put(&s, "late");
+	ck_assert_str_eq(rh_pipe_error(s.pipe)->code, "request.timeout");
+	end(&s);
+	begin(&s);
+	ck_assert_int_eq(n, -1);
+	ck_assert_int_eq(count(&s, "late"), 0);
 	session_close(&s);
 }
 END_TEST
@@ -1004,6 +1098,10 @@ RH_CHECK_MAIN("data/pipe",
     RH_CASE(answers_come_in_the_order_sent_in_one_round_trip),
     RH_CASE(a_flush_may_be_large),
     RH_CASE(a_failure_in_the_middle_takes_all_of_it_back),
+    RH_CASE(what_stands_apart_stays_when_the_rest_fails),
+    RH_CASE(what_fails_apart_is_not_the_rests_business),
+    RH_CASE(what_follows_begins_when_the_apart_has_ended),
+    RH_CASE(a_deadline_that_comes_while_apart_stops_the_rest_too),
     RH_CASE(what_is_not_read_is_done_all_the_same),
     RH_CASE(what_was_never_flushed_is_never_done),
     RH_CASE(a_deferred_constraint_speaks_at_the_commit),

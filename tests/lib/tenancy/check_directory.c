@@ -65,6 +65,30 @@ find(struct rh_directory *d, unsigned tenants, unsigned i)
 	return rh_uuid_is(got.id, want.id) && got.label == want.label ? 1 : -1;
 }
 
+START_TEST(limits_change_and_nothing_else_does)
+{
+	struct rh_directory *d = table(TENANTS);
+	const struct rh_limits plan = { 1, 2, 3, 4, 5000 }, none = { 0 };
+	char text[RH_SLUG_MAX + 1];
+	struct rh_tenant got;
+
+	put(d, TENANTS, 1);
+	put(d, TENANTS, 2);
+	rh_directory_limit(d, TENANTS, slug(text, 1), &plan);
+	rh_directory_limit(d, TENANTS, slug(text, 3), &plan);	/* not known */
+	ck_assert_int_eq(find(d, TENANTS, 3), 0);
+	ck_assert_int_eq(find(d, TENANTS, 1), 1);
+	ck_assert(rh_directory_find(d, TENANTS, slug(text, 1), &got));
+	ck_assert_mem_eq(&got.limits, &plan, sizeof(plan));
+	ck_assert(rh_directory_find(d, TENANTS, slug(text, 2), &got));
+	ck_assert_mem_eq(&got.limits, &none, sizeof(none));
+	/* and back to what is configured */
+	rh_directory_limit(d, TENANTS, slug(text, 1), &none);
+	ck_assert(rh_directory_find(d, TENANTS, slug(text, 1), &got));
+	ck_assert_mem_eq(&got.limits, &none, sizeof(none));
+}
+END_TEST
+
 START_TEST(what_was_put_is_found)
 {
 	struct rh_directory *d = table(TENANTS);
@@ -215,6 +239,7 @@ START_TEST(a_slug_has_no_nul)
 END_TEST
 
 RH_CHECK_MAIN("tenancy/directory",
+    RH_CASE(limits_change_and_nothing_else_does),
     RH_CASE(what_was_put_is_found),
     RH_LOOP(another_text_is_not_found, strangers),
     RH_CASE(eight_processes_agree),

@@ -153,7 +153,36 @@ START_TEST(another_prefix_is_no_token)
 }
 END_TEST
 
+#define WHO "0192f3e4-0000-7000-8000-000000000001 admin"		\
+	    " 0192f3e4-0000-7000-8000-000000000002"
+
+static const struct {
+	const char *actor;
+	struct rh_limits plan;
+} actors[] = {
+	{ WHO, { 0 } },
+	{ WHO " 6000 3000 10 20 60000", { 6000, 3000, 10, 20, 60000 } },
+	{ WHO " 0 0 0 0 0", { 0 } },
+	{ WHO " 5", { 5, 0, 0, 0, 0 } },	/* less than we know of */
+	{ WHO " 1 2 3 4 5 6", { 1, 2, 3, 4, 5 } },	/* and more */
+	{ WHO " x 99999999999 7", { 0, 0, 7, 0, 0 } },
+};
+
+START_TEST(a_plan_stands_behind_the_token)
+{
+	struct rh_principal who = { .actor = rh_slice_of(actors[_i].actor),
+		.plan = { 9, 9, 9, 9, 9 } };
+
+	rh_principal_read(&who);
+	ck_assert_int_eq(who.user_id.b[15], 1);
+	ck_assert_int_eq(who.token_id.b[15], 2);
+	ck_assert_int_eq(who.role, RH_ADMIN);
+	ck_assert_mem_eq(&who.plan, &actors[_i].plan, sizeof(who.plan));
+}
+END_TEST
+
 RH_CHECK_MAIN("tenancy/principal",
+    RH_LOOP(a_plan_stands_behind_the_token, actors),
     RH_LOOP(what_is_made_is_read, kinds),
     RH_CASE(what_is_stored_is_the_hash_of_the_text),
     RH_CASE(no_field_is_no_token_and_no_error),
