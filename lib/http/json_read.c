@@ -341,8 +341,8 @@ parse(struct rh_slice json)
 	if (!tokener) {
 		tokener = json_tokener_new_ex(DEPTH_MAX);
 		rh_assert(tokener != NULL);
-		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT |
-		    JSON_TOKENER_VALIDATE_UTF8);
+		/* that it is UTF-8 is known from the scan */
+		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	}
 	json_tokener_reset(tokener);
 	root = json_tokener_parse_ex(tokener, json.p, (int)json.n);
