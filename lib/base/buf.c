@@ -37,11 +37,6 @@ rh_buf_room_slow(struct rh_buf *b, size_t bytes)
 	return b->p + b->n;
 }
 
-static const char pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233"
-    "34353637383940414243444546474849505152535455565758596061626364656667"
-    "6869707172737475767778798081828384858687888990919293949596979899";
-
 #define DIGITS_MAX	20	/* of 2^64 - 1 */
 
 /* Writes value's digits so that they end at end; answers the first one. */
@@ -50,12 +45,12 @@ digits(char *end, uint64_t value)
 {
 	while (value >= 100) {
 		end -= 2;
-		memcpy(end, pairs + value % 100 * 2, 2);
+		memcpy(end, rh_pairs[value % 100], 2);
 		value /= 100;
 	}
 	if (value >= 10) {
 		end -= 2;
-		memcpy(end, pairs + value * 2, 2);
+		memcpy(end, rh_pairs[value], 2);
 	} else
 		*--end = (char)('0' + value);
 	return end;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/attr.h"
+#include "base/text.h"
 
 #define FIRST_US	(-62167219200000000)	/* 0000-01-01T00:00:00Z */
 #define LAST_US		253402300799999999	/* 9999-12-31T23:59:59.999999Z */
@@ -67,8 +68,7 @@ civil_from_days(int64_t z, int64_t *y, unsigned *m, unsigned *d)
 static void
 put_pair(char *to, unsigned value)
 {
-	to[0] = (char)('0' + value / 10);
-	to[1] = (char)('0' + value % 10);
+	memcpy(to, rh_pairs[value], 2);
 }
 
 /* "2026-11-21T" of a day since 1970. */

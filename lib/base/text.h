@@ -32,6 +32,8 @@ bool rh_utf8_is(struct rh_slice text);
 /* Code points in well-formed text. */
 size_t rh_utf8_count(struct rh_slice text);
 
+/* "00" to "99", without NULs: decimal numbers are written by twos. */
+extern const char rh_pairs[100][2];
 /* A whole decimal number and nothing else, without sign or leading zeros. */
 bool rh_u64_get(uint64_t *to, struct rh_slice text);
 /* Likewise, with or without a "-" in front. */
