@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,83 @@ START_TEST(a_child_draws_its_own)
 }
 END_TEST
 
+/*
+ * Test cases 14 and 16 of McGrew and Viega, "The Galois/Counter Mode of
+ * Operation": nonce, text, tag as we lay them out.
+ */
+static const struct { const char *key, *with, *sealed, *text; } gcms[] = {
+	{ "0000000000000000000000000000000000000000000000000000000000000000", "",
+	  "000000000000000000000000"
+	  "cea7403d4d606b6e074ec5d3baf39d18"
+	  "d0d1c8a799996bf0265b98b5d48ab919",
+	  "00000000000000000000000000000000" },
+	{ "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+	  "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+	  "cafebabefacedbaddecaf888"
+	  "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+	  "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+	  "76fc6ece0f4e1768cddf8853bb2d551b",
+	  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+	  "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39" },
+};
+
+static struct rh_slice
+bytes(const char *digits)
+{
+	size_t n = strlen(digits) / 2;
+	unsigned char *to = rh_arena_zalloc(rh_check_arena(), n + 1, 1);
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned byte = 0;
+
+		ck_assert_int_eq(sscanf(digits + 2 * i, "%2x", &byte), 1);
+		to[i] = (unsigned char)byte;
+	}
+	return (struct rh_slice){ (char *)to, n };
+}
+
+START_TEST(unseal_vectors)
+{
+	struct rh_slice key = bytes(gcms[_i].key), sealed = bytes(gcms[_i].sealed);
+	unsigned char *to = rh_arena_alloc(rh_check_arena(), sealed.n);
+
+	ck_assert(rh_unseal(to, (const unsigned char *)key.p,
+	    bytes(gcms[_i].with), sealed));
+	ck_assert_str_eq(hex(to, sealed.n - RH_SEAL_MORE), gcms[_i].text);
+}
+END_TEST
+
+static const size_t seal_lengths[] = { 0, 1, 15, 16, 17, 4096, 1 << 20 };
+
+START_TEST(what_is_sealed_opens_again_and_only_as_it_was)
+{
+	const size_t n = seal_lengths[_i];
+	struct rh_slice text = many('x', n), with = RH_SLICE("with");
+	unsigned char key[RH_SEAL_KEY_LEN] = { 1 }, other[RH_SEAL_KEY_LEN] = { 2 };
+	unsigned char *to = rh_arena_alloc(rh_check_arena(), n + RH_SEAL_MORE);
+	unsigned char *back = rh_arena_alloc(rh_check_arena(), n + RH_SEAL_MORE);
+	struct rh_slice sealed = { (char *)to, n + RH_SEAL_MORE };
+
+	rh_seal(to, key, with, text);
+	ck_assert(rh_unseal(back, key, with, sealed));
+	ck_assert_mem_eq(back, text.p, n);
+	ck_assert(!rh_unseal(back, other, with, sealed));
+	ck_assert(!rh_unseal(back, key, RH_SLICE("wit"), sealed));
+	for (size_t at = 0; at < sealed.n; at += RH_MAX(n / 7, 1u)) {
+		to[at] ^= 1;
+		ck_assert(!rh_unseal(back, key, with, sealed));
+		to[at] ^= 1;
+	}
+	for (size_t cut = 0; cut < RH_SEAL_MORE; cut++)
+		ck_assert(!rh_unseal(back, key, with,
+		    (struct rh_slice){ sealed.p, cut }));
+	ck_assert(rh_unseal(back, key, with, sealed));
+	/* and never twice alike */
+	rh_seal(back, key, with, text);
+	ck_assert_mem_ne(back, to, n + RH_SEAL_MORE);
+}
+END_TEST
+
 RH_CHECK_MAIN("base/crypto",
     RH_LOOP(sha256_vectors, sha256s),
     RH_CASE(sha256_of_a_million),
@@ -206,6 +284,8 @@ RH_CHECK_MAIN("base/crypto",
     RH_CASE(hmac_sha256_truncated_vector),
     RH_CASE(hmac_takes_no_key_and_no_text),
     RH_LOOP(siphash_vectors, sips),
+    RH_LOOP(unseal_vectors, gcms),
+    RH_LOOP(what_is_sealed_opens_again_and_only_as_it_was, seal_lengths),
     RH_LOOP(crc32_vectors, crcs),
     RH_CASE(same_bytes),
     RH_CASE(hash64_is_fnv_1a),
