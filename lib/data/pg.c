@@ -39,6 +39,7 @@ rh_pg_close(struct rh_pg *pg)
 	rh_pg_cancel_abandon(pg);
 	PQfinish(pg->conn);
 	pg->conn = NULL;
+	pg->begun = pg->ending = false;
 	rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 0);
 }
 

@@ -12,6 +12,7 @@ static const struct state {
 	unsigned retry_after_s;
 	bool transient;
 } states[] = {
+	{ "RH2", RH_E_CONFLICT, "answered", "It was answered before.", 0, false },
 	{ "RH401", RH_E_ANON, "token.unknown", "The token is not known, has expired or was revoked.", 0, false },
 	{ "RH403", RH_E_DENIED, "role.too_low", "The token's role does not allow this.", 0, false },
 	{ "RH404", RH_E_MISSING, "tenant.missing", "There is no such tenant.", 0, false },

@@ -17,6 +17,7 @@ struct sent {
 	const struct rh_stmt *stmt;
 	struct rh_into into;
 	bool apart;	/* a Sync of its own behind it */
+	bool word;	/* BEGIN or COMMIT: nobody reads its result */
 };
 
 struct rh_pipe {
@@ -24,9 +25,11 @@ struct rh_pipe {
 	struct rh_arena *arena;
 	struct rh_trace *trace;
 	struct rh_err *err;
-	struct sent queue[RH_PIPE_MAX];
+	struct sent queue[RH_PIPE_MAX + 1];	/* and a COMMIT */
 	unsigned queued, read;
 	bool flushed;
+	bool held;		/* between hold and commit */
+	bool commits;		/* the next flush ends with a COMMIT */
 	bool stopped;		/* its deadline came while the server was at work */
 	char sqlstate[6];	/* of err, where the server or the connection gave one */
 	unsigned round_trips;
@@ -39,6 +42,8 @@ struct rh_pg {
 	const struct rh_pg_obs *obs;
 	bool prepared;
 	bool forgot;		/* it lost what was prepared: open another */
+	bool begun;		/* BEGIN was answered, and no end of it yet */
+	bool ending;		/* ROLLBACK was sent, its answer not read */
 	uint64_t next_try_ns, last_used_ns;
 	uint64_t deadline_ns;	/* of the request, mono; 0: none */
 	bool cancelling;
@@ -51,6 +56,24 @@ struct rh_pg {
 	int port;		/* 0: a unix socket */
 	struct rh_pipe pipe;
 };
+
+/* ---- pipe.c, for pipe_hold.c ---- */
+
+/* Whether anything may be queued now; false: the pipe's error says why. */
+bool rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt);
+void rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what);
+
+/* ---- pipe_hold.c, for pipe.c ---- */
+
+/* The commit that was asked for: the last before the Sync. */
+void rh_pipe_commit_send(struct rh_pipe *p);
+/* What became of a BEGIN or COMMIT. */
+void rh_pipe_word_read(struct rh_pipe *p, const struct rh_stmt *word,
+    const struct pg_result *r);
+/* Rolls back what is still open, and waits for that. */
+void rh_pg_rollback_end(struct rh_pg *pg);
+
+/* ---- pg.c ---- */
 
 /* Readable or writable before that time. */
 bool rh_pg_wait(const struct rh_pg *pg, short events, uint64_t until_ns);

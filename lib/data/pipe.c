@@ -127,13 +127,37 @@ can_begin(struct rh_pipe *p, const struct rh_stmt *stmt)
 {
 	struct rh_pg *pg = p->pg;
 
-	if (!p->stopped && rh_pg_ready(pg, false))
+	/* held: what went before is on this connection, or nowhere */
+	if (!p->stopped && (pg->begun ? pg->conn != NULL :
+	    rh_pg_ready(pg, false)))
 		return true;
 	if (p->stopped || rh_pg_is_late(pg))
 		fail_late(p, stmt);
 	else
 		fail(p, "08006", pg->trouble[0] ? pg->trouble : "not connected");
 	return false;
+}
+
+bool
+rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt)
+{
+	if (p->err)
+		return false;
+	if (p->flushed && rh_pipe_error(p))	/* a second transaction, unless held */
+		return false;
+	rh_assert(p->queued < RH_PIPE_MAX);
+	if (p->pg->ending)
+		rh_pg_rollback_end(p->pg);
+	return p->queued > 0 || can_begin(p, stmt);
+}
+
+void
+rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what)
+{
+	if (sent)
+		p->queue[p->queued++] = *what;
+	else
+		lost(p, "08006", PQerrorMessage(p->pg->conn));
 }
 
 void
@@ -144,12 +168,8 @@ rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
 	struct values v;
 	int sent;
 
-	if (p->err)
-		return;
-	if (p->flushed && rh_pipe_error(p))	/* a second transaction */
-		return;
-	rh_assert(n <= RH_ARGS_MAX && p->queued < RH_PIPE_MAX);
-	if (p->queued == 0 && !can_begin(p, stmt))
+	rh_assert(n <= RH_ARGS_MAX);
+	if (!rh_pipe_can_send(p, stmt))
 		return;
 	for (unsigned i = 0; i < n; i++)
 		value_put(&v, i, &args[i]);
@@ -158,12 +178,8 @@ rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
 	    v.format, 1) :
 	    PQsendQueryParams(pg->conn, stmt->sql, (int)n, NULL, v.at, v.length,
 	    v.format, 1);
-	if (!sent) {
-		lost(p, "08006", PQerrorMessage(pg->conn));
-		return;
-	}
-	p->queue[p->queued++] = (struct sent){ .stmt = stmt,
-	    .into = into ? *into : (struct rh_into){ NULL, NULL } };
+	rh_pipe_queue(p, sent, &(struct sent){ .stmt = stmt,
+	    .into = into ? *into : (struct rh_into){ NULL, NULL } });
 }
 
 void
@@ -195,10 +211,17 @@ rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
 static const struct rh_stmt *
 main_stmt(const struct rh_pipe *p)
 {
-	for (unsigned i = 0; i < p->queued; i++)
+	const struct rh_stmt *any = NULL;
+
+	for (unsigned i = 0; i < p->queued; i++) {
+		if (p->queue[i].word)
+			continue;
 		if (!p->queue[i].into.columns)
 			return p->queue[i].stmt;
-	return p->queue[0].stmt;
+		if (!any)
+			any = p->queue[i].stmt;
+	}
+	return any ? any : p->queue[0].stmt;
 }
 
 static void
@@ -219,6 +242,7 @@ flush(struct rh_pipe *p)
 		lost_late(p);
 		return false;
 	}
+	rh_pipe_commit_send(p);
 	p->flushed = true;
 	p->flushed_at = rh_clock_mono_ns();
 	p->round_trips++;
@@ -373,6 +397,8 @@ next(struct rh_pipe *p)
 			apart_read(p, r, &s->into);
 			continue;
 		}
+		if (s->word)
+			rh_pipe_word_read(p, s->stmt, r);
 		switch (PQresultStatus(r)) {
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:
@@ -386,7 +412,7 @@ next(struct rh_pipe *p)
 			continue;
 		}
 		rh_arena_defer(p->arena, clear_result, r);
-		if (p->err)
+		if (p->err || s->word)
 			continue;
 		if (s->into.columns) {
 			into_read(p, r, &s->into);
@@ -457,13 +483,20 @@ rh_pipe_done(struct rh_pipe *p)
 
 /* ---- the end of the transaction ---- */
 
+/* Class RH2 stops a pipeline as it is meant to: what was asked is answered. */
+static bool
+has_failed(const struct rh_pipe *p)
+{
+	return p->err && strncmp(p->sqlstate, "RH2", 3) != 0;
+}
+
 /* error.type is the server's word, but where it was we who ended it. */
 static void
 span_judge(const struct rh_pipe *p, struct rh_span *span)
 {
 	struct rh_slice state, code;
 
-	if (!p->err)
+	if (!has_failed(p))
 		return;
 	code = rh_slice_of(p->err->code);
 	/* a second try has a state of its own, and this span still its first */
@@ -485,7 +518,7 @@ account(struct rh_pipe *p)
 	p->wait_ns += ns;
 	p->pg->last_used_ns = p->flushed_at + ns;
 	rh_observe(obs->tally, obs->query_duration, stmt->index,
-	    p->err ? RH_Q_ERROR : RH_Q_OK, ns, NULL);
+	    has_failed(p) ? RH_Q_ERROR : RH_Q_OK, ns, NULL);
 	if (!p->trace || !p->trace->on)
 		return;
 	span = rh_span_open(p->trace, RH_SPAN_CLIENT, rh_slice_of(stmt->name));
@@ -530,7 +563,7 @@ settle(struct rh_pipe *p)
 struct rh_err *
 rh_pipe_error(struct rh_pipe *p)
 {
-	if (p->queued && !p->flushed && !p->err)
+	if ((p->queued || p->commits) && !p->flushed && !p->err)
 		flush(p);
 	if (p->queued && p->flushed)
 		settle(p);
@@ -548,7 +581,9 @@ discard(struct rh_pipe *p)
 		settle(p);
 	else if (p->queued && p->pg->conn)
 		rh_pg_close(p->pg);
-	p->queued = 0;
+	p->queued = p->read = 0;
+	p->flushed = p->held = p->commits = false;
+	rh_pg_rollback_end(p->pg);
 }
 
 void

@@ -4,7 +4,8 @@
  * Shape    a session to PostgreSQL per worker; send, send, send, then the
  *          first read flushes all of them with one Sync: one implicit
  *          transaction, one round trip. Where a statement fails the server
- *          skips the rest and rolls back
+ *          skips the rest and rolls back. rh_pipe_hold makes one
+ *          transaction of several such
  * Errors   latched: after the first one all reads answer nothing; rh_pipe_error
  *          has it, mapped from SQLSTATE by pg_err.c
  * Owner    the worker; rows and texts point into results that hang on the
@@ -99,5 +100,21 @@ int64_t rh_pipe_done(struct rh_pipe *p);
  * follows in the same request is a transaction, and a round trip, of its own.
  */
 RH_MUST_CHECK struct rh_err *rh_pipe_error(struct rh_pipe *p);
+
+/*
+ * One transaction over several flushes. From the hold on, which goes before
+ * all else, reads and rh_pipe_error flush as ever and end nothing. The commit
+ * is queued like a statement: it leaves with what is queued still, and
+ * rh_pipe_error says whether it was done. Without it, or after an error, none
+ * of it has happened.
+ */
+void rh_pipe_hold(struct rh_pipe *p);
+void rh_pipe_commit(struct rh_pipe *p);
+/*
+ * Gives up what is held and not committed; after a commit it does nothing. The
+ * answer is waited for by whoever uses the session next, at the latest when
+ * the request has its reply.
+ */
+void rh_pipe_rollback(struct rh_pipe *p);
 
 #endif

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""check_pipe.c needs a PostgreSQL: starts one, runs it, answers what it did."""
+"""check_pipe.c and check_hold.c need a PostgreSQL: starts one, runs them, answers
+what they did."""
 
 import os
 import subprocess
@@ -24,6 +25,7 @@ if __name__ == "__main__":
     with Postgres() as postgres:
         postgres.query(TABLES)
         env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url)
-        done = subprocess.run([os.path.join(BUILD, "tests/lib/data/check_pipe")],
-                              env=env, check=False, timeout=patience(120))
-    sys.exit(done.returncode)
+        done = [subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
+                               env=env, check=False, timeout=patience(120))
+                for name in ("check_pipe", "check_hold")]
+    sys.exit(max(d.returncode for d in done))
