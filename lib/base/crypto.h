@@ -2,7 +2,7 @@
  * crypto - random bytes, SHA-256, SHA-1, HMAC-SHA-256, AES-256-GCM, SipHash,
  * CRC-32.
  *
- * Shape    plain functions; libcrypto stays in crypto*.c
+ * Shape    plain functions; libcrypto stays in crypto.c
  * Errors   none: a machine without random bytes, SHA-256 or AES asserts; what
  *          was sealed with another key, or altered since, is false
  * Source   FIPS 180-4, RFC 2104, NIST SP 800-38D; SipHash-2-4 (Aumasson and

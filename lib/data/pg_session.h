@@ -57,13 +57,13 @@ struct rh_pg {
 	struct rh_pipe pipe;
 };
 
-/* ---- pipe.c, for pipe_hold.c ---- */
+/* ---- pipe.c, for pg_hold.c ---- */
 
 /* Whether anything may be queued now; false: the pipe's error says why. */
 bool rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt);
 void rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what);
 
-/* ---- pipe_hold.c, for pipe.c ---- */
+/* ---- pg_hold.c, for pipe.c ---- */
 
 /* The commit that was asked for: the last before the Sync. */
 void rh_pipe_commit_send(struct rh_pipe *p);

@@ -299,7 +299,7 @@ START_TEST(what_was_never_flushed_was_never_begun)
 }
 END_TEST
 
-RH_CHECK_MAIN("data/pipe_hold",
+RH_CHECK_MAIN("data/pg_hold",
     RH_LOOP(all_is_done_with_the_commit_and_nothing_before, preparing),
     RH_CASE(all_of_it_may_be_one_flush),
     RH_CASE(without_a_commit_nothing_is_done),
