@@ -1,5 +1,5 @@
 /*
- * openapi_part - what the three files of the API's reference share.
+ * openapi_part - what the files of the API's reference share.
  *
  * Shape    a JSON writer that sets commas by what it wrote last, and the
  *          schemas found so far, named after the routes that use them
@@ -51,6 +51,15 @@ void rh_api_schemas_put(struct rh_api_out *o, const struct rh_api_schemas *all);
 /* The members of a schema for one row: also for parameters. */
 void rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
     const struct rh_field *f, enum rh_api_use use);
+
+/* A list of names, ended by NULL, as references to components/headers. */
+void rh_api_headers_put(struct rh_api_out *o, const char *const *names);
+/* schema NULL: any object. */
+void rh_api_content_put(struct rh_api_out *o, const char *type,
+    const char *schema);
+/* All that is referred to from elsewhere. */
+void rh_api_components_put(struct rh_api_out *o,
+    const struct rh_api_schemas *schemas, const struct rh_router *router);
 
 /* The name in "{name}"; p == NULL: a literal segment. */
 struct rh_slice rh_api_argument(struct rh_slice segment);

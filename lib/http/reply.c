@@ -172,11 +172,11 @@ rh_reply_none(struct rh_req *rq)
 	return NULL;
 }
 
-void
-rh_reply_body(struct rh_reply *reply, struct rh_slice body)
+static void
+borrow(struct rh_buf *b, struct rh_slice body)
 {
-	reply->body = (struct rh_buf){ .p = (char *)(uintptr_t)body.p,
-	    .n = body.n, .cap = body.n, .max = body.n };
+	*b = (struct rh_buf){ .p = (char *)(uintptr_t)body.p, .n = body.n,
+		.cap = body.n, .max = body.n };
 }
 
 struct rh_err *
@@ -186,8 +186,19 @@ rh_reply_bytes(struct rh_req *rq, unsigned status, const char *type,
 	put_cache_control(rq);
 	rq->reply.status = status;
 	rh_reply_header(&rq->reply, "Content-Type", rh_slice_of(type));
-	rh_reply_body(&rq->reply, body);
+	borrow(&rq->reply.body, body);
 	return NULL;
+}
+
+void
+rh_reply_again(struct rh_req *rq, unsigned status, struct rh_slice head,
+    struct rh_slice body)
+{
+	rh_reply_clear(&rq->reply);
+	rq->reply.status = status;
+	rh_buf_slice(&rq->reply.head, head);
+	rh_assert(!rq->reply.head.full);
+	borrow(&rq->reply.body, body);
 }
 
 static const char *

@@ -51,11 +51,13 @@ struct rh_err *rh_reply_page(struct rh_req *rq, const struct rh_field *shape,
     const struct rh_page *page);
 struct rh_err *rh_reply_none(struct rh_req *rq);	/* 204 */
 
-/* A body that was made before: borrowed. */
-void rh_reply_body(struct rh_reply *reply, struct rh_slice body);
 /* Any media type, e.g. for /openapi.json; body is borrowed. */
 struct rh_err *rh_reply_bytes(struct rh_req *rq, unsigned status,
     const char *type, struct rh_slice body);
+
+/* What was built before, once more: header lines as they were, both borrowed. */
+void rh_reply_again(struct rh_req *rq, unsigned status, struct rh_slice head,
+    struct rh_slice body);
 
 struct rh_problem_ids { struct rh_slice request_id; const unsigned char *trace_id; };
 /* Replaces whatever was built by application/problem+json for err. */

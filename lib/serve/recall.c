@@ -158,15 +158,11 @@ is_whole(struct rh_slice page)
 static void
 reply(struct rh_call *c, struct rh_slice page)
 {
-	struct rh_reply *to = &c->rq->reply;
-	struct rh_slice body;
 	uint32_t head;
 
 	memcpy(&head, page.p, HEAD_LEN);
-	body = rh_slice_from(page, HEAD_LEN + head);
-	to->status = 200;
-	rh_buf_slice(&to->head, (struct rh_slice){ page.p + HEAD_LEN, head });
-	rh_reply_body(to, body);
+	rh_reply_again(c->rq, 200, (struct rh_slice){ page.p + HEAD_LEN, head },
+	    rh_slice_from(page, HEAD_LEN + head));
 }
 
 static const char *
