@@ -86,9 +86,6 @@ accounts_repo_session_open(struct rh_call *c, const struct user_with_hash *who,
 	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_OPEN],
 	    RH_UUID(rh_uuid_v7()), RH_UUID(who->user.id), RH_HASH(token),
 	    RH_TIME(in->expires_at));
-	if (rehash.p)
-		rh_pipe_done(c->pipe);
-	rh_pipe_done(c->pipe);
 }
 
 bool

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve/event.h"
+
 #define T "/v1/t/{tenant}"
 
 enum { MS_MAX = 600000, REPLY_MAX = 64 << 20 };
@@ -124,19 +126,44 @@ debug_crash(struct rh_call *c)
 	    "There is no such way to die.");
 }
 
+static void
+dawdle(int64_t ms)
+{
+	struct timespec left = { ms / 1000, ms % 1000 * 1000000 };
+
+	while (nanosleep(&left, &left) < 0)
+		;
+}
+
 /* GET …/debug/sleep?ms=	204 | 400: in the process, where nothing can end it */
 static struct rh_err *
 debug_sleep(struct rh_call *c)
 {
 	struct debug_query q = { .ms = 1000 };
-	struct timespec left;
 	struct rh_err *err;
 
 	if ((err = rh_call_query(c, &q)))
 		return err;
-	left = (struct timespec){ q.ms / 1000, q.ms % 1000 * 1000000 };
-	while (nanosleep(&left, &left) < 0)
-		;
+	dawdle(q.ms);
+	return rh_reply_none(c->rq);
+}
+
+/*
+ * POST …/debug/linger?ms=	204 | 400: between its effect, an event, and its
+ * reply; under an Idempotency-Key the transaction is open meanwhile
+ */
+static struct rh_err *
+debug_linger(struct rh_call *c)
+{
+	struct debug_query q = { .ms = 1000 };
+	struct rh_err *err;
+
+	if ((err = rh_call_query(c, &q)))
+		return err;
+	rh_event_send(c, &(struct rh_event_of){ "debug.lingered", rh_uuid_v7(),
+	    sleep_params, &q });
+	if (rh_pipe_done(c->pipe) == 1)
+		dawdle(q.ms);
 	return rh_reply_none(c->rq);
 }
 
@@ -183,6 +210,7 @@ static const struct rh_route routes[] = {
 	ROW(RH_TENANT, RH_POST, T "/debug/crash",    RH_VIEWER,    debug_crash, crash_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/sleep",    RH_VIEWER,    debug_sleep, sleep_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/query",    RH_VIEWER,    debug_query, sleep_params),
+	ROW(RH_TENANT, RH_POST, T "/debug/linger",   RH_VIEWER,    debug_linger, sleep_params),
 	{ 0 }
 };
 /* clang-format on */

@@ -7,7 +7,9 @@
  * A handler reads (c->rq), asks (c->pipe), answers (rh_reply_…). By the time
  * it runs the tenant's authorization stands first in the pipe: it leaves with
  * the handler's own statements, in one flush, and where it fails they are not
- * executed.
+ * executed. Behind an Idempotency-Key its transaction goes on until the reply
+ * is stored, and what it answers may never be sent: so a handler does nothing
+ * but by c->pipe.
  */
 #ifndef RH_SERVE_CALL_H
 #define RH_SERVE_CALL_H
@@ -23,6 +25,7 @@
 #include "obs/trace.h"
 #include "serve/conf.h"
 #include "tenancy/directory.h"
+#include "tenancy/idempotency.h"
 #include "tenancy/password.h"
 #include "tenancy/principal.h"
 
@@ -46,6 +49,7 @@ struct rh_call {
 	struct rh_principal who;	/* complete once something was read from the pipe */
 	uint32_t tenant_label;		/* of the metrics */
 	struct rh_token token;		/* as presented */
+	struct rh_idempotency idem;	/* of a POST with a key */
 	const struct rh_serve_conf *conf;
 	const struct rh_hashers *hashers;	/* for passwords */
 	struct rh_slice request_id;

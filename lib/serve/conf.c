@@ -56,8 +56,10 @@ const struct rh_directive rh_serve_directives[] = {
 
 	{ "cache_ttl",           C(MS, cache_ttl_ms),               "1min",                          "0ms",   "1d",      RH_RELOAD,  "how long Redis keeps tokens' owners and lists' first pages, at the most: a change ends it; 0ms: not at all", NULL },
 
-	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RELOAD,  "signs cursors; at least 32 characters, the same on every host", NULL },
+	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RELOAD,  "signs cursors, seals stored replies; at least 32 characters, the same on every host", NULL },
 	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RELOAD,  "how long a sign-in lasts", NULL },
+	{ "idempotency_ttl",     C(MS, idempotency_ttl_ms),         "24h",                           "1s",    "365d",    RH_RELOAD,  "how long a POST with an Idempotency-Key gets its first answer again", NULL },
+	{ "idempotency_wait",    C(MS, idempotency_wait_ms),        "2s",                            "1ms",   "1min",    RH_RELOAD,  "how long one waits for another with its key that is at work; then 409. At most half of statement_timeout, and of the time it has", NULL },
 	{ "password_hashers",    C(INT, password_hashers),          "2",                             "1",     "64",      RH_RESTART, "argon2id computations that may run at once, 19 MiB and 30 ms of a core each", NULL },
 	{ "limits",              C(BOOL, limits),                   "on",                            NULL,    NULL,      RH_RELOAD,  "rate limits; off lifts them all", NULL },
 	{ "limit_window",        C(MS, limit_window_ms),            "1min",                          "1s",    "1h",      RH_RELOAD,  "the window that the limits are counted in", NULL },

@@ -8,6 +8,7 @@
 #include "serve/event.h"
 #include "serve/will.h"
 #include "tenancy/authorize.h"
+#include "tenancy/idempotency.h"
 
 enum { RESOURCES_MAX = 64 };
 
@@ -36,6 +37,8 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
 	rh_coherent_register();
+	rh_stmts_register(rh_idempotency_stmts);
+	rh_pg_constraints_register(rh_idempotency_constraints);
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {
 		rh_assert(++n < RESOURCES_MAX);

@@ -59,11 +59,13 @@ authorize(struct rh_call *c)
 	    (err = tenant_learn(c)))
 		return err;
 	rh_admit_send(c);
-	if (route->access == RH_USER)
-		rh_authorize_user(c->pipe, &c->token, &c->who);
+	rh_idempotent_hold(c);
 	if (route->access == RH_TENANT)
-		rh_authorize_tenant(c->pipe, &c->token, c->tenant,
-		    route->role, &c->who);
+		rh_authorize_tenant(c->pipe, &c->token, c->tenant, route->role,
+		    &c->who);
+	else if (route->access == RH_USER)
+		rh_authorize_user(c->pipe, &c->token, &c->who);
+	rh_idempotent_claim(c);
 	return NULL;
 }
 
@@ -86,9 +88,23 @@ settle(struct rh_call *c, struct rh_err *err)
 	return said && !(err && err->kind == RH_E_TIMEOUT) ? said : err;
 }
 
+/* What is done, and with a key what is answered: one transaction. */
+static struct rh_err *
+attempt(struct rh_call *c)
+{
+	struct rh_err *err = authorize(c);
+
+	if (err)
+		return err;
+	if (!(err = c->rq->match.route->handler(c)))
+		rh_idempotent_store(c);
+	return rh_idempotent_settle(c, settle(c, err));
+}
+
 /*
  * A connection that broke under a read, or a serialization failure, changed
- * nothing: the same again, on a new connection where need be.
+ * nothing: the same again, on a new connection where need be. Nor is anything
+ * done twice under a key: where it was done, its answer is there.
  */
 static bool
 may_try_again(struct rh_call *c, const struct rh_err *err)
@@ -96,7 +112,8 @@ may_try_again(struct rh_call *c, const struct rh_err *err)
 	if (err->transient)
 		return rh_pg_ready(c->server->pg, true);
 	return err->kind == RH_E_UNAVAILABLE &&
-	    (c->rq->method == RH_GET || c->rq->method == RH_HEAD) &&
+	    (c->rq->method == RH_GET || c->rq->method == RH_HEAD ||
+	    c->idem.on) &&
 	    rh_pipe_round_trips(c->pipe) > 0 &&
 	    rh_pg_ready(c->server->pg, true);
 }
@@ -107,8 +124,7 @@ handle(struct rh_call *c)
 	struct rh_err *err;
 
 	for (int i = 1;; i++) {
-		if (!(err = authorize(c)))
-			err = settle(c, c->rq->match.route->handler(c));
+		err = attempt(c);
 		if (!err || i == TRIES || !may_try_again(c, err))
 			return err;
 		rh_reply_clear(&c->rq->reply);
@@ -151,7 +167,8 @@ run(struct rh_call *c, const struct rh_router *router)
 	if (err ||
 	    (err = no_query(c)) ||			/* 400 */
 	    (err = credentials(c)) ||			/* 401 */
-	    (err = redis(c, &recalled)) || recalled)	/* 429, and the one Redis trip */
+	    (err = redis(c, &recalled)) || recalled ||	/* 429, and the one Redis trip */
+	    (err = rh_idempotent_read(c)))		/* 400 413 415 */
 		return err;
 	return handle(c);		/* 401 403 404, and the one PostgreSQL trip */
 }

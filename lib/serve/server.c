@@ -150,9 +150,14 @@ void
 rh_server_idle(void *server)
 {
 	struct rh_server *s = server;
+	bool ready;
 
-	if (!s->sheds)
-		dependency_note(s, rh_pg_ready(s->pg, false));
+	if (s->sheds)
+		return;
+	ready = rh_pg_ready(s->pg, false);
+	dependency_note(s, ready);
+	if (ready)
+		rh_idempotent_purge(s);
 	if (s->redis) {
 		rh_redis_idle(s->redis);
 		redis_note(s);

@@ -36,6 +36,7 @@ struct rh_server {
 	struct rh_journal journal;
 	struct rh_shipper *shipper;
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
+	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
@@ -96,6 +97,22 @@ void rh_recall_learned(struct rh_call *c);
 void rh_recall_done(struct rh_call *c, const struct rh_err *err);
 /* … and sends what is to be remembered, and forgotten, behind it. */
 void rh_recall_keep(struct rh_call *c, const struct rh_err *err);
+/*
+ * idempotent.c: a POST with an Idempotency-Key; without one all of these do
+ * nothing. Its key and its body are read …
+ */
+RH_MUST_CHECK struct rh_err *rh_idempotent_read(struct rh_call *c);
+/* … one transaction is begun, for what it does and what it is answered … */
+void rh_idempotent_hold(struct rh_call *c);
+/* … in which the key is claimed behind the authorization: all stops here if it is not new … */
+void rh_idempotent_claim(struct rh_call *c);
+/* … the reply is stored and all of it committed … */
+void rh_idempotent_store(struct rh_call *c);
+/* … or taken back; and what is said in its place: a replay, 409, 422, err itself. */
+RH_MUST_CHECK struct rh_err *rh_idempotent_settle(struct rh_call *c,
+    struct rh_err *err);
+/* What has expired, now and then, by a worker that is idle. */
+void rh_idempotent_purge(struct rh_server *s);
 /* account.c: what is in work, for whoever looks at the segment … */
 void rh_account_begin(struct rh_call *c);
 /* … whether the trace is kept, known before the reply goes out … */

@@ -71,7 +71,11 @@ class Migrated(unittest.TestCase):
             f" select '{tenant}', gen_random_uuid(), p.id, 'word', '{user}'"
             f" from projects p, generate_series(1, 20)"
             f" where p.tenant_id = '{tenant}';"
-            f"insert into tenant_limits (tenant_id, tenant) values ('{tenant}', {n})")
+            f"insert into tenant_limits (tenant_id, tenant) values ('{tenant}', {n});"
+            f"insert into idempotency_keys (tenant_id, id, fingerprint, status,"
+            f" head, body, sealed, expires_at) select '{tenant}',"
+            f" sha256(i::text::bytea), sha256('f'), 201, '', '', false, now()"
+            f" from generate_series(1, 100) i")
 
     @classmethod
     def query(cls, sql, user="postgres"):

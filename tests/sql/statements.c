@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "data/limiter.h"
 #include "tenancy/authorize.h"
+#include "tenancy/idempotency.h"
 
 enum { LINE_MAX_BYTES = 65536 };
 
@@ -48,6 +49,7 @@ main(void)
 {
 	show("authorize", rh_authorize_stmts);
 	show("limiter", rh_limiter_stmts);
+	show("idempotency", rh_idempotency_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

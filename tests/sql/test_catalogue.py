@@ -180,9 +180,12 @@ class Catalogue(Migrated):
                 "select string_agg(attname, ', ' order by attnum) from pg_attribute"
                 f" where attrelid = '{table}'::regclass and attnum > 0 and not"
                 " attisdropped")[0][0]
+            kind = self.query(f"select atttypid::regtype from pg_attribute where"
+                              f" attrelid = '{table}'::regclass and attname = 'id'")
+            new = {"uuid": "gen_random_uuid()", "bytea": "sha256('x')"}[kind[0][0]]
             self.query(f"create table if not exists seed_{table} as select {columns}"
                        f" from {table} where tenant_id = '{B}' limit 1;"
-                       f"update seed_{table} set id = gen_random_uuid();"
+                       f"update seed_{table} set id = {new};"
                        f"grant select on seed_{table} to rowhouse_app")
             try:
                 with self.assertRaisesRegex(AssertionError, "row-level security"):

@@ -24,11 +24,15 @@ INSERTED = re.compile(
     r"insert into \w+ \(tenant_id,[^)]*\)\s+(?:values \(|select )\$1\b")
 TENANT_ARGUMENT = {     # function: which of its arguments is the tenant
     "authorize_key": 2, "authorize_session": 2, "member_set_role": 1, "member_remove": 1,
+    "idempotency_claim": 1,
 }
 WRITES = re.compile(r"\b(?:insert into|update|delete from) (\w+)\b")
 WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "session_open", "session_close", "password_rehash",
-                     "limit_take", "limit_give", "limit_purge"}
+                     "limit_take", "limit_give", "limit_purge",
+                     "idempotency_claim", "idempotency_store_outside",
+                     "idempotency_purge"}
+CALLING_THEM = {"idempotency_claim_outside"}
 # A change without an event, and why.
 SILENT = {
     "accounts.signup": "the function writes tenant.created itself",
@@ -38,6 +42,11 @@ SILENT = {
     "limiter.take": "a request that is counted is no change",
     "limiter.give": "the same, taken back",
     "limiter.purge": "what is idle says no more than no row",
+    "idempotency.claim": "forgets a key that has expired",
+    "idempotency.claim_outside": "the same",
+    "idempotency.store": "a reply is no change; its request's event is beside it",
+    "idempotency.store_outside": "the same",
+    "idempotency.purge": "forgets keys that have expired",
 }
 # Inserts whose event is a statement of its own behind them (rh_event_send);
 # tests/e2e/test_events.py sees that it is there.
@@ -66,7 +75,7 @@ def is_a_tenants(sql):
 def changes(sql):
     """The tables, and functions, by which a statement changes something."""
     return ({t for t in WRITES.findall(sql) if t != "outbox_events"} |
-            {f for f, _ in calls(sql) if f in WRITING_FUNCTIONS})
+            {f for f, _ in calls(sql) if f in WRITING_FUNCTIONS | CALLING_THEM})
 
 
 class TheRule(unittest.TestCase):
