@@ -33,7 +33,7 @@ START_TEST(all_is_done_with_the_commit_and_nothing_before)
 {
 	struct session s;
 	char like[8] = { (char)('a' + _i), '%' };
-	char keys[3][8];
+	char keys[3][16];
 
 	for (int i = 0; i < 3; i++)
 		snprintf(keys[i], sizeof(keys[i]), "%c %d", like[0], i);
