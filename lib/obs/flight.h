@@ -24,7 +24,7 @@ enum rh_phase {
 	RH_PHASE_NONE,
 	RH_PHASE_READING,	/* parameters, and who it is */
 	RH_PHASE_HANDLING,	/* in the handler, or on the way to it */
-	RH_PHASE_QUERYING,	/* waits for PostgreSQL: .waits_for */
+	RH_PHASE_QUERYING,	/* waits for PostgreSQL, or Redis: .waits_for */
 	RH_PHASE_REPLYING,	/* the reply is built, or on its way */
 	RH_PHASE_ACCOUNTING,	/* answered; line, spans and counts are written */
 	RH_PHASES
@@ -75,7 +75,7 @@ void rh_flight_tell(struct rh_flight *f, const struct rh_flight_facts *facts);
 /* The caller, once the database knows him. */
 void rh_flight_who(struct rh_flight *f, struct rh_uuid user, struct rh_uuid token,
     unsigned role);
-/* what: the statement for RH_PHASE_QUERYING, else NULL. */
+/* what: the statement, or "redis", for RH_PHASE_QUERYING, else NULL. */
 void rh_flight_at(struct rh_flight *f, enum rh_phase phase, const char *what);
 void rh_flight_close(struct rh_flight *f);
 

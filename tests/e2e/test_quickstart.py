@@ -64,6 +64,9 @@ class Quickstart(unittest.TestCase):
         with Client(int(env["ROWHOUSE_EXPORTER_PORT"])) as c:
             got = c.request("GET", "/metrics")
             self.assertIn(b"rowhouse_http_requests_total", got.body)
+            self.assertEqual(q["redis_url"] is not None,
+                             b'rowhouse_dependency_up{dependency="redis"} 1'
+                             in got.body)
         for url in (q["database_url"], q["admin_database_url"]):
             done = subprocess.run(["psql", "-X", "-A", "-t", url, "-c", "select 1"],
                                   capture_output=True, text=True, check=False)
