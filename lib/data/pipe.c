@@ -238,13 +238,13 @@ flush(struct rh_pipe *p)
 	struct rh_pg *pg = p->pg;
 	int left;
 
-	if (rh_pg_is_late(pg)) {	/* what went before took all the time */
-		lost_late(p);
+	p->flushed_at = rh_clock_mono_ns();
+	if (pg->deadline_ns && p->flushed_at >= pg->deadline_ns) {
+		lost_late(p);	/* what went before took all the time */
 		return false;
 	}
 	rh_pipe_commit_send(p);
 	p->flushed = true;
-	p->flushed_at = rh_clock_mono_ns();
 	p->round_trips++;
 	rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
 	rh_flight_at(pg->obs->flight, RH_PHASE_QUERYING, main_stmt(p)->name);
@@ -521,8 +521,8 @@ account(struct rh_pipe *p)
 	    has_failed(p) ? RH_Q_ERROR : RH_Q_OK, ns, NULL);
 	if (!p->trace || !p->trace->on)
 		return;
-	span = rh_span_open(p->trace, RH_SPAN_CLIENT, rh_slice_of(stmt->name));
-	span->start_ns = p->trace->wall_ns + (p->flushed_at - p->trace->mono_ns);
+	span = rh_span_past(p->trace, RH_SPAN_CLIENT, rh_slice_of(stmt->name),
+	    p->flushed_at, p->flushed_at + ns);
 	rh_span_text(span, "db.system.name", RH_SLICE("postgresql"));
 	rh_span_text(span, "db.namespace",
 	    rh_slice_of(p->pg->database));
@@ -534,7 +534,6 @@ account(struct rh_pipe *p)
 	if (p->queued > 1)
 		rh_span_int(span, "db.operation.batch.size", p->queued);
 	span_judge(p, span);
-	rh_span_close(p->trace, span);
 }
 
 static void

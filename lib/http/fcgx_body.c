@@ -142,14 +142,17 @@ read_record(struct rh_conn *c, struct drain *d)
 enum rh_fcgx_body
 rh_conn_read(struct rh_conn *c, struct rh_buf *to, size_t max, size_t drain_max)
 {
-	struct drain d = { to, 0, max, drain_max, rh_clock_mono_ns() +
-	    (uint64_t)c->limits.body_timeout_ms * 1000000 };
-	bool bounded = c->deadline_ns && c->deadline_ns < d.deadline_ns;
+	struct drain d = { .to = to, .max = max, .drain_max = drain_max };
 	enum rh_fcgx_body got = RH_BODY_OK;
+	bool bounded;
 
+	if (c->stdin_ended && !c->broken)
+		return RH_BODY_OK;
+	d.deadline_ns = rh_clock_mono_ns() +
+	    (uint64_t)c->limits.body_timeout_ms * 1000000;
+	bounded = c->deadline_ns && c->deadline_ns < d.deadline_ns;
 	if (bounded)
 		d.deadline_ns = c->deadline_ns;
-
 	while (!c->stdin_ended && !c->broken) {
 		if ((got = read_record(c, &d)) != RH_BODY_OK)
 			c->broken = true;

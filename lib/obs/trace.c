@@ -185,14 +185,15 @@ rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
 {
 	struct rh_span *server = rh_trace_server(t);
 
-	t->wall_ns = (uint64_t)rh_clock_wall_us() * 1000;
-	t->mono_ns = rh_clock_mono_ns();
 	t->error_known = false;
 	t->by = RH_BY_NONE;
 	t->head = false;
 	t->threshold = 0;
 	t->nspans = 1;
 	t->spans_dropped = 0;
+	t->wall_ns = caller->wall_ns ? caller->wall_ns :
+	    (uint64_t)rh_clock_wall_us() * 1000;
+	t->mono_ns = caller->mono_ns ? caller->mono_ns : rh_clock_mono_ns();
 	join(t, caller);
 	span_begin(server, RH_SPAN_SERVER, RH_SLICE("HTTP"));
 	draw_id(server->id, sizeof(server->id));
@@ -218,8 +219,8 @@ scratch(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name)
 	return &t->scratch;
 }
 
-struct rh_span *
-rh_span_open(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name)
+static struct rh_span *
+child(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name)
 {
 	struct rh_span *span;
 
@@ -234,7 +235,27 @@ rh_span_open(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name)
 	draw_id(span->id, sizeof(span->id));
 	memcpy(span->parent_id, rh_trace_server(t)->id,
 	    sizeof(span->parent_id));
-	span->start_ns = rh_trace_now(t);
+	return span;
+}
+
+struct rh_span *
+rh_span_open(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name)
+{
+	struct rh_span *span = child(t, kind, name);
+
+	if (t->on)
+		span->start_ns = rh_trace_now(t);
+	return span;
+}
+
+struct rh_span *
+rh_span_past(struct rh_trace *t, enum rh_span_kind kind, struct rh_slice name,
+    uint64_t from_ns, uint64_t to_ns)
+{
+	struct rh_span *span = child(t, kind, name);
+
+	span->start_ns = t->wall_ns + (from_ns - t->mono_ns);
+	span->end_ns = t->wall_ns + (to_ns - t->mono_ns);
 	return span;
 }
 

@@ -91,7 +91,7 @@ struct rh_trace {
 	enum rh_sampled_by by;
 	bool on;			/* the owner's, set once: traces = off records ids alone */
 	uint64_t threshold;		/* of the sampler, where it decided */
-	uint64_t wall_ns, mono_ns;	/* of the start */
+	uint64_t wall_ns, mono_ns;	/* the owner's: when it started */
 	unsigned nspans, spans_dropped;
 	struct rh_span spans[RH_SPANS_MAX];
 	struct rh_span scratch;		/* stands in for a span there is no room for */
@@ -107,6 +107,7 @@ struct rh_trace {
 struct rh_trace_caller {
 	struct rh_slice traceparent, tracestate;
 	bool trusted;
+	uint64_t wall_ns, mono_ns;	/* when it came, by both clocks; 0: now */
 };
 /*
  * Starts a trace and its SERVER span. Anything not valid by level 2 starts a
@@ -133,6 +134,9 @@ struct rh_span *rh_span_open(struct rh_trace *t, enum rh_span_kind kind,
 /* The clock, as spans tell it. */
 uint64_t rh_trace_now(const struct rh_trace *t);
 void rh_span_close(struct rh_trace *t, struct rh_span *span);
+/* One that is over: from when to when, of the monotonic clock. */
+struct rh_span *rh_span_past(struct rh_trace *t, enum rh_span_kind kind,
+    struct rh_slice name, uint64_t from_ns, uint64_t to_ns);
 /* text.p == NULL: the attribute is left out. A key is given once. */
 void rh_span_text(struct rh_span *span, const char *key, struct rh_slice text);
 void rh_span_int(struct rh_span *span, const char *key, int64_t number);

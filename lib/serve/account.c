@@ -33,9 +33,10 @@ rh_account_decide(struct rh_call *c, const struct rh_err *err)
 	    c->rq->reply.status;
 
 	c->rq->reply.status = status;
+	c->decided_ns = rh_clock_mono_ns();
 	return rh_trace_decide(c->trace, (struct rh_trace_facts){
 	    .error = status >= 500,
-	    .slow = rh_clock_mono_ns() - c->start_ns >= slow_ns(c),
+	    .slow = c->decided_ns - c->start_ns >= slow_ns(c),
 	    .security = is_security(c, err) });
 }
 

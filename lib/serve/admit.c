@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/text.h"
 #include "data/redis.h"

@@ -61,6 +61,7 @@ struct rh_call {
 	const char *cache;		/* "hit", "miss", "bypass", "off" */
 	uint64_t start_ns;		/* mono */
 	uint64_t deadline_ns;		/* mono: then it is answered 504 */
+	uint64_t decided_ns;		/* mono: what is answered was known */
 	int64_t start_us;		/* wall */
 	bool security;			/* keep the trace: something touched on it */
 	bool inside;			/* has a place among its tenant's workers */

@@ -58,6 +58,8 @@ trace_begin(struct rh_call *c)
 	struct rh_trace_caller caller = {
 		.traceparent = once(c->rq, RH_H_TRACEPARENT),
 		.tracestate = c->rq->header[RH_H_TRACESTATE],
+		.wall_ns = (uint64_t)c->start_us * 1000,
+		.mono_ns = c->start_ns,
 	};
 
 	if (caller.traceparent.p)

@@ -262,7 +262,7 @@ headers_common(struct rh_call *c, bool kept)
 	    (struct rh_slice){ response, sizeof(response) });
 	rh_buf_init_fixed(&b, timing, sizeof(timing));
 	rh_buf_lit(&b, "total;dur=");
-	rh_buf_fixed(&b, (rh_clock_mono_ns() - c->start_ns) / 1000, 3);
+	rh_buf_fixed(&b, (c->decided_ns - c->start_ns) / 1000, 3);
 	rh_buf_lit(&b, ", pg;dur=");
 	rh_buf_fixed(&b, rh_pipe_wait_ns(c->pipe) / 1000, 3);
 	rh_reply_header(reply, "Server-Timing", rh_buf_get(&b));

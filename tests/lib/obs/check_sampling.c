@@ -83,7 +83,8 @@ begin_child(bool has_rv)
 		snprintf(state, sizeof(state), "a=1,ot=rv:%014llx;%s,b=2",
 		    (unsigned long long)rv, th);
 	rh_trace_begin(&trace, &ours, &(struct rh_trace_caller){
-	    rh_slice_of(parent), rh_slice_of(state), true });
+	    .traceparent = rh_slice_of(parent),
+	    .tracestate = rh_slice_of(state), .trusted = true });
 	/* the texts end here; a trace that goes on has copied or dropped them */
 	if (trace.tracestate.p) {
 		memmove(trace.state, trace.tracestate.p, trace.tracestate.n);
@@ -101,8 +102,9 @@ begin(enum whose whose)
 		return;
 	case STRANGER:
 		rh_trace_begin(&trace, &ours, &(struct rh_trace_caller){
-		    RH_SLICE("00-0af7651916cd43dd8448eb211c80319c"
-		    "-b7ad6b7169203331-01"), RH_SLICE("ot=th:0"), false });
+		    .traceparent = RH_SLICE("00-0af7651916cd43dd8448eb211c80319c"
+		    "-b7ad6b7169203331-01"),
+		    .tracestate = RH_SLICE("ot=th:0"), .trusted = false });
 		return;
 	default:
 		rh_trace_begin(&trace, &ours, &(struct rh_trace_caller){ 0 });

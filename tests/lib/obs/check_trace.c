@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include "rh_check.h"
@@ -28,7 +29,8 @@ begin(const struct rh_sampler *s, const char *traceparent,
 {
 	trace.on = true;
 	rh_trace_begin(&trace, s, &(struct rh_trace_caller){
-	    rh_slice_of(traceparent), rh_slice_of(tracestate), true });
+	    .traceparent = rh_slice_of(traceparent),
+	    .tracestate = rh_slice_of(tracestate), .trusted = true });
 	return &trace;
 }
 
@@ -271,7 +273,8 @@ START_TEST(parent_of_a_stranger_is_a_link)
 	memcpy(text + RH_TRACEPARENT_LEN - 2, untrusted_flags[_i], 2);
 	trace.on = true;
 	rh_trace_begin(&trace, &s, &(struct rh_trace_caller){
-	    rh_slice_of(text), RH_SLICE("foo=1,ot=th:0"), false });
+	    .traceparent = rh_slice_of(text),
+	    .tracestate = RH_SLICE("foo=1,ot=th:0"), .trusted = false });
 	ck_assert(!trace.remote_parent && !trace.head);
 	ck_assert_int_eq(trace.by, RH_BY_NONE);
 	ck_assert_ptr_null(trace.tracestate.p);
@@ -365,6 +368,20 @@ START_TEST(record_reads_back)
 }
 END_TEST
 
+START_TEST(span_that_is_over_has_its_own_times)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_ALWAYS_ON, true, 0);
+	struct rh_trace *t = begin(&s, NULL, NULL);
+	struct rh_span *span = rh_span_past(t, RH_SPAN_CLIENT, RH_SLICE("x"),
+	    t->mono_ns + 5, t->mono_ns + 12);
+
+	ck_assert_uint_eq(rh_trace_server(t)->start_ns, t->wall_ns);
+	ck_assert_uint_eq(span->start_ns, t->wall_ns + 5);
+	ck_assert_uint_eq(span->end_ns, t->wall_ns + 12);
+	ck_assert_mem_eq(span->parent_id, rh_trace_server(t)->id, 8);
+}
+END_TEST
+
 START_TEST(unkept_trace_writes_nothing)
 {
 	struct rh_sampler s = sampler(RH_SAMPLER_ALWAYS_OFF, true, 0);
@@ -389,7 +406,8 @@ START_TEST(traces_off_records_ids_alone)
 
 	trace.on = false;
 	rh_trace_begin(&trace, &s, &(struct rh_trace_caller){
-	    RH_SLICE(PARENT "01"), RH_SLICE("foo=1"), true });
+	    .traceparent = RH_SLICE(PARENT "01"),
+	    .tracestate = RH_SLICE("foo=1"), .trusted = true });
 	span = rh_span_open(&trace, RH_SPAN_CLIENT, RH_SLICE("x"));
 	rh_span_text(span, "a", RH_SLICE("b"));
 	rh_span_close(&trace, span);
@@ -536,6 +554,7 @@ RH_CHECK_MAIN("obs/trace",
     RH_CASE(whoever_is_called_after_an_error_counts_once),
     RH_LOOP(parent_of_a_stranger_is_a_link, untrusted_flags),
     RH_CASE(record_reads_back),
+    RH_CASE(span_that_is_over_has_its_own_times),
     RH_CASE(unkept_trace_writes_nothing),
     RH_CASE(traces_off_records_ids_alone),
     RH_CASE(spans_beyond_the_most_are_counted),

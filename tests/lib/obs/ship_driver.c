@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "obs/otlp.h"
 
 static struct rh_trace trace;
