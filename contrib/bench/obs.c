@@ -33,7 +33,7 @@ enum {
 static struct rh_metrics *metrics;
 static struct rh_segment *segment;
 static struct rh_tally tally;
-static struct rh_family requests, durations, queries, tenants, wide;
+static struct rh_family requests, durations, natives, queries, tenants, wide;
 static int tenant_dim;
 static struct rh_arena *arena;
 static unsigned char trace_id[16] = { 1, 2, 3 };
@@ -84,6 +84,8 @@ open_segment(const char *path)
 	requests = family(RH_M_COUNTER, 0, "http_requests_total", route, status);
 	durations = family(RH_M_HISTOGRAM, RH_M_EXEMPLARS,
 	    "http_request_duration_seconds", route, -1);
+	natives = rh_metrics_native(metrics, &(struct rh_family_spec){
+	    RH_M_HISTOGRAM, 0, "http_request_duration_seconds", "", route, -1 });
 	tenants = family(RH_M_COUNTER, 0, "tenant_requests_total", tenant_dim,
 	    outcome);
 	queries = family(RH_M_HISTOGRAM, 0, "db_query_duration_seconds",
@@ -185,6 +187,7 @@ observe_labels(unsigned i)
 
 	rh_count(&tally, tenants, tenant, 0, 1);
 	rh_count(&tally, requests, i % ROUTES, i % STATUSES, 1);
+	rh_count(&tally, natives, i % ROUTES, rh_native_of(duration_of(i)), 1);
 	observe_exemplar(i);
 }
 
@@ -197,6 +200,8 @@ account(unsigned i)
 
 	rh_journal_open(&journal);
 	rh_journal_count(&journal, &tally, requests, i % ROUTES, 0, 1);
+	rh_journal_count(&journal, &tally, natives, i % ROUTES,
+	    rh_native_of(duration_of(i)), 1);
 	rh_journal_observe(&journal, &tally, durations, i % ROUTES, 0,
 	    duration_of(i), &of);
 	rh_journal_count(&journal, &tally, tenants, 1, 0, 1);
@@ -303,6 +308,7 @@ lines_of(const struct rh_buf *text)
 static void
 scrape(enum rh_exposition format, const char *name)
 {
+	static unsigned series;
 	double cpu[SCRAPES], wall[SCRAPES];
 	struct figure c, w;
 	struct rh_buf to;
@@ -319,8 +325,10 @@ scrape(enum rh_exposition format, const char *name)
 	}
 	c = figure_of(cpu, SCRAPES);
 	w = figure_of(wall, SCRAPES);
+	if (format != RH_EXPO_PROTOBUF)
+		series = lines_of(&to);
 	printf("| scrape, %s: %u series, %zu kB | %.2f ms, wall %.2f, p99 %.2f"
-	    " | 5 ms | 7 to 10 ms |\n", name, lines_of(&to), to.n / 1000,
+	    " | 5 ms | 7 to 10 ms |\n", name, series, to.n / 1000,
 	    c.median, w.median, w.worst);
 }
 
@@ -334,6 +342,7 @@ scrapes(void)
 			write_forever(i + 1);
 	scrape(RH_EXPO_PROMETHEUS, "text");
 	scrape(RH_EXPO_OPENMETRICS, "OpenMetrics with exemplars");
+	scrape(RH_EXPO_PROTOBUF, "protobuf with native histograms");
 	for (unsigned i = 0; i < WORKERS; i++) {
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
@@ -374,10 +383,11 @@ main(int argc, char **argv)
 	row("observe, its series known", observe, "", "48 to 55 ns");
 	row("observe, 100 routes in turn", observe_routes, "", "217 to 244 ns"
 	    " (four labels)");
-	row("observe, with an exemplar", observe_exemplar, "100 ns",
+	row("observe, with an exemplar", observe_exemplar, "",
 	    "0.9 to 1.3 us");
-	row("tenant by name + route and status + observe with an exemplar",
-	    observe_labels, "", "");
+	row("tenant by name + route and status + native bucket + observe with"
+	    " an exemplar",
+	    observe_labels, "100 ns", "");
 	row("the same kept by the journal", account, "", "");
 	row("trace of two spans, not kept", trace_unkept, "1,000 ns", "");
 	row("trace of two spans, kept", trace_kept, "5,000 ns", "");

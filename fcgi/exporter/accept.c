@@ -23,7 +23,7 @@ weight(struct rh_slice s)
 }
 
 struct element {
-	struct rh_slice name, version;
+	struct rh_slice name, version, proto, encoding;
 	int q;
 };
 
@@ -36,7 +36,7 @@ next(struct rh_slice *list, struct element *e)
 		return false;
 	rest = rh_slice_cut(list, ',');
 	e->name = rh_slice_trim(rh_slice_cut(&rest, ';'));
-	e->version = RH_SLICE_NONE;
+	e->version = e->proto = e->encoding = RH_SLICE_NONE;
 	e->q = 1000;
 	while (rest.p) {
 		parameter = rh_slice_trim(rh_slice_cut(&rest, ';'));
@@ -47,6 +47,10 @@ next(struct rh_slice *list, struct element *e)
 			e->q = weight(rh_slice_trim(parameter));
 		else if (rh_slice_is_nocase(key, RH_SLICE("version")))
 			e->version = rh_slice_trim(parameter);
+		else if (rh_slice_is_nocase(key, RH_SLICE("proto")))
+			e->proto = rh_slice_trim(parameter);
+		else if (rh_slice_is_nocase(key, RH_SLICE("encoding")))
+			e->encoding = rh_slice_trim(parameter);
 	}
 	return true;
 }
@@ -59,10 +63,21 @@ version_is_ours(struct rh_slice v)
 	    rh_slice_is(v, RH_SLICE("\"1.0.0\""));
 }
 
+/* What Prometheus asks for where it takes native histograms. */
+static bool
+is_protobuf(const struct element *e)
+{
+	return rh_slice_is_nocase(e->name,
+	    RH_SLICE("application/vnd.google.protobuf")) &&
+	    rh_slice_is(e->proto, RH_SLICE("io.prometheus.client.MetricFamily")) &&
+	    rh_slice_is(e->encoding, RH_SLICE("delimited"));
+}
+
 enum rh_exposition
 accept_exposition(struct rh_slice accept)
 {
 	int open = UNSAID, plain = UNSAID, text = UNSAID, any = UNSAID;
+	int protobuf = UNSAID;
 	struct element e;
 
 	while (next(&accept, &e)) {
@@ -70,6 +85,8 @@ accept_exposition(struct rh_slice accept)
 		    RH_SLICE("application/openmetrics-text")) &&
 		    version_is_ours(e.version))
 			open = RH_MAX(open, e.q);
+		else if (is_protobuf(&e))
+			protobuf = RH_MAX(protobuf, e.q);
 		else if (rh_slice_is_nocase(e.name, RH_SLICE("text/plain")))
 			plain = RH_MAX(plain, e.q);
 		else if (rh_slice_is_nocase(e.name, RH_SLICE("text/*")))
@@ -79,6 +96,8 @@ accept_exposition(struct rh_slice accept)
 	}
 	/* the most specific word counts */
 	plain = plain != UNSAID ? plain : text != UNSAID ? text : any;
+	if (protobuf > 0 && protobuf >= open && protobuf >= plain)
+		return RH_EXPO_PROTOBUF;
 	return open > 0 && open >= plain ? RH_EXPO_OPENMETRICS :
 	    RH_EXPO_PROMETHEUS;
 }

@@ -13,7 +13,8 @@
 
 /*
  * OpenMetrics where it is named in a version we speak (1.0.0 or 0.0.1) and not
- * liked less than plain text; else Prometheus text.
+ * liked less than plain text; protobuf likewise, and before that; else
+ * Prometheus text.
  */
 enum rh_exposition accept_exposition(struct rh_slice accept);
 /* gzip named, or covered by "*", with a weight above 0. */

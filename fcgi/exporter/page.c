@@ -20,6 +20,28 @@ fail(struct page_reply *reply, unsigned status, struct rh_slice text)
 	    .body = text };
 }
 
+static const char *const types[] = {
+	[RH_EXPO_PROMETHEUS] = "text/plain; version=0.0.4; charset=utf-8",
+	[RH_EXPO_OPENMETRICS] =
+	    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	[RH_EXPO_PROTOBUF] = "application/vnd.google.protobuf;"
+	    " proto=io.prometheus.client.MetricFamily; encoding=delimited",
+};
+
+/* Text by way of room, which is empty again afterwards. */
+static void
+expose_pool(struct rh_buf *to, struct rh_buf *room,
+    const struct rh_segment *segment, enum rh_exposition format)
+{
+	if (format != RH_EXPO_PROTOBUF) {
+		pool_expose(to, segment, format);
+		return;
+	}
+	pool_expose(room, segment, RH_EXPO_PROMETHEUS);
+	rh_metrics_text_to_protobuf(to, rh_buf_get(room));
+	room->n = 0;
+}
+
 static void
 answer_metrics(struct page_reply *reply, const struct page_request *rq,
     struct source *source, struct rh_arena *arena)
@@ -34,8 +56,8 @@ answer_metrics(struct page_reply *reply, const struct page_request *rq,
 		return;
 	}
 	rh_metrics_expose(&b, segment, format);
-	pool_expose(&b, segment, format);
 	rh_buf_init(&small, arena, 65536, METRICS_MAX);
+	expose_pool(&b, &small, segment, format);
 	if (!source_is_whole(source, &small)) {
 		fail(reply, 503, rh_buf_get(&small));
 		return;
@@ -48,9 +70,7 @@ answer_metrics(struct page_reply *reply, const struct page_request *rq,
 	}
 	*reply = (struct page_reply){ .status = 200, .body = rh_buf_get(&b),
 	    .vary = "Accept, Accept-Encoding",
-	    .type = format == RH_EXPO_OPENMETRICS ?
-		"application/openmetrics-text; version=1.0.0; charset=utf-8" :
-		"text/plain; version=0.0.4; charset=utf-8" };
+	    .type = types[format] };
 	if (b.n >= SQUEEZE_FROM && accept_gzip(rq->accept_encoding) &&
 	    squeeze(&small, reply->body)) {
 		reply->body = rh_buf_get(&small);

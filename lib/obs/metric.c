@@ -2,6 +2,9 @@
 
 #include "obs/metric.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/crypto.h"
 #include "obs/segment_file.h"
 
@@ -162,6 +165,47 @@ rh_metrics_family(struct rh_metrics *m, const struct rh_family_spec *spec)
 	rh_assert(m->ncells < CELLS_MAX);
 	m->nfamilies++;
 	return f->at;
+}
+
+static uint64_t native_ns[RH_NATIVE_CELLS];	/* the bounds, rounded down */
+
+struct rh_family
+rh_metrics_native(struct rh_metrics *m, const struct rh_family_spec *histogram)
+{
+	int dim = rh_metrics_dim(m, "native", 0);
+	struct rh_family_spec spec = *histogram;
+
+	rh_assert(histogram->kind == RH_M_HISTOGRAM && histogram->dim_b < 0 &&
+	    histogram->dim_a >= 0);
+	for (int i = 0; i < RH_NATIVE_CELLS; i++) {
+		char text[8];
+
+		native_ns[i] = (uint64_t)(1e9 * exp2(RH_NATIVE_FIRST +
+		    (double)i / (1 << RH_NATIVE_SCHEMA)));
+		snprintf(text, sizeof(text), "%d", i);
+		rh_metrics_value(m, dim, (const char *[]){ text });
+	}
+	spec.kind = RH_M_COUNTER;
+	spec.flags = RH_M_SPARSE | RH_M_NATIVE;
+	spec.dim_b = dim;
+	return rh_metrics_family(m, &spec);
+}
+
+/* The first bound that is not below; what is past the last counts there. */
+unsigned
+rh_native_of(uint64_t ns)
+{
+	unsigned low = 0, high = RH_NATIVE_CELLS - 1;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (ns <= native_ns[middle])
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
 }
 
 bool

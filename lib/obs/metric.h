@@ -10,7 +10,8 @@
  * Owner    the registry belongs to the master's arena and is inherited; a
  *          cell has one writer, the process (or its shipper thread) of the
  *          slot, and is never reset, so counters survive workers
- * Source   Prometheus text format 0.0.4, OpenMetrics 1.0
+ * Source   Prometheus text format 0.0.4, OpenMetrics 1.0, and client_model's
+ *          metrics.proto (io.prometheus.client) with native histograms
  *
  * Counting is an addition to a relaxed atomic: no lock, no lookup. With
  * metrics = off the cells are a private page that nobody reads.
@@ -33,6 +34,7 @@ enum rh_metric_flag {
 	RH_M_EXEMPLARS = 1 << 1,	/* a histogram's buckets keep one each */
 	RH_M_NANOSECONDS = 1 << 2,	/* a counter of ns, shown in seconds */
 	RH_M_MAX = 1 << 3,		/* a gauge: the largest of the slots, not the sum */
+	RH_M_NATIVE = 1 << 4,		/* rh_metrics_native's own */
 };
 
 /* 0.5 ms to 10 s, RH_BUCKETS bounds and one bucket more for the rest. */
@@ -67,6 +69,20 @@ unsigned rh_metrics_value(struct rh_metrics *m, int dim,
     const char *const values[]);
 struct rh_family rh_metrics_family(struct rh_metrics *m,
     const struct rh_family_spec *spec);
+/*
+ * The exponential buckets of the histogram that was just made, which has one
+ * dimension: Prometheus' native histogram of RH_NATIVE_SCHEMA, shown in
+ * protobuf alone. It is counted in before the histogram:
+ * rh_count(t, native, a, rh_native_of(ns), 1).
+ */
+#define RH_NATIVE_SCHEMA	3	/* each bound 2^(1/8) times the one before */
+#define RH_NATIVE_FIRST		(-15)	/* 2^-15 s, 31 us: what is below counts as zero */
+#define RH_NATIVE_LAST		12	/* 2^12 s: longer than any deadline */
+#define RH_NATIVE_CELLS	\
+	(1 + ((RH_NATIVE_LAST - RH_NATIVE_FIRST) << RH_NATIVE_SCHEMA))
+struct rh_family rh_metrics_native(struct rh_metrics *m,
+    const struct rh_family_spec *histogram);
+unsigned rh_native_of(uint64_t ns);
 bool rh_metrics_has(const struct rh_metrics *m, const char *name);
 /*
  * A value of a live dimension, from any process at any time: its index, or
@@ -117,15 +133,20 @@ void rh_exemplar_set(const struct rh_tally *t, struct rh_family f, unsigned a,
 void rh_observe(const struct rh_tally *t, struct rh_family f, unsigned a,
     unsigned b, uint64_t ns, const struct rh_exemplar_of *exemplar);
 
-enum rh_exposition { RH_EXPO_PROMETHEUS, RH_EXPO_OPENMETRICS };
+enum rh_exposition {
+	RH_EXPO_PROMETHEUS, RH_EXPO_OPENMETRICS,
+	RH_EXPO_PROTOBUF,	/* MetricFamily messages, each behind its length */
+};
 /*
  * All families of an opened segment, summed over its slots (gauges: over those
- * that have a process); for OpenMetrics
- * with exemplars and "# EOF" left to the caller, who has series of its own to
+ * that have a process); for OpenMetrics and protobuf with exemplars, for
+ * OpenMetrics with "# EOF" left to the caller, who has series of its own to
  * add (workers, process_*, build_info).
  */
 void rh_metrics_expose(struct rh_buf *to, const struct rh_segment *segment,
     enum rh_exposition format);
+/* Counters and gauges that stand there as Prometheus text, as protobuf. */
+void rh_metrics_text_to_protobuf(struct rh_buf *to, struct rh_slice text);
 /* One family alone, as Prometheus text; nothing where there is none. */
 void rh_metrics_expose_family(struct rh_buf *to,
     const struct rh_segment *segment, const char *name);

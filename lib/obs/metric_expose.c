@@ -3,7 +3,7 @@
 #include "obs/metric.h"
 
 #include "base/text.h"
-#include "obs/segment_file.h"
+#include "obs/metric_shown.h"
 
 /* The same digits in both formats, or a scraper's choice would rename series. */
 static const struct rh_slice bounds[RH_BUCKETS + 1] = {
@@ -14,18 +14,6 @@ static const struct rh_slice bounds[RH_BUCKETS + 1] = {
 	RH_SLICE_INIT("5.0"), RH_SLICE_INIT("10.0"), RH_SLICE_INIT("+Inf"),
 };
 
-/* One series on its way out. */
-struct series {
-	const struct rh_segment *segment;
-	const struct rh_seg_family *family;
-	struct rh_buf *to;
-	enum rh_exposition format;
-	struct rh_slice name;
-	uint32_t a, b;
-	uint64_t cells[RH_BUCKETS + 2];	/* summed over the slots */
-	bool unknown;	/* a gauge that somebody could not tell */
-};
-
 static uint64_t
 get(const uint64_t *cell)
 {
@@ -34,14 +22,14 @@ get(const uint64_t *cell)
 
 /* What a dead process last set its gauges to holds no longer. */
 static bool
-counts(const struct series *s, unsigned slot)
+counts(const struct rh_shown *s, unsigned slot)
 {
 	return s->family->kind != RH_M_GAUGE || atomic_load_explicit(
 	    &rh_segment_slot(s->segment, slot)->pid, memory_order_relaxed);
 }
 
 static void
-add_slot(struct series *s, unsigned slot)
+add_slot(struct rh_shown *s, unsigned slot)
 {
 	struct rh_family at = s->family->at;
 	const uint64_t *cells = rh_segment_cells(s->segment, slot) + at.cell +
@@ -59,8 +47,8 @@ add_slot(struct series *s, unsigned slot)
 	}
 }
 
-static bool
-sum(struct series *s)
+bool
+rh_shown_sum(struct rh_shown *s)
 {
 	uint64_t any = 0;
 
@@ -95,7 +83,7 @@ put_escaped(struct rh_buf *to, struct rh_slice value)
 }
 
 static struct rh_seg_name *
-live_name(const struct series *s, const struct rh_seg_dim *dim, uint32_t i)
+live_name(const struct rh_shown *s, const struct rh_seg_dim *dim, uint32_t i)
 {
 	return i < dim->nvalues ? NULL :
 	    rh_seg_names(s->segment, dim) + (i - dim->nvalues);
@@ -103,7 +91,7 @@ live_name(const struct series *s, const struct rh_seg_dim *dim, uint32_t i)
 
 /* A value that nobody has completed yet is not shown. */
 static bool
-is_shown(const struct series *s, int dim, uint32_t i)
+is_complete(const struct rh_shown *s, int dim, uint32_t i)
 {
 	struct rh_seg_name *name;
 
@@ -114,7 +102,7 @@ is_shown(const struct series *s, int dim, uint32_t i)
 }
 
 static void
-put_value(const struct series *s, int dim, uint32_t i)
+put_value(const struct rh_shown *s, int dim, uint32_t i)
 {
 	const struct rh_seg_head *head = s->segment->head;
 	const struct rh_seg_dim *d = rh_seg_dim(head, dim);
@@ -131,34 +119,38 @@ put_value(const struct series *s, int dim, uint32_t i)
 	rh_buf_char(s->to, '"');
 }
 
+bool
+rh_shown_labels(const struct rh_shown *s)
+{
+	if (s->family->dim_a < 0)
+		return false;
+	put_value(s, s->family->dim_a, s->a);
+	if (s->family->dim_b >= 0) {
+		rh_buf_char(s->to, ',');
+		put_value(s, s->family->dim_b, s->b);
+	}
+	return true;
+}
+
 /* rowhouse_name_suffix{labels,le="…"} and a space */
 static void
-put_sample(const struct series *s, struct rh_slice suffix, struct rh_slice le)
+put_sample(const struct rh_shown *s, struct rh_slice suffix, struct rh_slice le)
 {
-	const struct rh_seg_family *f = s->family;
-	bool any = false;
+	bool some = s->family->dim_a >= 0 || le.n;
 
 	rh_buf_lit(s->to, "rowhouse_");
 	rh_buf_slice(s->to, s->name);
 	rh_buf_slice(s->to, suffix);
-	if (f->dim_a >= 0 || le.n)
+	if (some)
 		rh_buf_char(s->to, '{');
-	if (f->dim_a >= 0) {
-		put_value(s, f->dim_a, s->a);
-		any = true;
-	}
-	if (f->dim_b >= 0) {
+	if (rh_shown_labels(s) && le.n)
 		rh_buf_char(s->to, ',');
-		put_value(s, f->dim_b, s->b);
-	}
 	if (le.n) {
-		if (any)
-			rh_buf_char(s->to, ',');
 		rh_buf_lit(s->to, "le=\"");
 		rh_buf_slice(s->to, le);
 		rh_buf_char(s->to, '"');
 	}
-	if (f->dim_a >= 0 || le.n)
+	if (some)
 		rh_buf_char(s->to, '}');
 	rh_buf_char(s->to, ' ');
 }
@@ -182,22 +174,31 @@ exemplar_get(const struct rh_exemplar *e, struct rh_exemplar *copy)
 	    atomic_load_explicit(&e->seq, memory_order_relaxed) == seq;
 }
 
-/* The newest of the slots', if its value lies in the bucket. */
-static void
-put_exemplar(const struct series *s, unsigned bucket)
+bool
+rh_shown_exemplar(const struct rh_shown *s, unsigned bucket,
+    struct rh_exemplar *newest)
 {
 	struct rh_family at = s->family->at;
 	uint32_t index = at.exemplar + bucket + (RH_BUCKETS + 1) *
 	    ((s->a * at.stride_a + s->b * at.stride_b) / at.stride_b);
-	struct rh_exemplar e, newest = { .wall_us = 0 };
+	struct rh_exemplar e;
 
+	newest->wall_us = 0;
 	for (unsigned i = 0; i < s->segment->head->slots; i++)
 		if (exemplar_get(rh_seg_exemplars(s->segment, i) + index, &e) &&
-		    e.wall_us > newest.wall_us)
-			newest = e;
-	if (newest.wall_us == 0 ||
-	    (bucket < RH_BUCKETS && newest.value_ns > rh_bucket_ns[bucket]) ||
-	    (bucket > 0 && newest.value_ns <= rh_bucket_ns[bucket - 1]))
+		    e.wall_us > newest->wall_us)
+			*newest = e;
+	return newest->wall_us &&
+	    (bucket == RH_BUCKETS || newest->value_ns <= rh_bucket_ns[bucket]) &&
+	    (bucket == 0 || newest->value_ns > rh_bucket_ns[bucket - 1]);
+}
+
+static void
+put_exemplar(const struct rh_shown *s, unsigned bucket)
+{
+	struct rh_exemplar newest;
+
+	if (!rh_shown_exemplar(s, bucket, &newest))
 		return;
 	rh_buf_lit(s->to, " # {trace_id=\"");
 	rh_buf_hex(s->to, newest.trace_id, 16);
@@ -208,7 +209,7 @@ put_exemplar(const struct series *s, unsigned bucket)
 }
 
 static void
-put_histogram(const struct series *s)
+put_histogram(const struct rh_shown *s)
 {
 	uint64_t count = 0;
 	bool exemplars = s->format == RH_EXPO_OPENMETRICS &&
@@ -231,7 +232,7 @@ put_histogram(const struct series *s)
 }
 
 static void
-put_series(const struct series *s)
+put_series(const struct rh_shown *s)
 {
 	if (s->family->kind == RH_M_HISTOGRAM) {
 		put_histogram(s);
@@ -246,7 +247,7 @@ put_series(const struct series *s)
 }
 
 static void
-put_head(const struct series *s)
+put_head(const struct rh_shown *s)
 {
 	static const char *const kinds[] = { " counter\n", " gauge\n",
 	    " histogram\n" };
@@ -268,32 +269,48 @@ put_head(const struct series *s)
 	    strlen(kinds[s->family->kind]));
 }
 
-static void
-expose_family(struct series *s)
+void
+rh_shown_each(struct rh_shown *s, void (*put)(const struct rh_shown *))
 {
 	const struct rh_seg_head *head = s->segment->head;
 	uint32_t na = rh_seg_dim_size(head, s->family->dim_a);
 	uint32_t nb = rh_seg_dim_size(head, s->family->dim_b);
 
-	s->name = rh_seg_text(head, s->family->name);
-	put_head(s);
 	for (s->a = 0; s->a < na; s->a++) {
-		if (!is_shown(s, s->family->dim_a, s->a))
+		if (!is_complete(s, s->family->dim_a, s->a))
 			continue;
 		for (s->b = 0; s->b < nb; s->b++)
-			if (is_shown(s, s->family->dim_b, s->b) && sum(s))
-				put_series(s);
+			if (is_complete(s, s->family->dim_b, s->b) &&
+			    rh_shown_sum(s))
+				put(s);
 	}
+}
+
+static void
+expose_family(struct rh_shown *s)
+{
+	s->name = rh_seg_text(s->segment->head, s->family->name);
+	if (s->family->flags & RH_M_NATIVE)
+		return;
+	if (s->format == RH_EXPO_PROTOBUF) {
+		rh_shown_protobuf(s);
+		return;
+	}
+	put_head(s);
+	rh_shown_each(s, put_series);
 }
 
 void
 rh_metrics_expose(struct rh_buf *to, const struct rh_segment *segment,
     enum rh_exposition format)
 {
-	struct series s = { .segment = segment, .to = to, .format = format };
+	struct rh_shown s = { .segment = segment, .to = to, .format = format };
 
 	for (unsigned i = 0; i < segment->head->nfamilies; i++) {
 		s.family = rh_seg_family(segment->head, i);
+		s.native = NULL;
+		if (i + 1 < segment->head->nfamilies)
+			s.native = rh_shown_native(segment->head, i);
 		expose_family(&s);
 	}
 }
@@ -302,7 +319,7 @@ void
 rh_metrics_expose_family(struct rh_buf *to, const struct rh_segment *segment,
     const char *name)
 {
-	struct series s = { .segment = segment, .to = to,
+	struct rh_shown s = { .segment = segment, .to = to,
 		.format = RH_EXPO_PROMETHEUS };
 
 	for (unsigned i = 0; i < segment->head->nfamilies; i++) {

@@ -188,6 +188,7 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 	struct rh_exemplar_of exemplar = { c->trace->trace_id, c->start_us };
 
 	rh_journal_count(j, t, s->requests, route, rh_series_status(status), 1);
+	rh_journal_count(j, t, s->duration_native, route, rh_native_of(ns), 1);
 	rh_journal_observe(j, t, s->duration, route, 0, ns,
 	    kept ? &exemplar : NULL);
 	/* a tenant that authorization did not confirm is nobody's to count for */

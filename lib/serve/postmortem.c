@@ -209,6 +209,7 @@ count(const struct post *p)
 	struct rh_exemplar_of exemplar = { f->trace_id, f->start_us };
 
 	rh_count(t, s->requests, route, rh_series_status(500), 1);
+	rh_count(t, s->duration_native, route, rh_native_of(p->ns), 1);
 	rh_observe(t, s->duration, route, 0, p->ns, f->on ? &exemplar : NULL);
 	if (!f->tenant_n || rh_uuid_is_nil(f->user_id) ||
 	    f->tenant_label > RH_TENANT_NAMES)

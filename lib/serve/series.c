@@ -225,6 +225,8 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		}
 		*(struct rh_family *)(void *)((char *)s + rows[i].at) =
 		    rh_metrics_family(m, &spec);
+		if (rows[i].at == offsetof(struct rh_series, duration))
+			s->duration_native = rh_metrics_native(m, &spec);
 	}
 }
 

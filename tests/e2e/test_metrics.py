@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import unittest
+from random import Random
 
 sys.dont_write_bytecode = True
 
@@ -72,6 +73,38 @@ class Metrics(Story):
         self.assertEqual(sum(v for k, v in self.shown().items()
                              if k.startswith(tenant) and "success" in k),
                          137 + 1)  # and the key that signup() asked for
+
+    def test_any_path_is_a_bounded_series(self):
+        self.stack.api("GET", "/nowhere", "rhk_nobody")
+        unmatched = 'method="GET",route="unmatched",status="404"'
+        name = f"rowhouse_http_requests_total{{{unmatched}}}"
+        self.counted(1, name)
+        for method in ("DELETE", "BREW"):
+            self.stack.api(method, "/nowhere")
+        wait_until(lambda: any('method="_OTHER"' in k for k in self.shown()),
+                   "the last of them is shown")
+        before = self.shown()
+        random = Random(7)
+        n = 1500
+        with self.stack.client() as c:
+            for i in range(n):
+                path = "/" + "".join(random.choice("abc/%{}\"~") for _ in
+                                     range(random.randrange(1, 40))) + str(i)
+                c.request("GET", path.replace("%", "%25"), "rhk_nobody")
+                c.request("BREW", f"/{i}")
+                c.request("GET", f"/v1/t/nobody-{i}/projects", "rhk_nobody")
+
+        def total(shown):
+            return sum(v for k, v in shown.items()
+                       if k.startswith("rowhouse_http_requests_total{"))
+        wait_until(lambda: total(self.shown()) == total(before) + 3 * n,
+                   "all of them are counted", 20.0)
+        after = self.shown()
+        # and tenants that nobody has confirmed have no name at all
+        self.assertEqual([k for k in after if "nobody" in k], [])
+        new = {k.split("{")[1] for k in after if k not in before and
+               k.startswith("rowhouse_http_requests_total{")}
+        self.assertLessEqual(len(new), 6, new)
 
     def test_promtool_has_nothing_to_say(self):
         t = self.stack.signup()

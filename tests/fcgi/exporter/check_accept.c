@@ -1,4 +1,4 @@
-/* tests/fcgi/exporter/check_accept.c - who gets OpenMetrics, and who gets gzip. */
+/* tests/fcgi/exporter/check_accept.c - who gets which format, and who gets gzip. */
 #include "config.h"
 
 #include "exporter/accept.h"
@@ -6,35 +6,50 @@
 #include "exporter/squeeze.h"
 #include "rh_check.h"
 
-static const struct { const char *accept; bool open; } formats[] = {
-	{ NULL, false },
-	{ "", false },
-	{ "*/*", false },
-	{ "text/plain", false },
-	{ "application/openmetrics-text", true },
-	{ "Application/OpenMetrics-Text; Version=1.0.0", true },
-	{ "application/openmetrics-text;version=\"1.0.0\"", true },
-	{ "application/openmetrics-text;version=2.0.0", false },
-	{ "application/openmetrics-text;version=2.0.0,text/plain", false },
-	{ "application/openmetrics-text;q=0", false },
-	{ "application/openmetrics-text;q=0.000,*/*", false },
-	{ "application/openmetrics-text;q=0.5,text/plain;q=0.6", false },
-	{ "application/openmetrics-text;q=0.6,text/plain;q=0.5", true },
-	{ "application/openmetrics-text;q=0.5,text/*", false },
-	{ "application/openmetrics-text;q=0.5,text/plain;q=0.4,*/*", true },
-	{ "text/html,*/*;q=0.8", false },
+#define TEXT		RH_EXPO_PROMETHEUS
+#define OPEN		RH_EXPO_OPENMETRICS
+#define PROTOBUF	RH_EXPO_PROTOBUF
+#define PROTO		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+static const struct { const char *accept; enum rh_exposition format; } formats[] = {
+	{ NULL, TEXT },
+	{ "", TEXT },
+	{ "*/*", TEXT },
+	{ "text/plain", TEXT },
+	{ "application/openmetrics-text", OPEN },
+	{ "Application/OpenMetrics-Text; Version=1.0.0", OPEN },
+	{ "application/openmetrics-text;version=\"1.0.0\"", OPEN },
+	{ "application/openmetrics-text;version=2.0.0", TEXT },
+	{ "application/openmetrics-text;version=2.0.0,text/plain", TEXT },
+	{ "application/openmetrics-text;q=0", TEXT },
+	{ "application/openmetrics-text;q=0.000,*/*", TEXT },
+	{ "application/openmetrics-text;q=0.5,text/plain;q=0.6", TEXT },
+	{ "application/openmetrics-text;q=0.6,text/plain;q=0.5", OPEN },
+	{ "application/openmetrics-text;q=0.5,text/*", TEXT },
+	{ "application/openmetrics-text;q=0.5,text/plain;q=0.4,*/*", OPEN },
+	{ "text/html,*/*;q=0.8", TEXT },
 	{ "application/openmetrics-text;version=1.0.0,application/openmetrics"
 	  "-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-	  true },	/* Prometheus 2.42 */
-	{ ",;,q=,;=,application/openmetrics-text;q;", true },
-	{ "application/openmetrics-text;q=1.5", true },
-	{ "application/openmetrics-text;q=x,text/plain", true },
+	  OPEN },	/* Prometheus 2.42 */
+	{ PROTO, PROTOBUF },
+	{ PROTO ";q=0", TEXT },
+	{ PROTO ";q=0.5,application/openmetrics-text;q=0.4,*/*;q=0.1", PROTOBUF },
+	{ PROTO ";q=0.5,application/openmetrics-text;q=0.6", OPEN },
+	{ PROTO ";q=0.5,text/plain;q=0.6", TEXT },
+	{ PROTO "x", TEXT },
+	{ "application/vnd.google.protobuf", TEXT },
+	{ "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text", TEXT },
+	{ "application/vnd.google.protobuf;encoding=delimited,application/openmetrics-text", OPEN },
+	{ PROTO ",application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;"
+	  "version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", PROTOBUF },	/* with native-histograms */
+	{ ",;,q=,;=,application/openmetrics-text;q;", OPEN },
+	{ "application/openmetrics-text;q=1.5", OPEN },
+	{ "application/openmetrics-text;q=x,text/plain", OPEN },
 };
 
 START_TEST(the_format_that_is_liked_more)
 {
-	ck_assert_int_eq(accept_exposition(rh_slice_of(formats[_i].accept)) ==
-	    RH_EXPO_OPENMETRICS, formats[_i].open);
+	ck_assert_int_eq(accept_exposition(rh_slice_of(formats[_i].accept)),
+	    formats[_i].format);
 }
 END_TEST
 

@@ -3,6 +3,8 @@
 
 #include "obs/metric.h"
 
+#include <math.h>
+
 #include "obs/segment_file.h"
 #include "scratch.h"
 
@@ -372,6 +374,99 @@ START_TEST(processes_name_values_at_once)
 }
 END_TEST
 
+enum { TENANTS = 10000, NAMED = 200 };
+
+/* 10,000 tenants three times over: so many series and no more, none uncounted. */
+START_TEST(ten_thousand_tenants_are_two_hundred_series)
+{
+	const char *path = scratch_open(), *text, *line;
+	unsigned long sum = 0;
+	unsigned series = 0;
+	struct pool p;
+	char name[16];
+
+	pool_open(&p, path, NAMED);
+	for (unsigned i = 0; i < 3 * TENANTS; i++) {
+		snprintf(name, sizeof(name), "t%u", i % TENANTS);
+		rh_count(&p.tally[i % 3], p.requests, rh_metrics_value_live(p.m,
+		    p.tenant, slice(name)), i / TENANTS % 2, 1);
+	}
+	text = shown(path, RH_EXPO_PROMETHEUS);
+	for (line = text; (line = strstr(line, "\nrowhouse_tenant_requests_"
+	    "total{")); line++, series++)
+		sum += strtoul(strchr(line, '}') + 2, NULL, 10);
+	ck_assert_uint_eq(sum, 3 * TENANTS);
+	ck_assert_uint_eq(series, 2 * (NAMED + 1));
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
+/* Bucket i holds what is over 2^((i-1)/8) seconds, up to 2^(i/8). */
+START_TEST(native_buckets_are_prometheus_own)
+{
+	struct pool p;
+	uint64_t ns = 1;
+
+	pool_describe(&p, 1);
+	rh_metrics_native(p.m, &(struct rh_family_spec){ RH_M_HISTOGRAM, 0,
+	    "x_seconds", "x", p.route, -1 });
+	for (; ns < 4000000000000; ns += 1 + ns / 97) {
+		unsigned i = rh_native_of(ns);
+		int exponent = RH_NATIVE_FIRST * 8 + (int)i;
+
+		if (i > 0)
+			ck_assert_double_gt((double)ns / 1e9,
+			    exp2((exponent - 1) / 8.0));
+		ck_assert_double_le((double)ns / 1e9, exp2(exponent / 8.0));
+	}
+	ck_assert_uint_eq(rh_native_of(0), 0);
+	ck_assert_uint_eq(rh_native_of(30517), 0);	/* 2^-15 s is 30,517.6 ns */
+	ck_assert_uint_eq(rh_native_of(30518), 1);
+	ck_assert_uint_eq(rh_native_of(1000000000), 15 * 8);
+	ck_assert_uint_eq(rh_native_of(1000000001), 15 * 8 + 1);
+	ck_assert_uint_eq(rh_native_of(UINT64_MAX), RH_NATIVE_CELLS - 1);
+}
+END_TEST
+
+static const char as_text[] = "# HELP up is it\n# TYPE up gauge\n"
+    "up{a=\"x\\\"y\",b=\"\"} 1.5\n# HELP n_total n\n# TYPE n_total counter\n"
+    "n_total 3\n# HELP none_total none\n# TYPE none_total counter\n";
+static const char as_protobuf[] =
+    "\x2b" "\x0a\x02up" "\x12\x05is it" "\x18\x01"
+    "\x22\x1c" "\x0a\x08" "\x0a\x01" "a" "\x12\x03x\"y"
+    "\x0a\x05" "\x0a\x01" "b" "\x12\x00"
+    "\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf8\x3f"
+    "\x1b" "\x0a\x07n_total" "\x12\x01n" "\x18\x00"
+    "\x22\x0b" "\x1a\x09\x09\x00\x00\x00\x00\x00\x00\x08\x40";
+
+START_TEST(text_becomes_protobuf)
+{
+	struct rh_buf *b = scratch_buf();
+
+	rh_metrics_text_to_protobuf(b, slice(as_text));
+	ck_assert_uint_eq(b->n, sizeof(as_protobuf) - 1);
+	ck_assert_mem_eq(b->p, as_protobuf, b->n);
+}
+END_TEST
+
+/* What a broken pool may show: nothing is read past its end. */
+static const char *const broken[] = {
+	"up{", "up{a", "up{a=", "up{a=\"", "up{a=\"x", "up{a=\"x\\", "up{a=\"x\"", "{", " ", "up", "up{} ",
+	"# HELP", "# HELP ", "# TYPE ", "# TYPE x", "up{a=\"x\\\"} 1", "}{ 1",
+};
+
+START_TEST(broken_text_ends_somewhere)
+{
+	char *exact = malloc(strlen(broken[_i]));
+	struct rh_buf *b = scratch_buf();
+
+	memcpy(exact, broken[_i], strlen(broken[_i]));
+	rh_metrics_text_to_protobuf(b, (struct rh_slice){ exact,
+	    strlen(broken[_i]) });
+	free(exact);
+}
+END_TEST
+
 START_TEST(without_a_segment_counting_goes_nowhere)
 {
 	struct rh_tally tally;
@@ -397,4 +492,8 @@ RH_CHECK_MAIN("obs/metric",
     RH_CASE(live_values_have_a_bound),
     RH_CASE(a_value_survives_who_died_naming_it),
     RH_LOOP(processes_name_values_at_once, bounded),
+    RH_CASE(ten_thousand_tenants_are_two_hundred_series),
+    RH_CASE(native_buckets_are_prometheus_own),
+    RH_CASE(text_becomes_protobuf),
+    RH_LOOP(broken_text_ends_somewhere, broken),
     RH_CASE(without_a_segment_counting_goes_nowhere))
