@@ -33,8 +33,7 @@ word_queue(struct rh_pipe *p, const struct rh_stmt *word)
 void
 rh_pipe_hold(struct rh_pipe *p)
 {
-	rh_assert(!p->held && (p->queued == 0 ||
-	    p->queue[p->queued - 1].apart));
+	rh_assert(!p->held);
 	p->held = true;
 	if (rh_pipe_can_send(p, &begin))
 		word_queue(p, &begin);

@@ -102,8 +102,9 @@ int64_t rh_pipe_done(struct rh_pipe *p);
 RH_MUST_CHECK struct rh_err *rh_pipe_error(struct rh_pipe *p);
 
 /*
- * One transaction over several flushes. From the hold on, which goes before
- * all else, reads and rh_pipe_error flush as ever and end nothing. The commit
+ * One transaction over several flushes. From the hold on reads and
+ * rh_pipe_error flush as ever and end nothing; what stands before it in its
+ * flush belongs to it (PostgreSQL makes one block of both). The commit
  * is queued like a statement: it leaves with what is queued still, and
  * rh_pipe_error says whether it was done. Without it, or after an error, none
  * of it has happened.

@@ -75,6 +75,54 @@ START_TEST(all_of_it_may_be_one_flush)
 }
 END_TEST
 
+START_TEST(what_stands_before_it_in_its_flush_belongs_to_it)
+{
+	struct session s;
+
+	session_open(&s, preparing[_i]);
+	for (int round = 0; round < 2; round++) {
+		put(&s, "before a");
+		rh_pipe_hold(s.pipe);
+		put(&s, "before b");
+		ck_assert_int_eq(rh_pipe_done(s.pipe), 1);
+		ck_assert_int_eq(rh_pipe_done(s.pipe), 1);
+		ck_assert_ptr_null(rh_pipe_error(s.pipe));
+		ck_assert_int_eq(seen("before %"), 0);
+		if (round == 0)
+			rh_pipe_rollback(s.pipe);
+		else
+			rh_pipe_commit(s.pipe);
+		ck_assert_ptr_null(rh_pipe_error(s.pipe));
+		end(&s);
+		begin(&s);
+		ck_assert_int_eq(seen("before %"), round ? 2 : 0);
+	}
+	rh_pipe_send(s.pipe, &stmts[DROP], RH_TEXT(RH_SLICE("before %")));
+	ck_assert_int_eq(rh_pipe_done(s.pipe), 2);
+	session_close(&s);
+}
+END_TEST
+
+/* One that fails there leaves nothing open. */
+START_TEST(what_fails_before_it_does_not_begin_it)
+{
+	struct session s;
+	int64_t pid;
+
+	session_open(&s, ON);
+	pid = ask(&s, PID, 0);
+	rh_pipe_send(s.pipe, &stmts[CAST], RH_TEXT(RH_SLICE("x")));
+	rh_pipe_hold(s.pipe);
+	put(&s, "begins a");
+	rh_pipe_commit(s.pipe);
+	expect_error(&s, RH_E_INVALID, "22P02");
+	rh_pipe_rollback(s.pipe);
+	ck_assert_int_eq(seen("begins %"), 0);
+	ck_assert_int_eq(ask(&s, PID, 0), pid);
+	session_close(&s);
+}
+END_TEST
+
 /* The session stays, and what follows on it is a transaction of its own. */
 START_TEST(without_a_commit_nothing_is_done)
 {
@@ -302,6 +350,8 @@ END_TEST
 RH_CHECK_MAIN("data/pg_hold",
     RH_LOOP(all_is_done_with_the_commit_and_nothing_before, preparing),
     RH_CASE(all_of_it_may_be_one_flush),
+    RH_LOOP(what_stands_before_it_in_its_flush_belongs_to_it, preparing),
+    RH_CASE(what_fails_before_it_does_not_begin_it),
     RH_CASE(without_a_commit_nothing_is_done),
     RH_CASE(a_rollback_is_not_waited_for),
     RH_LOOP(a_failure_anywhere_takes_all_of_it_back, failing),
