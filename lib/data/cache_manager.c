@@ -146,7 +146,7 @@ session_find(struct rh_cache_manager *m, const char *url)
 	return NULL;
 }
 
-/* A free place, or that of whoever was not used for longest; NULL: all are in use. */
+/* A free place, or that of the least recently used; NULL: all are in use. */
 static struct session *
 session_room(struct rh_cache_manager *m)
 {

@@ -89,7 +89,7 @@ float_head(unsigned char to[RH_CBOR_HEAD_MAX], double real)
 	return 1 + put_big_endian(to + 1, bits, 4);
 }
 
-/* ---- a value's first bytes: its kind, and its number or how much follows ---- */
+/* ---- a value's first bytes: its kind, and its number or how much follows */
 
 static size_t
 value_head(unsigned char to[RH_CBOR_HEAD_MAX], const struct rh_cbor *v)

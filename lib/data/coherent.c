@@ -8,7 +8,8 @@
 #include "data/coherent_lua.h"
 #include "data/coherent_place.h"
 
-#define KEY_MAX		(RH_UUID_LEN + RH_COHERENT_GROUP_MAX + RH_COHERENT_ENTRY_MAX + 6)
+#define KEY_MAX		(RH_UUID_LEN + RH_COHERENT_GROUP_MAX + \
+	RH_COHERENT_ENTRY_MAX + 6)
 #define NUMBER_MAX	21
 #define AGE_MAX_MS	((int64_t)1 << 40)
 #define FORGONE_MAX	RH_COHERENT_LOOKS
@@ -37,7 +38,7 @@ struct rh_coherent {
 	struct rh_lease forgone[FORGONE_MAX];
 	unsigned nforgone;
 	uint32_t posted;	/* records whose drop has left */
-	int64_t posted_since_ms;	/* on the connection that stands since then */
+	int64_t posted_since_ms;	/* by the connection of that time */
 	bool is_queued;
 };
 
@@ -130,6 +131,7 @@ rh_coherent_begin(struct rh_coherent *c)
 {
 	c->nasked = c->nanswered = c->nforgone = 0;
 	c->is_queued = false;
+	rh_coherent_rebuild_end(c->place);
 }
 
 /*
@@ -204,11 +206,12 @@ posts_arrived(struct rh_coherent *c, struct rh_uuid tenant)
 
 /*
  * A tombstone that Redis has lost stands in the segment: who would read the
- * database now may read what is about to be written over.
+ * database now may read what is about to be written over. So does the one who
+ * rebuilds it, and has lost his lease.
  */
 static void
-take_lease(struct rh_coherent *c, const struct asked *a, struct rh_slice generation,
-    struct rh_cached *to)
+take_lease(struct rh_coherent *c, const struct asked *a,
+    struct rh_slice generation, struct rh_cached *to)
 {
 	struct rh_lease lease = { true, a->tenant, a->group, a->entry, "", "" };
 
@@ -217,7 +220,8 @@ take_lease(struct rh_coherent *c, const struct asked *a, struct rh_slice generat
 	memcpy(lease.token, a->token, sizeof(lease.token));
 	memcpy(lease.generation, generation.p, sizeof(lease.generation));
 	if (!rh_coherent_is_written(c->conf.shared, c->conf.slots, a->tenant,
-	    a->group)) {
+	    a->group) && rh_coherent_rebuild_begin(c->conf.shared,
+	    c->conf.slots, c->conf.slot, &lease, c->conf.lease_ms)) {
 		to->lease = lease;
 		return;
 	}
@@ -408,7 +412,7 @@ rh_coherent_drop(struct rh_coherent *c, const struct rh_tomb *tomb)
 
 /* ---- after the reply ---- */
 
-/* Answers which; a connection that is not the one they left by may have lost them. */
+/* Answers which. Another connection than the one they left by: once more. */
 static uint32_t
 drops_send(struct rh_coherent *c)
 {
@@ -421,8 +425,8 @@ drops_send(struct rh_coherent *c)
 
 		if (!(done >> i & 1) || c->posted >> i & 1)
 			continue;
-		drop_send(c, r->tenant, (struct rh_slice){ r->group, r->group_n },
-		    r->token);
+		drop_send(c, r->tenant,
+		    (struct rh_slice){ r->group, r->group_n }, r->token);
 		sent |= 1u << i;
 	}
 	return sent;
@@ -433,6 +437,7 @@ rh_coherent_post(struct rh_coherent *c)
 {
 	uint32_t sent;
 
+	rh_coherent_rebuild_end(c->place);
 	if (!c->place->done && !c->nforgone && !c->is_queued)
 		return;
 	if (!rh_redis_usable(c->conf.redis))

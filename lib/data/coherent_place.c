@@ -28,6 +28,14 @@ hash_of(struct rh_uuid tenant, struct rh_slice group)
 	return rh_hash64(text, sizeof(tenant.b) + group.n);
 }
 
+static uint64_t
+hash_of_entry(const struct rh_lease *lease)
+{
+	uint64_t hash = hash_of(lease->tenant, lease->group);
+
+	return hash ^ rh_hash64(lease->entry.p, lease->entry.n) * 3;
+}
+
 /* A drop that waits for a Redis that is away gives way; one at work does not. */
 static int
 find_room(struct rh_coherent_place *p, int64_t now_ms)
@@ -90,6 +98,7 @@ rh_coherent_place_tidy(struct rh_coherent_place *p)
 {
 	int64_t now_ms = rh_coherent_now_ms();
 
+	rh_coherent_rebuild_end(p);
 	p->laid &= ~p->done;
 	for (int i = 0; i < RH_COHERENT_TOMBS; i++)
 		if (p->laid >> i & 1 && p->records[i].until_ms < now_ms)
@@ -117,12 +126,51 @@ rh_coherent_is_written(const struct rh_coherent_shared *shared, unsigned slots,
 	return false;
 }
 
+static bool
+is_rebuilt(const struct rh_coherent_place *p, uint64_t hash, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < RH_MIN(p->rebuilds, RH_COHERENT_LOOKS); i++)
+		if (p->rebuild[i].hash == hash &&
+		    p->rebuild[i].until_ms >= now_ms)
+			return true;
+	return false;
+}
+
+bool
+rh_coherent_rebuild_begin(struct rh_coherent_shared *shared, unsigned slots,
+    unsigned slot, const struct rh_lease *lease, int64_t lease_ms)
+{
+	struct rh_coherent_place *own = &shared->places[slot];
+	uint64_t hash = hash_of_entry(lease);
+	int64_t now_ms = rh_coherent_now_ms();
+	uint32_t at = own->rebuilds;
+
+	if (at >= RH_COHERENT_LOOKS)
+		return false;
+	own->rebuild[at].hash = hash;
+	own->rebuild[at].until_ms = now_ms + lease_ms;
+	own->rebuilds = at + 1;	/* said before the others are looked at */
+	for (unsigned i = 0; i < slots; i++)
+		if (i != slot && is_rebuilt(&shared->places[i], hash, now_ms)) {
+			own->rebuilds = at;
+			return false;
+		}
+	return true;
+}
+
+void
+rh_coherent_rebuild_end(struct rh_coherent_place *p)
+{
+	p->rebuilds = 0;
+}
+
 void
 rh_coherent_distrust(struct rh_coherent_shared *shared, int64_t until_ms)
 {
 	int64_t was = shared->not_before_ms;
 
 	while (was < until_ms &&
-	    !atomic_compare_exchange_weak(&shared->not_before_ms, &was, until_ms))
+	    !atomic_compare_exchange_weak(&shared->not_before_ms, &was,
+	    until_ms))
 		;
 }

@@ -1,6 +1,7 @@
 /*
- * coherent_place - which writers of this host are at work on which groups,
- * where Redis may lose it: between coherent.c and coherent_place.c.
+ * coherent_place - which writers of this host are at work on which groups, and
+ * who rebuilds which entries, where Redis may lose it: between coherent.c and
+ * coherent_place.c.
  *
  * Shape    a place for each slot, RH_COHERENT_TOMBS records in it. laid: its
  *          transaction may yet commit. done: it has ended, and the drop is not
@@ -25,8 +26,15 @@ struct rh_coherent_record {
 	char group[RH_COHERENT_GROUP_MAX];
 };
 
+struct rh_coherent_rebuild {
+	_Atomic uint64_t hash;		/* of tenant, group and entry */
+	_Atomic int64_t until_ms;
+};
+
 struct rh_coherent_place {
 	_Atomic uint32_t laid, done;	/* bit i: record i */
+	_Atomic uint32_t rebuilds;	/* how many of these there are */
+	struct rh_coherent_rebuild rebuild[RH_COHERENT_LOOKS];
 	struct rh_coherent_record records[RH_COHERENT_TOMBS];
 };
 
@@ -47,6 +55,15 @@ void rh_coherent_place_tidy(struct rh_coherent_place *p);
 /* Whether any process of this host may yet commit to the group. */
 bool rh_coherent_is_written(const struct rh_coherent_shared *shared,
     unsigned slots, struct rh_uuid tenant, struct rh_slice group);
+/*
+ * Says that we rebuild the entry. False: another of this host does, and we say
+ * nothing. Of two at once one sees the other, or both do.
+ */
+bool rh_coherent_rebuild_begin(struct rh_coherent_shared *shared,
+    unsigned slots, unsigned slot, const struct rh_lease *lease,
+    int64_t lease_ms);
+/* All of them. */
+void rh_coherent_rebuild_end(struct rh_coherent_place *p);
 /* Nothing that was cached before then is trusted on this host. */
 void rh_coherent_distrust(struct rh_coherent_shared *shared, int64_t until_ms);
 

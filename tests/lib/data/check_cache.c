@@ -423,6 +423,7 @@ END_TEST
 #define OWN	5	/* tenants with a Redis of their own: databases of one server */
 
 static struct rh_cache_manager_conf manager_conf;
+static struct rh_cache_manager *managed;
 static char urls[OWN + 1][160];
 
 /* The first byte of a tenant's id says which. */
@@ -448,7 +449,7 @@ manager(unsigned max)
 	    60000, conf, &redis_obs, &obs, mmap(NULL, rh_cache_gate_bytes(),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) };
 	manager_conf.own.retry_ms = 300;
-	return rh_cache_manager_new(rh_check_arena(), &manager_conf);
+	return managed = rh_cache_manager_new(rh_check_arena(), &manager_conf);
 }
 
 /* A request: its arena's end gives back what it took. */
@@ -668,6 +669,8 @@ set_up(void)
 static void
 tear_down(void)
 {
+	if (managed)
+		rh_cache_manager_close(managed);
 	if (redis)
 		rh_redis_close(redis);
 	redis = NULL;
@@ -677,6 +680,7 @@ tear_down(void)
 int
 main(void)
 {
+	int failed;
 	const struct rh_check_case cases[] = {
 		RH_LOOP(what_is_set_is_got_until_it_is_deleted, values),
 		RH_CASE(it_ends_when_its_time_is_over),
@@ -713,6 +717,8 @@ main(void)
 	}
 	rh_cache_register();
 	rh_lock_register();
-	return rh_check_run_with("data/cache", cases, RH_COUNT(cases), set_up,
+	redis_server_home_open();
+	failed = rh_check_run_with("data/cache", cases, RH_COUNT(cases), set_up,
 	    tear_down);
+	return redis_server_home_close() ? 1 : failed;
 }

@@ -38,6 +38,9 @@ static uint64_t cells[3 * RH_CACHE_RESULTS];
 static const struct rh_tally tally = { .cells = cells };
 static const struct rh_coherent_obs obs = { &tally, { 0, RH_CACHE_RESULTS, 1, 0 }, caches };
 
+static struct worker *all[8];
+static unsigned nall;
+
 static struct worker *
 worker_on(struct rh_coherent_shared *shared, unsigned slot)
 {
@@ -51,7 +54,8 @@ worker_on(struct rh_coherent_shared *shared, unsigned slot)
 	rest_ms(100);	/* what is read now is not of the time before it */
 	w->c = rh_coherent_new(own, &(struct rh_coherent_conf){ w->redis, shared,
 	    SLOTS, slot, LEASE_MS }, &obs);
-	return w;
+	ck_assert_uint_lt(nall, RH_COUNT(all));
+	return all[nall++] = w;
 }
 
 static struct worker *
@@ -364,7 +368,7 @@ START_TEST(an_evicted_entry_or_lease_lets_nothing_old_in)
 
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
 	command(b, "DEL", KEY("l", ":20"));
-	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);	/* a's request has ended */
 	fill(a, "old");
 	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
 	fill(b, "new");
@@ -375,6 +379,20 @@ START_TEST(an_evicted_entry_or_lease_lets_nothing_old_in)
 	fill(a, "newer");
 	command(b, "DEL", KEY("g", ""));
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(of_a_host_one_rebuilds_also_when_its_lease_is_lost)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look_at(a, group, entry), RH_CACHE_MISS);
+	command(b, "FLUSHALL", "SYNC");
+	ck_assert_int_eq(look(b), RH_CACHE_BUSY);
+	ck_assert_int_eq(look_at(b, group, RH_SLICE("50")), RH_CACHE_MISS);
+	settled(b);
+	settled(a);
+	ck_assert_int_eq(look(b), RH_CACHE_MISS);
 }
 END_TEST
 
@@ -659,12 +677,21 @@ set_up(void)
 static void
 tear_down(void)
 {
+	for (; nall; nall--) {
+		struct worker *w = all[nall - 1];
+		struct rh_arena *own = w->own;
+
+		rh_redis_close(w->redis);
+		rh_arena_destroy(&w->arena);
+		rh_arena_destroy(&own);
+	}
 	redis_server_remove(&server);
 }
 
 int
 main(void)
 {
+	int failed;
 	const struct rh_check_case cases[] = {
 		RH_CASE(a_miss_has_the_lease_and_its_fill_is_hit),
 		RH_CASE(any_bytes_are_a_value),
@@ -680,6 +707,7 @@ main(void)
 		{ on_another_host_either_key_is_enough,
 		    "on_another_host_either_key_is_enough", 2 },
 		RH_CASE(an_evicted_entry_or_lease_lets_nothing_old_in),
+		RH_CASE(of_a_host_one_rebuilds_also_when_its_lease_is_lost),
 		RH_CASE(what_is_older_than_the_connection_is_not_trusted),
 		RH_CASE(a_tombstone_that_could_not_be_laid_turns_the_cache_off),
 		RH_CASE(a_restart_forgets_no_writer),
@@ -699,6 +727,8 @@ main(void)
 		return 77;
 	}
 	rh_coherent_register();
-	return rh_check_run_with("data/coherent", cases, RH_COUNT(cases),
+	redis_server_home_open();
+	failed = rh_check_run_with("data/coherent", cases, RH_COUNT(cases),
 	    set_up, tear_down);
+	return redis_server_home_close() ? 1 : failed;
 }

@@ -1,6 +1,6 @@
 /*
  * redis_server - a Redis of the test's own, on a unix socket, that remembers
- * nothing over a restart.
+ * nothing over a restart but what it was told to save.
  *
  * Owner    the process that started it: it dies with it
  */
@@ -35,6 +35,24 @@ rest_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
+/* The program's own folder: what a failed test leaves in it goes at the end. */
+static char redis_server_home[32] = "/tmp/rh-redis-XXXXXX";
+
+static inline void
+redis_server_home_open(void)
+{
+	rh_assert(mkdtemp(redis_server_home) != NULL);
+}
+
+static inline int
+redis_server_home_close(void)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf %s", redis_server_home);
+	return system(command);
+}
+
 static inline bool
 redis_server_is_there(void)
 {
@@ -60,7 +78,8 @@ redis_server_start(struct redis_server *s)
 	pid_t parent = getpid();
 
 	if (!s->dir[0]) {
-		snprintf(s->dir, sizeof(s->dir), "/tmp/rh-redis-XXXXXX");
+		snprintf(s->dir, sizeof(s->dir), "%s/XXXXXX",
+		    redis_server_home);
 		rh_assert(mkdtemp(s->dir) != NULL);
 		snprintf(s->path, sizeof(s->path), "%s/socket", s->dir);
 		snprintf(s->url, sizeof(s->url), "unix://%s", s->path);
