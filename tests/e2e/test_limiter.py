@@ -10,7 +10,7 @@ import threading
 
 sys.dont_write_bytecode = True
 
-from harness import Story, main, patience, program, wait_until  # noqa: E402
+from harness import Redis as RedisServer, Story, main, patience, program, wait_until  # noqa: E402
 
 TENANT, TOKEN = 30, 20
 
@@ -250,7 +250,7 @@ class Shm(Limited, Story):
 
 class Redis(Limited, Story):
     backend = "redis"
-    redis = True
+    redis = RedisServer
 
 
 class Postgres(Limited, Story):
@@ -300,13 +300,13 @@ class ClassesPostgres(Classes):
 
 
 class ClassesRedis(Classes):
-    redis = True
+    redis = RedisServer
 
 
 class RedisComesAndGoes(Story):
     """limiter = auto."""
 
-    redis = True
+    redis = RedisServer
     exporter = True
     settings = {"limits": True, "limit_tenant": 4000, "limit_token": 2000,
                 "limiter_share": 25, "limit_window": "1h",
