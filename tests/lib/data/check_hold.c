@@ -32,11 +32,11 @@ static const int preparing[] = { AUTO, ON, OFF };
 START_TEST(all_is_done_with_the_commit_and_nothing_before)
 {
 	struct session s;
-	char like[8] = { (char)('a' + _i), '%' };
-	char keys[3][16];
+	char like[16], keys[3][32];
 
+	snprintf(like, sizeof(like), "whole %d %%", _i);
 	for (int i = 0; i < 3; i++)
-		snprintf(keys[i], sizeof(keys[i]), "%c %d", like[0], i);
+		snprintf(keys[i], sizeof(keys[i]), "whole %d %d", _i, i);
 	session_open(&s, preparing[_i]);
 	rh_pipe_hold(s.pipe);
 	flushed(&s, keys[0]);
