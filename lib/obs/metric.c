@@ -178,7 +178,7 @@ rh_metrics_native(struct rh_metrics *m, const struct rh_family_spec *histogram)
 	rh_assert(histogram->kind == RH_M_HISTOGRAM && histogram->dim_b < 0 &&
 	    histogram->dim_a >= 0);
 	for (int i = 0; i < RH_NATIVE_CELLS; i++) {
-		char text[8];
+		char text[16];
 
 		native_ns[i] = (uint64_t)(1e9 * exp2(RH_NATIVE_FIRST +
 		    (double)i / (1 << RH_NATIVE_SCHEMA)));
