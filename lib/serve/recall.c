@@ -236,8 +236,8 @@ fill_principal(struct rh_call *c)
 	const struct rh_lease *lease = &c->recall.principal.lease;
 	int64_t ttl_ms = c->conf->cache_ttl_ms;
 
-	if (c->who.expires_s)
-		ttl_ms = RH_MIN(ttl_ms, c->who.expires_s * 1000 -
+	if (c->who.expires_ms)
+		ttl_ms = RH_MIN(ttl_ms, c->who.expires_ms -
 		    rh_clock_wall_us() / 1000);
 	if (c->who.actor.p && ttl_ms > 0)
 		rh_coherent_fill(c->server->coherent, lease, c->who.actor,

@@ -101,7 +101,7 @@ void
 rh_principal_read(struct rh_principal *who)
 {
 	struct rh_slice rest = who->actor, word;
-	uint64_t expires_s;
+	uint64_t expires_ms;
 
 	if (!rest.p)
 		return;
@@ -111,7 +111,7 @@ rh_principal_read(struct rh_principal *who)
 		if (rh_slice_is(word, rh_slice_of(rh_role_names[role])))
 			who->role = role;
 	rh_uuid_get(&who->token_id, rh_slice_cut(&rest, ' '));
-	if (rest.p && rh_u64_get(&expires_s, rh_slice_cut(&rest, ' ')))
-		who->expires_s = (int64_t)expires_s;
+	if (rest.p && rh_u64_get(&expires_ms, rh_slice_cut(&rest, ' ')))
+		who->expires_ms = (int64_t)expires_ms;
 	plan_read(&who->plan, rest);
 }

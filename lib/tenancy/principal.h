@@ -40,7 +40,7 @@ struct rh_principal {
 	struct rh_uuid user_id;
 	struct rh_uuid token_id;
 	int role;			/* enum rh_role; RH_ROLE_NONE outside of a tenant */
-	int64_t expires_s;		/* of the token, epoch; 0: it does not */
+	int64_t expires_ms;		/* of the token, wall; 0: it does not */
 	struct rh_limits plan;		/* the tenant's */
 };
 /* Fills in the rest from actor, where there is one. */

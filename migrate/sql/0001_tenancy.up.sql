@@ -152,7 +152,7 @@ grant insert on outbox_events to rowhouse_auth;
 -- raise, so that the server skips the rest of the pipeline and rolls back.
 -- Operators are qualified instead of SET search_path, which costs a fifth.
 
--- Each answers "user role token expiry" (epoch, 0: never), which is also what stands in rowhouse.actor
+-- Each answers "user role token expiry" (ms since 1970, 0: never), which is also what stands in rowhouse.actor
 -- for the statements behind it. The caller that may pass costs one statement;
 -- why another may not is looked up afterwards.
 
@@ -164,7 +164,8 @@ declare
 begin
 	select pg_catalog.set_config('rowhouse.actor',
 			pg_catalog.concat(created_by, ' ', role, ' ', id, ' ',
-				coalesce(pg_catalog.int8(pg_catalog.date_part('epoch', expires_at)), 0)), true)
+				coalesce(pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', expires_at), 1000))), 0)), true)
 		into actor from public.api_keys
 		where sha256 operator(pg_catalog.=) p_sha256
 		and tenant_id operator(pg_catalog.=) p_tenant
@@ -210,7 +211,8 @@ begin
 	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
 	return pg_catalog.set_config('rowhouse.actor',
 		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id, ' ',
-			pg_catalog.int8(pg_catalog.date_part('epoch', s.expires_at))), true);
+			pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', s.expires_at), 1000)))), true);
 end $$;
 
 -- Who it was that authorize_*() let in: for the statements behind it.

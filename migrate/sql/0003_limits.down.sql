@@ -16,7 +16,8 @@ declare
 begin
 	select pg_catalog.set_config('rowhouse.actor',
 			pg_catalog.concat(created_by, ' ', role, ' ', id, ' ',
-				coalesce(pg_catalog.int8(pg_catalog.date_part('epoch', expires_at)), 0)), true)
+				coalesce(pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', expires_at), 1000))), 0)), true)
 		into actor from public.api_keys
 		where sha256 operator(pg_catalog.=) p_sha256
 		and tenant_id operator(pg_catalog.=) p_tenant
@@ -62,6 +63,7 @@ begin
 	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
 	return pg_catalog.set_config('rowhouse.actor',
 		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id, ' ',
-			pg_catalog.int8(pg_catalog.date_part('epoch', s.expires_at))), true);
+			pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', s.expires_at), 1000)))), true);
 end $$;
 drop table tenant_limits;

@@ -36,7 +36,8 @@ declare
 begin
 	select pg_catalog.set_config('rowhouse.actor',
 			pg_catalog.concat(created_by, ' ', role, ' ', id, ' ',
-				coalesce(pg_catalog.int8(pg_catalog.date_part('epoch', expires_at)), 0), (
+				coalesce(pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', expires_at), 1000))), 0), (
 				select pg_catalog.concat(' ', l.tenant, ' ', l.token, ' ', l.tenant_write, ' ',
 					l.token_write, ' ', l.window_ms) from public.tenant_limits l
 				where l.tenant_id operator(pg_catalog.=) p_tenant)), true)
@@ -85,7 +86,8 @@ begin
 	perform pg_catalog.set_config('rowhouse.tenant_id', p_tenant::pg_catalog.text, true);
 	return pg_catalog.set_config('rowhouse.actor',
 		pg_catalog.concat(s.user_id, ' ', r, ' ', s.id, ' ',
-			pg_catalog.int8(pg_catalog.date_part('epoch', s.expires_at)), (
+			pg_catalog.int8(pg_catalog.floor(
+				pg_catalog.float8mul(pg_catalog.date_part('epoch', s.expires_at), 1000))), (
 			select pg_catalog.concat(' ', l.tenant, ' ', l.token, ' ', l.tenant_write, ' ',
 				l.token_write, ' ', l.window_ms) from public.tenant_limits l
 			where l.tenant_id operator(pg_catalog.=) p_tenant)), true);
