@@ -8,7 +8,8 @@
 struct rh_serve_conf ctl_conf;
 
 static const char *const ours[] = {
-	"segment", "admin_database_url", "connect_timeout", "statement_timeout"
+	"segment", "admin_database_url", "connect_timeout", "statement_timeout",
+	"redis_url", "redis_connect_timeout", "redis_timeout", "redis_retry"
 };
 static struct rh_directive directives[RH_COUNT(ours) + 1];
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "ctl/database.h"
+#include "ctl/forget.h"
 
 enum {
 	TENANT, TOKEN, TENANT_WRITE, TOKEN_WRITE, WINDOW, LIMITS,
@@ -195,6 +196,9 @@ limit(const struct rh_program *self, struct rh_slice slug,
 	if (!found)
 		return rh_program_fail(self, "there is no tenant \"%.*s\"",
 		    RH_SLICE_ARG(slug));
+	/* its plan stands beside who is let in */
+	if (changes || values[RESET])
+		forget(self, now.id, RH_SLICE("principals"));
 	return print(self, slug, &now, values[JSON]);
 }
 

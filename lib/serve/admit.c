@@ -332,17 +332,21 @@ rh_admit_send(struct rh_call *c)
 		rh_limiter_ask(&c->server->limiter, &c->ask);
 }
 
-struct rh_err *
-rh_admit_settle(struct rh_call *c, struct rh_err *err)
+void
+rh_admit_plan(struct rh_call *c)
 {
-	const struct rh_host *h = c->server->host;
-
 	if (c->rq->match.route->access == RH_TENANT &&
 	    !rh_uuid_is_nil(c->who.user_id) &&
 	    memcmp(&c->plan, &c->who.plan, sizeof(c->plan)) != 0)
-		rh_directory_limit(h->directory,
+		rh_directory_limit(c->server->host->directory,
 		    (unsigned)c->conf->tenants_max, c->tenant_slug,
 		    &c->who.plan);
+}
+
+struct rh_err *
+rh_admit_settle(struct rh_call *c, struct rh_err *err)
+{
+	rh_admit_plan(c);
 	if (c->ask.n == 0 || c->ask.by != RH_LIMITER_POSTGRES ||
 	    !rh_limiter_answer(&c->server->limiter, &c->ask) ||
 	    c->ask.denied == 0)

@@ -141,6 +141,7 @@ is_let_in(struct rh_call *c)
 	if (who.role < (int)c->rq->match.route->role)
 		return false;	/* the database says why not */
 	c->who = who;
+	rh_admit_plan(c);
 	return true;
 }
 

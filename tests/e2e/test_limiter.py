@@ -71,8 +71,8 @@ class Limited:
         granted, limited = self.decisions("granted"), self.decisions("limited")
         line = self.line(self.get(t))
         self.assertEqual(line["limiter"], self.backend)
-        self.assertEqual(line["rt"], {"pg": 1, "redis": int(
-            self.backend == "redis")})
+        self.assertEqual(line["rt"], {"pg": 1 - int(line["cache"] == "hit"),
+                                      "redis": int(self.backend == "redis")})
         self.assertEqual(self.decisions("granted"), granted + 1)
         for _ in range(TOKEN + 2):
             got = self.get(t)
@@ -197,7 +197,7 @@ class Limited:
         got = self.get(t)
         self.assertEqual((quota(got), quota(got, "token")), (500, 400))
         self.assertIn('"tenant";q=500;w=1800', got.headers["RateLimit-Policy"])
-        self.assertEqual(self.line(got)["rt"]["pg"], 1)
+        self.assertLessEqual(self.line(got)["rt"]["pg"], 1)
         statuses = {self.get(t).status for _ in range(TENANT + 10)}
         self.assertEqual(statuses, {200})
         self.plan(t.slug, "--reset")
@@ -332,14 +332,14 @@ class RedisComesAndGoes(Story):
             self.all_by(t, ("shm", 500))
             back()
             self.all_by(t, ("redis", 2000))
-        s.redis.command("FLUSHALL")
+        s.redis.cli("FLUSHALL")
         s.redis.command("SCRIPT", "FLUSH")
         self.all_by(t, ("redis", 2000))
 
     def test_keys_stand_together_and_end(self):
         s, t = self.stack, self.stack.signup()
         self.who(t)
-        keys = s.redis.command("KEYS", f"*{t.id}*")
+        keys = s.redis.cli("KEYS", f"*{t.id}*").split()
         self.assertIn(f"{{{t.id}}}:r:t", keys)
         for key in keys:
             self.assertRegex(key, rf"^{{{t.id}}}:r:(t|k:[0-9a-f]{{32}})$")
