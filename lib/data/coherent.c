@@ -367,6 +367,12 @@ rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
 	tomb->is_sent = true;
 }
 
+static void
+distrust_for(struct rh_coherent *c, int64_t ms)
+{
+	rh_coherent_distrust(c->conf.shared, rh_coherent_now_ms() + ms);
+}
+
 bool
 rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb)
 {
@@ -375,17 +381,32 @@ rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb)
 		    rh_redis_read(c->conf.redis)->kind == RH_REDIS_INT;
 	if (tomb->is_laid)
 		posts_arrived(c, tomb->tenant);
-	if (c->conf.redis && (!tomb->is_laid || tomb->place < 0))
-		rh_coherent_distrust(c->conf.shared,
-		    rh_coherent_now_ms() + tomb->life_ms);
+	if (!c->conf.redis || (tomb->is_laid && tomb->place >= 0))
+		return tomb->is_laid;
+	if (tomb->place >= 0)
+		rh_coherent_place_blind(c->place, tomb->place);
+	else
+		distrust_for(c, tomb->life_ms);
 	return tomb->is_laid;
 }
 
+/* What another host's, or an older, look has filled meanwhile is as good as none. */
 void
 rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb)
 {
-	if (tomb->place >= 0)
-		rh_coherent_place_done(c->place, tomb->place);
+	if (tomb->place < 0)
+		return;
+	if (rh_coherent_place_is_blind(c->place, tomb->place))
+		distrust_for(c, 0);
+	rh_coherent_place_done(c->place, tomb->place);
+}
+
+void
+rh_coherent_unsettled(struct rh_coherent *c, const struct rh_tomb *tomb)
+{
+	if (tomb->place >= 0 &&
+	    rh_coherent_place_is_blind(c->place, tomb->place))
+		distrust_for(c, tomb->life_ms);
 }
 
 static void
@@ -456,7 +477,7 @@ rh_coherent_post(struct rh_coherent *c)
 void
 rh_coherent_inherit(struct rh_coherent *c)
 {
-	rh_coherent_place_tidy(c->place);
+	rh_coherent_place_tidy(c->place, c->conf.shared);
 	rh_coherent_begin(c);
 	rh_coherent_post(c);
 }

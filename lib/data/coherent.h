@@ -13,8 +13,8 @@
  * Units    milliseconds, of Redis' clock where they stand in Redis: hosts
  *          compare ages, so their clocks need not agree
  * Errors   none: a cache that cannot answer is RH_CACHE_OFF, and the database
- *          is asked. A tombstone that could not be laid turns the cache of this
- *          host off for the tombstone's life
+ *          is asked. A write whose tombstone could not be laid makes this host
+ *          trust nothing that was cached before its end
  * Owner    the worker; groups and entries live as long as the request
  * Source   leases: Nishtala et al., Scaling Memcache at Facebook (2013); early
  *          refresh: Vattani, Chierichetti and Lowenstein, Optimal Probabilistic
@@ -115,9 +115,10 @@ void rh_coherent_answer(struct rh_coherent *c, struct rh_cached *to);
 void rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
     struct rh_slice group, int64_t life_ms, struct rh_tomb *tomb);
 /*
- * Reads its answer, in its turn and before the transaction begins: false has
- * seen to it that this host trusts nothing cached until the write is over. To
- * be called for every tomb.
+ * Reads its answer, in its turn and before the transaction begins. False: Redis
+ * has none; then this host fills nothing of the group while the write is at
+ * work, and trusts nothing that was cached before its end. To be called for
+ * every tomb.
  */
 bool rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb);
 /*
@@ -125,6 +126,8 @@ bool rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb);
  * more than a successor's drop. Before the reply.
  */
 void rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb);
+/* Nobody knows how, or when: in place of done and drop. */
+void rh_coherent_unsettled(struct rh_coherent *c, const struct rh_tomb *tomb);
 
 /*
  * Only where the transaction's end is known; else the tombstone is left to end

@@ -84,6 +84,19 @@ rh_coherent_place_done(struct rh_coherent_place *p, int record)
 {
 	p->done |= 1u << record;
 	p->laid &= ~(1u << record);
+	p->blind &= ~(1u << record);
+}
+
+void
+rh_coherent_place_blind(struct rh_coherent_place *p, int record)
+{
+	p->blind |= 1u << record;
+}
+
+bool
+rh_coherent_place_is_blind(const struct rh_coherent_place *p, int record)
+{
+	return p->blind >> record & 1;
 }
 
 void
@@ -91,18 +104,26 @@ rh_coherent_place_free(struct rh_coherent_place *p, int record)
 {
 	p->laid &= ~(1u << record);
 	p->done &= ~(1u << record);
+	p->blind &= ~(1u << record);
 }
 
 void
-rh_coherent_place_tidy(struct rh_coherent_place *p)
+rh_coherent_place_tidy(struct rh_coherent_place *p,
+    struct rh_coherent_shared *shared)
 {
 	int64_t now_ms = rh_coherent_now_ms();
 
 	rh_coherent_rebuild_end(p);
 	p->laid &= ~p->done;
-	for (int i = 0; i < RH_COHERENT_TOMBS; i++)
-		if (p->laid >> i & 1 && p->records[i].until_ms < now_ms)
+	for (int i = 0; i < RH_COHERENT_TOMBS; i++) {
+		if (!(p->laid >> i & 1))
+			continue;
+		if (p->blind >> i & 1)
+			rh_coherent_distrust(shared, p->records[i].until_ms);
+		if (p->records[i].until_ms < now_ms)
 			p->laid &= ~(1u << i);
+	}
+	p->blind = 0;
 }
 
 bool

@@ -33,6 +33,7 @@ struct rh_coherent_rebuild {
 
 struct rh_coherent_place {
 	_Atomic uint32_t laid, done;	/* bit i: record i */
+	_Atomic uint32_t blind;		/* of the laid: Redis has no tombstone */
 	_Atomic uint32_t rebuilds;	/* how many of these there are */
 	struct rh_coherent_rebuild rebuild[RH_COHERENT_LOOKS];
 	struct rh_coherent_record records[RH_COHERENT_TOMBS];
@@ -50,8 +51,12 @@ int rh_coherent_place_take(struct rh_coherent_place *p,
 /* Laid no more: done. */
 void rh_coherent_place_done(struct rh_coherent_place *p, int record);
 void rh_coherent_place_free(struct rh_coherent_place *p, int record);
-/* What a dead one left half done. */
-void rh_coherent_place_tidy(struct rh_coherent_place *p);
+/* Redis knows nothing of this write. */
+void rh_coherent_place_blind(struct rh_coherent_place *p, int record);
+bool rh_coherent_place_is_blind(const struct rh_coherent_place *p, int record);
+/* What a dead one left half done: its transaction may yet commit. */
+void rh_coherent_place_tidy(struct rh_coherent_place *p,
+    struct rh_coherent_shared *shared);
 /* Whether any process of this host may yet commit to the group. */
 bool rh_coherent_is_written(const struct rh_coherent_shared *shared,
     unsigned slots, struct rh_uuid tenant, struct rh_slice group);

@@ -227,8 +227,9 @@ rh_recall_done(struct rh_call *c, const struct rh_err *err)
 	struct rh_recall *r = &c->recall;
 
 	r->settled = is_settled(c, err);
-	for (unsigned i = 0; i < r->ntombs && r->settled; i++)
-		rh_coherent_done(c->server->coherent, &r->tombs[i]);
+	for (unsigned i = 0; i < r->ntombs; i++)
+		(r->settled ? rh_coherent_done : rh_coherent_unsettled)(
+		    c->server->coherent, &r->tombs[i]);
 }
 
 static void

@@ -414,27 +414,70 @@ START_TEST(what_is_older_than_the_connection_is_not_trusted)
 }
 END_TEST
 
-START_TEST(a_tombstone_that_could_not_be_laid_turns_the_cache_off)
+/* A write of b's, of which Redis never hears. */
+static void
+write_blind(struct worker *b)
 {
-	struct worker *a = worker(0), *b = worker(1);
-
-	ck_assert_int_eq(look(a), RH_CACHE_MISS);
-	fill(a, "old");
 	rh_redis_begin(b->redis, b->arena, NULL);
 	rh_redis_deadline(b->redis, 1);		/* long over: nothing is asked */
 	rh_coherent_begin(b->c);
 	rh_coherent_tomb(b->c, tenant, group, 300, &b->tomb);
 	ck_assert(!rh_coherent_tomb_laid(b->c, &b->tomb));
 	rh_redis_end(b->redis);
+}
+
+START_TEST(what_is_older_than_a_write_without_a_tombstone_is_not_trusted)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	write_blind(b);
+	/* its reply is not out; but nothing is filled any more */
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	ck_assert_int_eq(look_at(a, group, RH_SLICE("other")), RH_CACHE_BUSY);
+	end(a);
+	rh_coherent_done(b->c, &b->tomb);
+	rest_ms(3);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "new");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	/* for others it is dropped as soon as that can be */
+	drop(b);
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+}
+END_TEST
+
+START_TEST(who_never_learns_a_writes_end_does_without_for_its_life)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	write_blind(b);
+	rh_coherent_unsettled(b->c, &b->tomb);
 	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
 	ck_assert_int_eq(look_at(a, RH_SLICE("principals"), entry),
 	    RH_CACHE_BUSY);
 	end(a);
 	rest_ms(400);
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
-	/* for others it is dropped as soon as that can be */
-	fill(a, "old again");
-	drop(b);
+}
+END_TEST
+
+START_TEST(a_killed_writer_without_a_tombstone_is_one_whose_end_is_not_known)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
+	write_blind(b);
+	b = worker(1);		/* its successor in the slot */
+	rh_redis_begin(b->redis, b->arena, NULL);
+	rh_coherent_inherit(b->c);
+	rh_redis_end(b->redis);
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	rest_ms(400);
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
 }
 END_TEST
@@ -709,7 +752,9 @@ main(void)
 		RH_CASE(an_evicted_entry_or_lease_lets_nothing_old_in),
 		RH_CASE(of_a_host_one_rebuilds_also_when_its_lease_is_lost),
 		RH_CASE(what_is_older_than_the_connection_is_not_trusted),
-		RH_CASE(a_tombstone_that_could_not_be_laid_turns_the_cache_off),
+		RH_CASE(what_is_older_than_a_write_without_a_tombstone_is_not_trusted),
+		RH_CASE(who_never_learns_a_writes_end_does_without_for_its_life),
+		RH_CASE(a_killed_writer_without_a_tombstone_is_one_whose_end_is_not_known),
 		RH_CASE(a_restart_forgets_no_writer),
 		RH_CASE(a_drop_that_was_in_vain_is_done_again),
 		RH_CASE(a_successor_drops_what_was_committed),
