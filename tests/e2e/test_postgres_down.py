@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """PostgreSQL goes and comes back under load; nothing of ours is restarted."""
 
+import concurrent.futures
 import sys
 
 sys.dont_write_bytecode = True
@@ -17,11 +18,24 @@ class PostgresDown(Story):
                 "statement_timeout": f"{STATEMENT_S}s"}
 
     def answers(self, tenant):
+        """Every worker, for each has a connection of its own."""
         s = self.stack
         wait_until(s.ready, "/readyz answers 200 again")
-        wait_until(lambda: all(
-            s.api("GET", f"{tenant.path}/projects", tenant.token).status == 200
-            for _ in range(12)), "all workers serve again")
+        seen = len(s.pool.lines)
+
+        def serve():
+            with concurrent.futures.ThreadPoolExecutor(8) as clients:
+                for got in clients.map(lambda _: self.ask(tenant), range(16)):
+                    if got.status != 200:
+                        return False
+            return s.pool.answering() <= {
+                line["pid"] for line in s.pool.lines[seen:]
+                if line.get("status") == 200 and line.get("rt", {}).get("pg")}
+        wait_until(serve, "all workers serve again", 20.0)
+
+    def ask(self, tenant):
+        with self.stack.client() as c:
+            return c.request("GET", f"{tenant.path}/projects", tenant.token)
 
     def test_503_while_it_is_down_and_back_by_itself(self):
         s = self.stack

@@ -33,7 +33,8 @@ class Witness:
     """with Witness(stack, tenant) as w: with w.phase("stopped"): …
 
     Each client reads a page, reads one row, writes a task, asks /livez, in
-    turns. A request counts for the phase in which it began."""
+    turns. A request counts for the phase in which it began; one that began
+    between two of them, for that in which it ended."""
 
     def __init__(self, stack, tenant, clients=16, pause=0.01):
         self.stack, self.tenant, self.pause = stack, tenant, pause
@@ -43,6 +44,7 @@ class Witness:
         self.project = made.headers["Location"]
         self.phases = collections.defaultdict(Seen)
         self.now = "before"
+        self._opened = set()
         self.created = []
         self.died = []
         self._lock = threading.Lock()
@@ -76,7 +78,7 @@ class Witness:
         phase, began = self.now, time.monotonic()
         got = c.request(*ask)
         with self._lock:
-            seen = self.phases[phase]
+            seen = self.phases[phase if phase in self._opened else self.now]
             seen.statuses[kind, got.status] += 1
             seen.ms.append((time.monotonic() - began) * 1000)
             if got.status >= 500 and (got.json is None or got.json["status"] != got.status or
@@ -93,6 +95,7 @@ class Witness:
     @contextlib.contextmanager
     def phase(self, name, seconds=1.0):
         """What happens in the block, and for so long after it, is of this phase."""
+        self._opened.add(name)
         self.now = name
         yield self.phases[name]
         time.sleep(seconds)
