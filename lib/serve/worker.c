@@ -214,6 +214,24 @@ patience_ms(const struct rh_worker *w)
 	return (int)RH_MIN((uint64_t)idle_ms, w->next_deadline_ms - now_ms);
 }
 
+/*
+ * Once in idle_ms, also where one event follows the other: a worker that is
+ * never idle, and one that is woken for what others take, have to notice too
+ * that the database went.
+ */
+static bool
+is_time_to_tend(struct rh_worker *w, bool is_idle)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	uint64_t now_ms = rh_worker_now_ms();
+
+	if (!spec->hooks.idle || (!is_idle && now_ms - w->tended_ms <
+	    (uint64_t)(spec->idle_ms ? spec->idle_ms : 1000)))
+		return false;
+	w->tended_ms = now_ms;
+	return true;
+}
+
 static void
 loop(struct rh_worker *w)
 {
@@ -232,7 +250,7 @@ loop(struct rh_worker *w)
 			stop_listening(w);
 		else if (w->h->sheds)
 			w->shedding = rh_shed(w);
-		else if (n == 0 && spec->hooks.idle)
+		else if (is_time_to_tend(w, n == 0))
 			spec->hooks.idle(spec->ctx);
 		if (w->leaving == RH_LEAVES_TO_HEIR ||
 		    w->leaving == RH_LEAVES_SPARE)

@@ -61,6 +61,7 @@ struct rh_worker {
 	unsigned nkept;		/* fresh ones that wait for a seat */
 	bool looking;		/* the one in work is fresh, and not kept */
 	uint64_t next_deadline_ms;	/* no fresh one's is earlier */
+	uint64_t tended_ms;	/* when the idle hook ran last */
 };
 
 uint64_t rh_worker_now_ms(void);

@@ -223,9 +223,9 @@ open_all(void)
 
 START_TEST(counts_come_out_by_what_is_kept)
 {
+	struct rh_segment *s = open_all();
 	int tries = 0;
 
-	open_all();
 	do {
 		seed = (uint64_t)tries;
 		run();
@@ -240,6 +240,7 @@ START_TEST(counts_come_out_by_what_is_kept)
 		    books.truth[PLAIN][STRANGER] * 2 * RATIO);
 	} while (!is_within_three_sigma() && ++tries < TRIES);
 	ck_assert_int_lt(tries, TRIES);
+	rh_segment_close(&s);
 	free(ring);
 }
 END_TEST
@@ -272,6 +273,7 @@ START_TEST(every_exemplar_names_a_kept_trace)
 		ck_assert(is_kept(at));
 	}
 	ck_assert_int_gt(exemplars, 10);
+	rh_segment_close(&s);
 	free(ring);
 }
 END_TEST
