@@ -9,6 +9,8 @@
 #define TEXT		"text/plain; charset=utf-8"
 #define METRICS_MAX	(64 << 20)
 #define SQUEEZE_FROM	1024
+#define PROTOBUF	"application/vnd.google.protobuf;" \
+    " proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 typedef void answer_fn(struct page_reply *reply, const struct page_request *rq,
     struct source *source, struct rh_arena *arena);
@@ -24,8 +26,7 @@ static const char *const types[] = {
 	[RH_EXPO_PROMETHEUS] = "text/plain; version=0.0.4; charset=utf-8",
 	[RH_EXPO_OPENMETRICS] =
 	    "application/openmetrics-text; version=1.0.0; charset=utf-8",
-	[RH_EXPO_PROTOBUF] = "application/vnd.google.protobuf;"
-	    " proto=io.prometheus.client.MetricFamily; encoding=delimited",
+	[RH_EXPO_PROTOBUF] = PROTOBUF,
 };
 
 /* Text by way of room, which is empty again afterwards. */
