@@ -495,7 +495,11 @@ class Killed(Lingering):
         def client(n):
             while not over.is_set():
                 k, body = key(), {"name": uuid.uuid4().hex}
+                until = time.monotonic() + patience(60)
                 while True:     # until it is told; nobody knows what was done
+                    if time.monotonic() > until:
+                        odd.append(f"{body} was never answered")
+                        return
                     with s.client() as c:
                         try:
                             got = c.request("POST", f"{t.path}/projects", t.token,
@@ -510,7 +514,8 @@ class Killed(Lingering):
                     time.sleep(0.02)
                 done[n].append((body["name"], got.json["id"], replayed(got)))
 
-        threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+        threads = [threading.Thread(target=client, args=(n,), daemon=True)
+                   for n in range(8)]
         for thread in threads:
             thread.start()
         for n in range(KILLS):
@@ -527,7 +532,7 @@ class Killed(Lingering):
                 pass
         over.set()
         for thread in threads:
-            thread.join(patience(60))
+            thread.join(patience(90))
         self.assertEqual(odd, [])
         made = {name: made for rows in done for name, made, _ in rows}
         self.assertGreater(len(made), KILLS)
