@@ -89,6 +89,20 @@ rh_journal_line(struct rh_journal *j, struct rh_line *line)
 }
 
 void
+rh_journal_record(struct rh_journal *j, struct rh_ring *ring, size_t n)
+{
+	uint64_t items_in, head;
+
+	if (!j->kept) {
+		rh_ring_commit(ring, n, 1);
+		return;
+	}
+	rh_ring_prepare(ring, n, 1, &items_in, &head);
+	become(j, (uint64_t *)&ring->items_in, items_in);
+	become(j, (uint64_t *)&ring->head, head);
+}
+
+void
 rh_journal_flight(struct rh_journal *j, struct rh_flight *flight)
 {
 	if (flight)

@@ -39,6 +39,8 @@ void rh_journal_observe(struct rh_journal *j, const struct rh_tally *t,
     struct rh_family f, unsigned a, unsigned b, uint64_t ns,
     const struct rh_exemplar_of *exemplar);
 void rh_journal_line(struct rh_journal *j, struct rh_line *line);
+/* A record that was written into a ring of the slot is shown with the rest. */
+void rh_journal_record(struct rh_journal *j, struct rh_ring *ring, size_t n);
 /* And with all that, the slot's request in flight has become an accounted one. */
 void rh_journal_flight(struct rh_journal *j, struct rh_flight *flight);
 void rh_journal_commit(struct rh_journal *j);

@@ -47,26 +47,24 @@ rh_ring_init(struct rh_ring *ring, size_t size, enum rh_ring_mode mode)
  * ours leaves below head: onlookers map files that anyone may have written.
  */
 static bool
-record_at(const struct rh_ring *ring, uint64_t *at, uint64_t head,
-    struct record *r)
+record_at(const struct rh_ring *ring, uint64_t size, uint64_t *at,
+    uint64_t head, struct record *r)
 {
-	uint64_t start = *at & (ring->size - 1);
+	uint64_t start = *at & (size - 1);
 	uint32_t length;
 
 	if (*at % 8)
 		return false;
 	memcpy(&length, ring->bytes + start, sizeof(length));
 	if (length == FILLER) {
-		*at += ring->size - start;
+		*at += size - start;
 		start = 0;
 	}
-	if (head < *at || head - *at > ring->size ||
-	    ring->size - start < sizeof(*r))
+	if (head < *at || head - *at > size || size - start < sizeof(*r))
 		return false;
 	memcpy(r, ring->bytes + start, sizeof(*r));
-	return r->length && r->length <= ring->size / 4 &&
-	    need(r->length) <= head - *at &&
-	    need(r->length) <= ring->size - start;
+	return r->length && r->length <= size / 4 &&
+	    need(r->length) <= head - *at && need(r->length) <= size - start;
 }
 
 bool
@@ -82,7 +80,7 @@ rh_ring_is_sound(const struct rh_ring *ring, size_t size,
 		return false;
 	while (at < head) {
 		tail_met |= at == tail;
-		if (!record_at(ring, &at, head, &r))
+		if (!record_at(ring, size, &at, head, &r))
 			return false;
 		at += need(r.length);
 	}
@@ -99,7 +97,7 @@ make_room(struct rh_ring *ring, uint64_t head, uint64_t end)
 	if (end - oldest <= ring->size)
 		return;
 	while (end - oldest > ring->size) {
-		if (record_at(ring, &oldest, head, &r))
+		if (record_at(ring, ring->size, &oldest, head, &r))
 			oldest += need(r.length);
 		else
 			oldest = head;
@@ -162,8 +160,8 @@ rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items)
  * call starts further on.
  */
 static bool
-copy_next(const struct rh_ring *ring, uint64_t *at, struct record *r,
-    void *to, size_t cap)
+copy_next(const struct rh_ring *ring, uint64_t size, uint64_t *at,
+    struct record *r, void *to, size_t cap)
 {
 	uint64_t head, oldest, from;
 	bool whole;
@@ -174,9 +172,10 @@ copy_next(const struct rh_ring *ring, uint64_t *at, struct record *r,
 		*at = from = RH_MAX(*at, oldest);
 		if (*at >= head)
 			return false;
-		whole = record_at(ring, &from, head, r) && r->length <= cap;
+		whole = record_at(ring, size, &from, head, r) &&
+		    r->length <= cap;
 		if (whole)
-			memcpy(to, ring->bytes + (from & (ring->size - 1)) +
+			memcpy(to, ring->bytes + (from & (size - 1)) +
 			    sizeof(*r), r->length);
 		atomic_thread_fence(memory_order_acquire);
 		if (GET(ring->oldest) > *at)
@@ -196,7 +195,7 @@ rh_ring_take(struct rh_ring *ring, void *to, size_t cap, unsigned *items,
 
 	*items = 0;
 	*missed = 0;
-	if (!copy_next(ring, &at, &r, to, cap)) {
+	if (!copy_next(ring, ring->size, &at, &r, to, cap)) {
 		SET_RELEASE(ring->tail, at);
 		return 0;
 	}
@@ -217,9 +216,10 @@ rh_ring_has(const struct rh_ring *ring)
 }
 
 size_t
-rh_ring_peek(const struct rh_ring *ring, uint64_t *at, void *to, size_t cap)
+rh_ring_peek(const struct rh_ring *ring, size_t size, uint64_t *at, void *to,
+    size_t cap)
 {
 	struct record r;
 
-	return copy_next(ring, at, &r, to, cap) ? r.length : 0;
+	return copy_next(ring, size, at, &r, to, cap) ? r.length : 0;
 }

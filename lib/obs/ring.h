@@ -74,9 +74,10 @@ bool rh_ring_has(const struct rh_ring *ring);
 /*
  * For onlookers: walks intact records from *at (0 at first: the oldest), taken
  * or not. Copies one and moves *at; 0 at the end. A record that the writer
- * overtakes while it is copied is skipped.
+ * overtakes while it is copied is skipped. size is what the onlooker knows to
+ * be the ring's: what the ring says of itself may have changed since.
  */
-size_t rh_ring_peek(const struct rh_ring *ring, uint64_t *at, void *to,
-    size_t cap);
+size_t rh_ring_peek(const struct rh_ring *ring, size_t size, uint64_t *at,
+    void *to, size_t cap);
 
 #endif

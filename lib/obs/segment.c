@@ -37,6 +37,8 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 {
 	h->log_bytes = power_of_two(spec->log_ring_bytes);
 	h->span_bytes = power_of_two(spec->span_ring_bytes);
+	h->request_bytes = power_of_two(spec->request_ring_bytes);
+	h->trace_bytes = power_of_two(spec->trace_ring_bytes);
 	h->journal = rh_seg_align(sizeof(struct rh_slot) +
 	    sizeof(struct rh_flight) + sizeof(struct rh_moment), 64);
 	h->cells = h->journal + sizeof(struct rh_seg_journal);
@@ -46,8 +48,12 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 	    h->nexemplars * sizeof(struct rh_exemplar), RH_SEG_PAGE);
 	h->spans = rh_seg_align(h->log + rh_ring_footprint(h->log_bytes),
 	    RH_SEG_PAGE);
-	h->slot_bytes = rh_seg_align(h->spans +
+	h->requests = rh_seg_align(h->spans +
 	    rh_ring_footprint(h->span_bytes), RH_SEG_PAGE);
+	h->traces = rh_seg_align(h->requests +
+	    rh_ring_footprint(h->request_bytes), RH_SEG_PAGE);
+	h->slot_bytes = rh_seg_align(h->traces +
+	    rh_ring_footprint(h->trace_bytes), RH_SEG_PAGE);
 }
 
 static unsigned
@@ -108,7 +114,7 @@ describe(const struct rh_segment_spec *spec)
 	lay_out_slot(&h, spec);
 	rh_buf_put(&b, &h, sizeof(h));
 	for (unsigned i = 0; i < h.nareas; i++) {
-		area = (struct rh_seg_area){ .bytes = 0 };
+		area = (struct rh_seg_area){ .kept = spec->areas[i].kept };
 		rh_assert(strlen(spec->areas[i].name) < sizeof(area.name));
 		strcpy(area.name, spec->areas[i].name);
 		rh_buf_put(&b, &area, sizeof(area));
@@ -193,7 +199,9 @@ rings_are_sound(const struct rh_seg_head *h, int fd)
 		uint64_t slot = h->slot0 + i * h->slot_bytes;
 
 		if (!ring_has_size(fd, slot + h->log, h->log_bytes) ||
-		    !ring_has_size(fd, slot + h->spans, h->span_bytes))
+		    !ring_has_size(fd, slot + h->spans, h->span_bytes) ||
+		    !ring_has_size(fd, slot + h->requests, h->request_bytes) ||
+		    !ring_has_size(fd, slot + h->traces, h->trace_bytes))
 			return false;
 	}
 	return true;
@@ -333,6 +341,10 @@ ready_slots(struct rh_segment *s)
 		    RH_RING_REFUSE);
 		ready_ring(rh_segment_spans(s, i), s->head->span_bytes,
 		    RH_RING_OVERWRITE);
+		ready_ring(rh_segment_requests(s, i), s->head->request_bytes,
+		    RH_RING_OVERWRITE);
+		ready_ring(rh_segment_traces(s, i), s->head->trace_bytes,
+		    RH_RING_OVERWRITE);
 	}
 }
 
@@ -359,7 +371,7 @@ empty_areas(struct rh_segment *s)
 	    ((const char *)s->head + s->head->areas);
 
 	for (unsigned i = 0; i < s->head->nareas; i++)
-		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		if (!a[i].kept && fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		    (off_t)a[i].at,
 		    (off_t)rh_seg_align(a[i].bytes, RH_SEG_PAGE)) < 0)
 			memset(s->base + a[i].at, 0, a[i].bytes);
@@ -600,117 +612,4 @@ rh_segment_succeed(struct rh_segment **segment, int fd, const char *path,
 	rh_metrics_attach(spec->metrics, s);
 	*segment = s;
 	return true;
-}
-
-/* What is where. */
-
-static char *
-slot_at(const struct rh_segment *s, unsigned i, uint64_t within)
-{
-	rh_assert(i < s->head->slots);
-	return s->base + s->head->slot0 + i * s->head->slot_bytes + within;
-}
-
-unsigned
-rh_segment_slots(const struct rh_segment *s)
-{
-	return s->head->slots - 1;
-}
-
-unsigned
-rh_segment_writer_slot(const struct rh_segment *s)
-{
-	return s->head->slots - 1;
-}
-
-struct rh_slot *
-rh_segment_slot(const struct rh_segment *s, unsigned i)
-{
-	return (struct rh_slot *)slot_at(s, i, 0);
-}
-
-struct rh_flight *
-rh_segment_flight(const struct rh_segment *s, unsigned i)
-{
-	return (struct rh_flight *)slot_at(s, i, sizeof(struct rh_slot));
-}
-
-struct rh_moment *
-rh_segment_moment(const struct rh_segment *s, unsigned i)
-{
-	return (struct rh_moment *)slot_at(s, i, sizeof(struct rh_slot) +
-	    sizeof(struct rh_flight));
-}
-
-uint64_t *
-rh_segment_cells(const struct rh_segment *s, unsigned i)
-{
-	return (uint64_t *)slot_at(s, i, s->head->cells);
-}
-
-struct rh_ring *
-rh_segment_log(const struct rh_segment *s, unsigned i)
-{
-	return (struct rh_ring *)slot_at(s, i, s->head->log);
-}
-
-struct rh_ring *
-rh_segment_spans(const struct rh_segment *s, unsigned i)
-{
-	return (struct rh_ring *)slot_at(s, i, s->head->spans);
-}
-
-static const struct rh_seg_area *
-find_area(const struct rh_segment *s, const char *name)
-{
-	const struct rh_seg_area *a = (const struct rh_seg_area *)
-	    ((const char *)s->head + s->head->areas);
-
-	for (unsigned i = 0; i < s->head->nareas; i++)
-		if (strcmp(a[i].name, name) == 0)
-			return &a[i];
-	return NULL;
-}
-
-void *
-rh_segment_area(const struct rh_segment *s, const char *name)
-{
-	const struct rh_seg_area *area = find_area(s, name);
-
-	rh_assert(area);
-	return s->base + area->at;
-}
-
-const void *
-rh_segment_area_find(const struct rh_segment *s, const char *name,
-    size_t bytes)
-{
-	const struct rh_seg_area *area = find_area(s, name);
-
-	return area && area->bytes >= bytes ? s->base + area->at : NULL;
-}
-
-const char *
-rh_segment_pool(const struct rh_segment *s)
-{
-	return s->head->pool;
-}
-
-const unsigned char *
-rh_segment_id(const struct rh_segment *s)
-{
-	return rh_seg_live(s)->id;
-}
-
-void
-rh_segment_build(const struct rh_segment *s, struct rh_segment_build *build)
-{
-	const struct rh_seg_live *live = rh_seg_live(s);
-
-	memcpy(build->service, live->service, sizeof(build->service));
-	memcpy(build->version, live->version, sizeof(build->version));
-	memcpy(build->revision, live->revision, sizeof(build->revision));
-	build->service[sizeof(build->service) - 1] = 0;
-	build->version[sizeof(build->version) - 1] = 0;
-	build->revision[sizeof(build->revision) - 1] = 0;
 }

@@ -4,7 +4,8 @@
  * Shape    a header (magic, layout version, geometry, hash of the metrics'
  *          layout), named areas, descriptions of the metrics, and a slot for
  *          each process: state, request in flight, last moment recorded, journal,
- *          metric cells, exemplars, log ring, span ring.
+ *          metric cells, exemplars; rings of log lines, of spans, of request
+ *          records, of traces that are kept apart.
  *          No pointers, offsets only; sparse, so what is never touched costs
  *          nothing
  * Errors   a reason in *why: not our magic, another layout version (named),
@@ -13,8 +14,8 @@
  *          exporter maps it read-only and must survive any content
  *
  * rh_segment_create takes over a file that has the same geometry, so that
- * counters outlive the pool, and lines and spans not yet taken; slots and areas
- * it empties. Any other segment it replaces by rename, never in place; a file
+ * counters outlive the pool, lines and spans not yet taken, and what is
+ * remembered of requests; slots it empties, and areas that are not kept. Any other segment it replaces by rename, never in place; a file
  * that is no segment it leaves alone. While the pool lives it holds a lock on
  * the file, and a second pool is refused.
  * Slot 0 is the master's, 1 to n the workers'; one more, for the process of
@@ -28,7 +29,7 @@
 #include "obs/moment.h"
 #include "obs/ring.h"
 
-#define RH_SEGMENT_VERSION	2
+#define RH_SEGMENT_VERSION	3
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY, RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY,
@@ -51,6 +52,7 @@ struct rh_slot {
 struct rh_area {
 	const char *name;	/* at most 15 characters */
 	size_t bytes;
+	bool kept;	/* outlives the pool as counters do; whoever uses it checks it */
 };
 
 struct rh_metrics;
@@ -60,7 +62,9 @@ struct rh_segment_spec {
 	const char *pool;	/* "fcgi" */
 	const char *service, *version, *revision;
 	unsigned slots;		/* master included */
-	size_t log_ring_bytes, span_ring_bytes;	/* rounded up to a power of two */
+	/* rounded up to a power of two */
+	size_t log_ring_bytes, span_ring_bytes;
+	size_t request_ring_bytes, trace_ring_bytes;
 	const struct rh_area *areas;	/* ended by { NULL, 0 } */
 	struct rh_metrics *metrics;	/* complete: no family comes later */
 };
@@ -112,11 +116,26 @@ struct rh_moment *rh_segment_moment(const struct rh_segment *segment, unsigned i
 uint64_t *rh_segment_cells(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_log(const struct rh_segment *segment, unsigned i);
 struct rh_ring *rh_segment_spans(const struct rh_segment *segment, unsigned i);
+/* Of request_record.h: all requests; and those kept apart, with their spans. */
+struct rh_ring *rh_segment_requests(const struct rh_segment *segment, unsigned i);
+struct rh_ring *rh_segment_traces(const struct rh_segment *segment, unsigned i);
+enum rh_seg_ring {
+	RH_SEG_LOG, RH_SEG_SPANS, RH_SEG_REQUESTS, RH_SEG_TRACES, RH_SEG_RINGS
+};
+/* rh_ring_peek, for a segment that anyone may have made, or may be making. */
+size_t rh_segment_peek(const struct rh_segment *segment, unsigned i,
+    enum rh_seg_ring ring, uint64_t *at, void *to, size_t cap);
+/* The bytes of its ring: no record is longer than a quarter of them. */
+size_t rh_segment_ring_bytes(const struct rh_segment *segment,
+    enum rh_seg_ring ring);
 /* Asserts that the area was in the spec. */
 void *rh_segment_area(const struct rh_segment *segment, const char *name);
 /* Of a segment that anyone may have made: NULL if absent, or smaller. */
 const void *rh_segment_area_find(const struct rh_segment *segment,
     const char *name, size_t bytes);
+/* 0: there is none. */
+size_t rh_segment_area_bytes(const struct rh_segment *segment,
+    const char *name);
 const char *rh_segment_pool(const struct rh_segment *segment);
 /* What was built: changes when another version takes the file over. */
 struct rh_segment_build { char service[64], version[32], revision[64]; };

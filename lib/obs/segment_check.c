@@ -62,7 +62,9 @@ slots_are_sound(const struct rh_seg_head *h)
 	    h->exemplars % 8 == 0 && fits(h->exemplars, h->nexemplars,
 	    sizeof(struct rh_exemplar), h->slot_bytes) &&
 	    ring_fits(h->log, h->log_bytes, h->slot_bytes) &&
-	    ring_fits(h->spans, h->span_bytes, h->slot_bytes);
+	    ring_fits(h->spans, h->span_bytes, h->slot_bytes) &&
+	    ring_fits(h->requests, h->request_bytes, h->slot_bytes) &&
+	    ring_fits(h->traces, h->trace_bytes, h->slot_bytes);
 }
 
 static bool

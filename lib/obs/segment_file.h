@@ -40,11 +40,13 @@ struct rh_seg_head {
 	/* within a slot */
 	uint64_t journal, cells, ncells, exemplars, nexemplars;
 	uint64_t log, log_bytes, spans, span_bytes;
+	uint64_t requests, request_bytes, traces, trace_bytes;
 };
 
 struct rh_seg_area {
 	char name[16];
 	uint64_t at, bytes;
+	uint64_t kept;
 };
 
 struct rh_seg_text {

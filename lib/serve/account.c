@@ -1,7 +1,10 @@
 #include "config.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/text.h"
+#include "obs/request_record.h"
 #include "serve/server.h"
 
 enum { PATH_CAP = 1024, AGENT_CAP = 512, ERROR_CAP = 512, SHORT_CAP = 160 };
@@ -81,18 +84,19 @@ rh_account_begin(struct rh_call *c)
 	    .slow_ns = c->start_ns + slow_ns(c) });
 }
 
-static void
-line_error(struct rh_line *line, const struct rh_err *err)
+static struct rh_slice
+error_text(struct rh_arena *arena, const struct rh_err *err)
 {
-	char text[ERROR_CAP];
 	struct rh_buf b;
 
-	rh_buf_init_fixed(&b, text, sizeof(text));
+	if (!err)
+		return RH_SLICE_NONE;
+	rh_buf_init_fixed(&b, rh_arena_alloc(arena, ERROR_CAP), ERROR_CAP);
 	rh_buf_slice(&b, rh_slice_of(err->code));
 	if (err->cause) {
 		struct rh_slice cause = rh_slice_of(err->cause);
 
-		cause.n = RH_MIN(cause.n, sizeof(text) / 2);
+		cause.n = RH_MIN(cause.n, (size_t)ERROR_CAP / 2);
 		rh_buf_lit(&b, ": ");
 		rh_buf_slice(&b, cause);
 	}
@@ -100,7 +104,7 @@ line_error(struct rh_line *line, const struct rh_err *err)
 		rh_buf_lit(&b, " at ");
 		rh_buf_slice(&b, rh_slice_of(err->where));
 	}
-	rh_line_text(line, "error", rh_buf_get(&b), ERROR_CAP);
+	return rh_buf_get(&b);
 }
 
 static void
@@ -137,7 +141,7 @@ line_stores(struct rh_line *line, const struct rh_call *c)
 }
 
 static void
-line_write(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
+line_write(struct rh_call *c, struct rh_slice error, bool kept, uint64_t ns)
 {
 	const struct rh_req *rq = c->rq;
 	unsigned status = rq->reply.status;
@@ -160,8 +164,7 @@ line_write(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
 	rh_line_int(&line, "bytes_out", (int64_t)rq->reply.body.n);
 	line_who(&line, c);
 	line_stores(&line, c);
-	if (err)
-		line_error(&line, err);
+	rh_line_text(&line, "error", error, ERROR_CAP);
 	rh_line_text(&line, "remote", rq->remote, SHORT_CAP);
 	rh_line_text(&line, "user_agent", rq->header[RH_H_USER_AGENT], AGENT_CAP);
 	rh_journal_line(&c->server->journal, &line);
@@ -200,6 +203,19 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 }
 
 /* ---- the trace ---- */
+
+/*
+ * Of a flood of the others it is not to be washed away. Who is refused can make
+ * as many as he likes: those stand among all.
+ */
+static bool
+is_apart(const struct rh_call *c)
+{
+	unsigned status = c->rq->reply.status;
+
+	return status >= 500 || c->trace->by == RH_BY_SLOW ||
+	    (c->trace->by == RH_BY_SECURITY && status < 400);
+}
 
 /* "GET /v1/t/{tenant}/projects" */
 static struct rh_slice
@@ -309,19 +325,102 @@ trace_end(struct rh_call *c, const struct rh_err *err, bool kept, uint64_t ns)
 	}
 	rh_trace_end(c->trace, rh_segment_spans(s->host->segment, s->slot), true,
 	    c->trace->wall_ns + ns, c->request_id, tenant);
+	if (is_apart(c))
+		rh_trace_end(c->trace, rh_segment_traces(s->host->segment,
+		    s->slot), true, c->trace->wall_ns + ns, c->request_id,
+		    tenant);
+}
+
+/* ---- the segment's own memory ---- */
+
+static void
+note_who(struct rh_request *rq, const struct rh_call *c)
+{
+	rq->text[RH_RQ_TENANT] = c->tenant_slug;
+	rq->f.tenant_id = c->tenant;
+	rq->f.user_id = c->who.user_id;
+	rq->f.token_id = c->who.token_id;
+	if (c->who.role > RH_ROLE_NONE)
+		rq->text[RH_RQ_ROLE] = rh_slice_of(rh_role_names[c->who.role]);
+}
+
+static void
+note_fill(struct rh_request *to, const struct rh_call *c,
+    struct rh_slice error)
+{
+	const struct rh_host *h = c->server->host;
+	const struct rh_req *rq = c->rq;
+
+	memcpy(to->f.trace_id, c->trace->trace_id, sizeof(to->f.trace_id));
+	memcpy(to->f.span_id, rh_trace_server(c->trace)->id,
+	    sizeof(to->f.span_id));
+	to->f.pid = (uint32_t)getpid();
+	to->f.series = rh_series_route(&h->series, rq->match.route,
+	    rq->match.index, rq->method);
+	to->f.ratio = h->otlp.sampler.root == RH_SAMPLER_ALWAYS_OFF ? 0 :
+	    h->otlp.sampler.root == RH_SAMPLER_ALWAYS_ON ? 1 :
+	    h->otlp.sampler.ratio;
+	to->text[RH_RQ_ID] = c->request_id;
+	to->text[RH_RQ_METHOD] = rq->method_text;
+	to->text[RH_RQ_ROUTE] = template_of(c);
+	to->text[RH_RQ_PATH] = path_of(c);
+	to->text[RH_RQ_CACHE] = rh_slice_of(c->cache);
+	to->text[RH_RQ_LIMITER] = rh_slice_of(c->limiter);
+	to->text[RH_RQ_ERROR] = error;
+	to->text[RH_RQ_REMOTE] = rq->remote;
+	to->text[RH_RQ_AGENT] = rq->header[RH_H_USER_AGENT];
+	note_who(to, c);
+}
+
+static void
+note_put(struct rh_journal *j, struct rh_ring *ring, struct rh_request *rq)
+{
+	size_t n = rh_request_measure(rq);
+	char *to = rh_ring_reserve(ring, n);
+
+	if (!to)
+		return;
+	rh_request_put(to, rq);
+	rh_journal_record(j, ring, n);
+}
+
+static void
+note(struct rh_call *c, struct rh_slice error, bool kept, uint64_t ns)
+{
+	struct rh_server *s = c->server;
+	struct rh_request rq = { .f = { .by = (uint8_t)c->trace->by,
+	    .kept = kept, .traced = c->trace->on,
+	    .remote_parent = c->trace->remote_parent,
+	    .parent_based = s->host->otlp.sampler.parent_based,
+	    .status = (uint16_t)c->rq->reply.status,
+	    .pg_trips = (uint16_t)rh_pipe_round_trips(c->pipe),
+	    .pg_ns = rh_pipe_wait_ns(c->pipe), .start_us = c->start_us,
+	    .ns = ns, .slow_ns = slow_ns(c), .bytes_in = c->rq->bytes_in,
+	    .bytes_out = c->rq->reply.body.n } };
+
+	if (!s->host->segment)
+		return;
+	note_fill(&rq, c, error);
+	note_put(&s->journal, rh_segment_requests(s->host->segment, s->slot),
+	    &rq);
+	if (is_apart(c))
+		note_put(&s->journal, rh_segment_traces(s->host->segment,
+		    s->slot), &rq);
 }
 
 void
 rh_account(struct rh_call *c, const struct rh_err *err, bool kept)
 {
 	uint64_t ns = rh_clock_mono_ns() - c->start_ns;
+	struct rh_slice error = error_text(c->arena, err);
 
 	rh_flight_at(c->server->flight, RH_PHASE_ACCOUNTING, NULL);
 	rh_journal_open(&c->server->journal);
 	if (c->conf->logs)
-		line_write(c, err, kept, ns);
+		line_write(c, error, kept, ns);
 	if (c->trace->on)
 		trace_end(c, err, kept, ns);
+	note(c, error, kept, ns);
 	count(c, kept, ns);
 	rh_journal_flight(&c->server->journal, c->server->flight);
 	/* from here on the request is accounted, whoever dies */

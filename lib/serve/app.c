@@ -8,6 +8,7 @@
 
 #include "serve/inherit.h"
 #include "serve/listen.h"
+#include "serve/past.h"
 #include "serve/postmortem.h"
 #include "serve/privilege.h"
 #include "serve/server.h"
@@ -144,6 +145,14 @@ program_path(const struct rh_program *self, struct rh_arena *arena)
 	    (struct rh_slice){ there, (size_t)n }) : NULL;
 }
 
+static void
+tick(void *server)
+{
+	struct rh_server *s = server;
+
+	rh_past_look(s->host->past);
+}
+
 static int
 serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
     struct rh_arena *arena)
@@ -162,7 +171,7 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.tally = &server->tally, .restarts = h->series.restarts,
 		.queue_length = h->series.queue_length,
 		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
-		.died = rh_postmortem, .ship = &ship,
+		.died = rh_postmortem, .ship = &ship, .tick = tick,
 		.reload = reload, .will = will,
 		.program = program_path(h->program, arena),
 		.argv = h->program->argv0,
@@ -170,6 +179,7 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 	};
 
 	spec_tune(&spec);
+	h->past = rh_past_open(h, arena);
 	master_signals(h, server, arena);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_run(&spec, arena);

@@ -74,9 +74,12 @@ const struct rh_directive rh_serve_directives[] = {
 
 	{ "tenant_concurrency",  C(TEXT, tenant_concurrency),       "100%",                          NULL,    NULL,      RH_RELOAD,  "workers that may be inside one tenant's requests at a time, as a number or in percent of workers; one more is 429. 100%: all", NULL },
 
-	{ "segment",             C(TEXT, segment),                  "/run/rowhouse/segment",         NULL,    NULL,      RH_RESTART, "file of the shared memory: metrics, log and span rings; on a tmpfs", NULL },
+	{ "segment",             C(TEXT, segment),                  "/run/rowhouse/segment",         NULL,    NULL,      RH_RESTART, "file of the shared memory: metrics, log and span rings, the last requests; on a tmpfs", NULL },
 	{ "log_ring",            C(BYTES, log_ring_bytes),          "128k",                          "16k",   "64m",     RH_RESTART, "log lines a worker may have waiting for the reader of stdout", NULL },
 	{ "span_ring",           C(BYTES, span_ring_bytes),         "128k",                          "16k",   "64m",     RH_RESTART, "kept spans a worker may have waiting for the collector", NULL },
+	{ "request_ring",        C(BYTES, request_ring_bytes),      "256k",                          "16k",   "64m",     RH_RESTART, "records of its last requests that a worker leaves for the exporter's page, about 400 bytes each", NULL },
+	{ "trace_ring",          C(BYTES, trace_ring_bytes),        "256k",                          "16k",   "64m",     RH_RESTART, "kept traces of requests that failed or were slow, which no flood of others washes away, about 3 KiB each", NULL },
+	{ "history",             C(BYTES, history_bytes),           "4m",                            "64k",   "256m",    RH_RESTART, "what the pool remembers of its last hour and its last day, for the exporter's charts", NULL },
 	{ "tenants_max",         C(INT, tenants_max),               "16384",                         "64",    "4194304", RH_RESTART, "tenants whose ids a host remembers", NULL },
 	{ "logs",                C(BOOL, logs),                     "on",                            NULL,    NULL,      RH_RELOAD,  "the line for each request on stdout", NULL },
 	{ "metrics",             C(BOOL, metrics),                  "on",                            NULL,    NULL,      RH_RESTART, "counting in the segment", NULL },
@@ -87,7 +90,8 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "slow_backtrace",      C(BOOL, slow_backtrace),           "on",                            NULL,    NULL,      RH_RELOAD,  "the line about a slow request says where its worker stands", NULL },
 	{ "otlp_endpoint",       C(TEXT, otlp_endpoint),            "",                              NULL,    NULL,      RH_RELOAD,  "base URL of an OTLP/HTTP receiver; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or none", NULL },
 	{ "service_name",        C(TEXT, service_name),             "rowhouse",                      NULL,    NULL,      RH_RELOAD,  "service in log lines and service.name of spans; OTEL_SERVICE_NAME overrides it", NULL },
-	{ "exporter_listen",     C(TEXT, exporter_listen),          "127.0.0.1:9464",                NULL,    NULL,      RH_RESTART, "where rowhouse-exporter serves /metrics", NULL },
+	{ "exporter_listen",     C(TEXT, exporter_listen),          "127.0.0.1:9464",                NULL,    NULL,      RH_RESTART, "where rowhouse-exporter serves /metrics and the operator's page", NULL },
+	{ "exporter_token",      C(SECRET, exporter_token),         "${ROWHOUSE_EXPORTER_TOKEN:-}",  NULL,    NULL,      RH_RESTART, "what rowhouse-exporter asks for as a bearer token, or as a password; empty: nothing", NULL },
 	{ 0 }
 };
 /* clang-format on */

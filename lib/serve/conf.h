@@ -62,6 +62,7 @@ struct rh_serve_conf {
 
 	struct rh_slice segment;
 	int64_t log_ring_bytes, span_ring_bytes;
+	int64_t request_ring_bytes, trace_ring_bytes, history_bytes;
 	int64_t tenants_max;
 	bool logs, metrics, traces;
 	double trace_ratio;
@@ -71,6 +72,7 @@ struct rh_serve_conf {
 	struct rh_slice otlp_endpoint;
 	struct rh_slice service_name;
 	struct rh_slice exporter_listen;
+	struct rh_slice exporter_token;
 };
 
 extern const struct rh_directive rh_serve_directives[];

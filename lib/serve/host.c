@@ -5,7 +5,9 @@
 #include "data/redis.h"
 #include "http/cursor.h"
 #include "http/openapi.h"
+#include "obs/history.h"
 #include "serve/event.h"
+#include "serve/past.h"
 #include "serve/will.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
@@ -68,13 +70,14 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	const unsigned slots = slot ? (unsigned)conf->workers + 1 :
 	    rh_pool_slots((unsigned)conf->workers);
 	const struct rh_area areas[] = {
-		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections) },
-		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max) },
-		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS) },
-		{ "concurrency", rh_concurrency_bytes(slots) },
-		{ "coherent", rh_coherent_shared_bytes(slots) },
-		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t) },
-		{ NULL, 0 }
+		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections), false },
+		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false },
+		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false },
+		{ "concurrency", rh_concurrency_bytes(slots), false },
+		{ "coherent", rh_coherent_shared_bytes(slots), false },
+		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t), false },
+		{ RH_HISTORY_AREA, rh_past_bytes(h), true },
+		{ NULL, 0, false }
 	};
 	const struct rh_segment_spec spec = {
 		.pool = "fcgi", .service = (char *)h->otlp.service_name.p,
@@ -82,6 +85,8 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		.slots = slots,
 		.log_ring_bytes = (size_t)conf->log_ring_bytes,
 		.span_ring_bytes = (size_t)conf->span_ring_bytes,
+		.request_ring_bytes = (size_t)conf->request_ring_bytes,
+		.trace_ring_bytes = (size_t)conf->trace_ring_bytes,
 		.areas = areas, .metrics = h->metrics,
 	};
 

@@ -26,6 +26,7 @@
 
 #define RH_LIMIT_KEYS 65536
 
+struct rh_past_keeper;
 struct rh_will;
 
 struct rh_host {
@@ -41,6 +42,7 @@ struct rh_host {
 	struct rh_coherent_shared *coherent;
 	unsigned slots;		/* of the segment */
 	struct rh_hashers hashers;
+	struct rh_past_keeper *past;	/* the master's */
 	struct rh_otlp_conf otlp;
 	struct rh_cidrs trusted;	/* trust_traceparent */
 	struct rh_pg_conf pg;

@@ -167,6 +167,8 @@ loop(struct rh_master *m)
 		if ((now_ms = rh_master_now_ms()) >= next_ms) {
 			rh_master_expire(m);
 			rh_master_watch(m);
+			if (m->spec->tick)
+				m->spec->tick(m->spec->ctx);
 			next_ms = now_ms + tick;
 		} else if (m->asking)
 			rh_master_watch(m);

@@ -125,6 +125,8 @@ struct rh_pool_spec {
 	 * own log says why. NULL: a reload only replaces the workers.
 	 */
 	bool (*reload)(void *ctx, struct rh_pool_spec *spec);
+	/* In the master, at least once a second; must not block. NULL: none. */
+	void (*tick)(void *ctx);
 	/* What SIGUSR2 makes of the master; NULL: nothing. */
 	const char *program;
 	char **argv;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "obs/request_record.h"
 #include "obs/symbol.h"
 #include "serve/server.h"
 
@@ -286,6 +287,56 @@ trace(const struct post *p)
 	}
 	rh_trace_end(t, rh_segment_spans(p->s->host->segment, 0), true,
 	    rh_trace_server(t)->start_ns + p->ns, FLIGHT(p, request_id), tenant);
+	rh_trace_end(t, rh_segment_traces(p->s->host->segment, 0), true,
+	    rh_trace_server(t)->start_ns + p->ns, FLIGHT(p, request_id), tenant);
+}
+
+/* ---- the segment's own memory ---- */
+
+static void
+note_fill(struct rh_request *rq, const struct post *p)
+{
+	const struct rh_flight *f = &p->f;
+
+	memcpy(rq->f.trace_id, f->trace_id, sizeof(rq->f.trace_id));
+	memcpy(rq->f.span_id, f->span_id, sizeof(rq->f.span_id));
+	rq->f.tenant_id = f->tenant_id;
+	rq->f.user_id = f->user_id;
+	rq->f.token_id = f->token_id;
+	rq->text[RH_RQ_ID] = FLIGHT(p, request_id);
+	rq->text[RH_RQ_METHOD] = FLIGHT(p, method);
+	rq->text[RH_RQ_ROUTE] = FLIGHT(p, route);
+	rq->text[RH_RQ_PATH] = FLIGHT(p, path);
+	rq->text[RH_RQ_TENANT] = FLIGHT(p, tenant);
+	rq->text[RH_RQ_ERROR] = p->error;
+	rq->text[RH_RQ_REMOTE] = FLIGHT(p, remote);
+	if (f->role > RH_ROLE_NONE && f->role <= RH_OWNER)
+		rq->text[RH_RQ_ROLE] = rh_slice_of(rh_role_names[f->role]);
+}
+
+static void
+note(const struct post *p)
+{
+	struct rh_segment *segment = p->s->host->segment;
+	struct rh_ring *rings[] = { rh_segment_requests(segment, 0),
+		rh_segment_traces(segment, 0) };
+	struct rh_request rq = { .f = { .by = p->f.on ? RH_BY_ERROR :
+	    RH_BY_NONE, .kept = p->f.on, .traced = p->f.on, .status = 500,
+	    .pid = (uint32_t)p->death->pid, .series = p->f.series,
+	    .start_us = p->f.start_us, .ns = p->ns } };
+	size_t n;
+	char *to;
+
+	if (!p->f.request_id_n)
+		return;
+	note_fill(&rq, p);
+	n = rh_request_measure(&rq);
+	for (size_t i = 0; i < RH_COUNT(rings); i++) {
+		if (!(to = rh_ring_reserve(rings[i], n)))
+			continue;
+		rh_request_put(to, &rq);
+		rh_ring_commit(rings[i], n, 1);
+	}
 }
 
 /*
@@ -329,6 +380,7 @@ rh_postmortem(void *server, const struct rh_death *death)
 		tell(&p);
 	if (p.in_flight) {
 		count(&p);
+		note(&p);
 		/* killed while accounting, it may have left its span in the ring */
 		if (p.f.on && p.f.request_id_n &&
 		    p.f.phase != RH_PHASE_ACCOUNTING)

@@ -10,7 +10,7 @@ struct pool {
 	struct rh_family requests, duration, lines;
 };
 
-static const struct rh_area no_areas[] = { { NULL, 0 } };
+static const struct rh_area no_areas[] = { { NULL, 0, false } };
 
 static struct rh_segment_spec
 spec_of(struct pool *p)
@@ -60,7 +60,7 @@ shown(const struct pool *p)
 	uint64_t at = 0;
 	unsigned n = 0;
 
-	while (rh_ring_peek(rh_segment_log(p->segment, 1), &at, line,
+	while (rh_segment_peek(p->segment, 1, RH_SEG_LOG, &at, line,
 	    sizeof(line)))
 		n++;
 	return n;

@@ -154,12 +154,12 @@ START_TEST(onlookers_see_what_was_taken_too)
 	for (int i = 0; i < 5; i++)
 		rh_ring_take(ring, words, sizeof(words), &items, &missed);
 	for (uint64_t i = 0; i < 10; i++) {
-		n = rh_ring_peek(ring, &at, words, sizeof(words));
+		n = rh_ring_peek(ring, SIZE, &at, words, sizeof(words));
 		ck_assert_uint_eq(number_of(words, n), i);
 	}
-	ck_assert_uint_eq(rh_ring_peek(ring, &at, words, sizeof(words)), 0);
+	ck_assert_uint_eq(rh_ring_peek(ring, SIZE, &at, words, sizeof(words)), 0);
 	ck_assert(put(ring, 10, 3, 1));
-	n = rh_ring_peek(ring, &at, words, sizeof(words));
+	n = rh_ring_peek(ring, SIZE, &at, words, sizeof(words));
 	ck_assert_uint_eq(number_of(words, n), 10);
 }
 END_TEST
@@ -256,7 +256,7 @@ START_TEST(random_bytes_are_survived)
 		if (edge == 1)
 			ring->head = ring->oldest + SIZE;
 		at = edge ? 0 : scratch_random(&state);
-		for (int i = 0; i < 2000 && rh_ring_peek(ring, &at, to,
+		for (int i = 0; i < 2000 && rh_ring_peek(ring, SIZE, &at, to,
 		    sizeof(to)); i++)
 			;
 		rh_ring_is_sound(ring, SIZE, ring->mode);

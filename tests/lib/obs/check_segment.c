@@ -13,7 +13,8 @@
 #include "scratch.h"
 
 static const struct rh_area areas[] = {
-	{ "tenants", 100000 }, { "connections", 64 }, { NULL, 0 }
+	{ "tenants", 100000, false }, { "connections", 64, false },
+	{ "past", 64, true }, { NULL, 0, false }
 };
 
 static struct rh_metrics *
@@ -497,7 +498,7 @@ look_at_all(const struct rh_segment *s)
 	rh_metrics_expose(&b, s, RH_EXPO_OPENMETRICS);
 	for (unsigned i = 0; i < rh_segment_slots(s); i++) {
 		at = 0;
-		for (int j = 0; j < 500 && rh_ring_peek(rh_segment_log(s, i),
+		for (int j = 0; j < 500 && rh_segment_peek(s, i, RH_SEG_LOG,
 		    &at, record, 65536); j++)
 			;
 	}

@@ -124,8 +124,9 @@ static void
 open_segment(struct stand *s, const struct rh_pool_spec *spec)
 {
 	struct rh_area areas[] = {
-		{ RH_POOL_AREA, rh_pool_area_bytes(spec->max_connections) },
-		{ NULL, 0 } };
+		{ RH_POOL_AREA, rh_pool_area_bytes(spec->max_connections),
+		    false },
+		{ NULL, 0, false } };
 	struct rh_segment_spec layout = { .pool = "test", .service = "test",
 		.version = "1", .revision = "1",
 		.slots = rh_pool_slots(spec->nworkers),

@@ -1,0 +1,269 @@
+#include "config.h"
+
+#include "obs/history.h"
+
+#include "obs/history_file.h"
+
+#define S_US	INT64_C(1000000)
+
+const int64_t rh_history_step_us[RH_HISTORY_STEPS] = {
+	[RH_HISTORY_FINE] = 5 * S_US, [RH_HISTORY_COARSE] = 60 * S_US,
+};
+const int64_t rh_history_reach_us[RH_HISTORY_STEPS] = {
+	[RH_HISTORY_FINE] = 3600 * S_US, [RH_HISTORY_COARSE] = 86400 * S_US,
+};
+
+struct rh_history {
+	struct rh_ring *rings[RH_HISTORY_STEPS];
+	struct rh_past_state *state;
+	struct rh_past_route *routes[RH_HISTORY_STEPS];
+	struct rh_past_tenant *tenants[RH_HISTORY_STEPS];
+	char *room;		/* for a sample under way */
+	size_t room_bytes;
+};
+
+static size_t
+ring_bytes(size_t samples)
+{
+	size_t bytes = RH_PAST_RING_MIN;
+
+	while (bytes * 2 * RH_HISTORY_STEPS <= samples)
+		bytes *= 2;
+	return bytes;
+}
+
+size_t
+rh_history_bytes(size_t samples, unsigned nroutes, unsigned ntenants)
+{
+	return rh_past_state_at(ring_bytes(samples)) +
+	    sizeof(struct rh_past_state) +
+	    RH_HISTORY_STEPS * rh_past_counts_bytes(nroutes, ntenants);
+}
+
+/* The largest rings that the area has room for, as rh_history_bytes had it. */
+static size_t
+rings_of(size_t area, unsigned nroutes, unsigned ntenants)
+{
+	size_t rest = sizeof(struct rh_past_state) +
+	    RH_HISTORY_STEPS * rh_past_counts_bytes(nroutes, ntenants);
+	size_t bytes = RH_PAST_RING_MIN;
+
+	while (rh_past_state_at(bytes * 2) + rest <= area)
+		bytes *= 2;
+	return bytes;
+}
+
+static bool
+state_is_sound(const struct rh_past_state *state, unsigned nroutes,
+    unsigned ntenants)
+{
+	return state->version == RH_PAST_VERSION &&
+	    state->nroutes == nroutes && state->ntenants == ntenants;
+}
+
+static void
+open_step(struct rh_history *h, enum rh_history_step step, char *area,
+    size_t bytes)
+{
+	const struct rh_past_state *state = h->state;
+	char *counts = (char *)(h->state + 1) + step *
+	    rh_past_counts_bytes(state->nroutes, state->ntenants);
+
+	h->rings[step] = (struct rh_ring *)(void *)(area +
+	    rh_past_ring_at(bytes, step));
+	if (!rh_ring_is_sound(h->rings[step], bytes, RH_RING_OVERWRITE))
+		rh_ring_init(h->rings[step], bytes, RH_RING_OVERWRITE);
+	h->routes[step] = (struct rh_past_route *)(void *)counts;
+	h->tenants[step] = (struct rh_past_tenant *)(h->routes[step] +
+	    state->nroutes);
+}
+
+struct rh_history *
+rh_history_open(const struct rh_segment *segment, unsigned nroutes,
+    unsigned ntenants, struct rh_arena *arena)
+{
+	struct rh_history *h = RH_NEW(arena, struct rh_history);
+	size_t size = rh_segment_area_bytes(segment, RH_HISTORY_AREA);
+	size_t bytes = rings_of(size, nroutes, ntenants);
+	char *area = rh_segment_area(segment, RH_HISTORY_AREA);
+
+	rh_assert(rh_past_state_at(bytes) <= size);
+	h->state = (struct rh_past_state *)(void *)(area +
+	    rh_past_state_at(bytes));
+	if (!state_is_sound(h->state, nroutes, ntenants))
+		*h->state = (struct rh_past_state){ RH_PAST_VERSION, nroutes,
+			ntenants, { { 0 } } };
+	for (int i = 0; i < RH_HISTORY_STEPS; i++)
+		open_step(h, (enum rh_history_step)i, area, bytes);
+	h->room_bytes = RH_MIN(bytes / 4, sizeof(struct rh_past_head) + 2 +
+	    (size_t)nroutes * (RH_BUCKETS + 3) * 10 + (size_t)ntenants * 30);
+	h->room = rh_arena_alloc(arena, h->room_bytes);
+	return h;
+}
+
+static bool
+is_due(const struct rh_history *h, int step, int64_t now_us)
+{
+	int64_t at_us = h->state->last[step].at_us;
+
+	/* the clock was turned back: from here on, then */
+	return now_us < at_us || now_us - at_us >= rh_history_step_us[step];
+}
+
+bool
+rh_history_is_due(const struct rh_history *h, int64_t now_us)
+{
+	return is_due(h, RH_HISTORY_FINE, now_us);
+}
+
+/* ---- a sample ---- */
+
+static void
+put_number(struct rh_buf *to, uint64_t n)
+{
+	for (; n > 0x7f; n >>= 7)
+		rh_buf_char(to, (char)(n | 0x80));
+	rh_buf_char(to, (char)n);
+}
+
+/* Counters never go back; a file that was tampered with may say so. */
+static uint64_t
+since(uint64_t before, uint64_t now)
+{
+	return now >= before ? now - before : 0;
+}
+
+static void
+put_route(struct rh_buf *to, unsigned i, const struct rh_past_route *before,
+    const struct rh_past_route *now)
+{
+	uint64_t any = 0;
+
+	for (unsigned b = 0; b <= RH_BUCKETS; b++)
+		any |= since(before->buckets[b], now->buckets[b]);
+	if (any == 0)
+		return;
+	put_number(to, i + 1);
+	put_number(to, since(before->errors, now->errors));
+	for (unsigned b = 0; b <= RH_BUCKETS; b++)
+		put_number(to, since(before->buckets[b], now->buckets[b]));
+}
+
+static void
+put_tenant(struct rh_buf *to, unsigned i, const struct rh_past_tenant *before,
+    const struct rh_past_tenant *now)
+{
+	if (since(before->requests, now->requests) == 0)
+		return;
+	put_number(to, i + 1);
+	put_number(to, since(before->requests, now->requests));
+	put_number(to, since(before->errors, now->errors));
+}
+
+/* What was put since mark has no room: it goes, and nothing comes after it. */
+static bool
+keep_whole(struct rh_buf *b, size_t mark)
+{
+	if (!b->full)
+		return true;
+	b->n = mark;
+	b->full = false;
+	return false;
+}
+
+static void
+put_counts(struct rh_buf *b, const struct rh_history *h, int step,
+    const struct rh_past_counts *now)
+{
+	size_t mark = b->n;
+
+	b->cap -= 2;	/* for the zeros behind the lists */
+	for (unsigned i = 0; i < h->state->nroutes && keep_whole(b, mark); i++) {
+		mark = b->n;
+		put_route(b, i, &h->routes[step][i], &now->routes[i]);
+	}
+	if (!keep_whole(b, mark))
+		mark = b->n;
+	b->cap++;
+	put_number(b, 0);
+	mark = b->n;
+	for (unsigned i = 0; i < h->state->ntenants && keep_whole(b, mark); i++) {
+		mark = b->n;
+		put_tenant(b, i, &h->tenants[step][i], &now->tenants[i]);
+	}
+	if (!keep_whole(b, mark))
+		mark = b->n;
+	b->cap++;
+	put_number(b, 0);
+}
+
+static void
+put_sample(struct rh_history *h, int step, int64_t now_us,
+    const struct rh_past_counts *now)
+{
+	const struct rh_past_gauges *last = &h->state->last[step].gauges;
+	struct rh_past_head head = { .version = RH_PAST_VERSION,
+	    .at_us = now_us, .span_us = now_us - h->state->last[step].at_us,
+	    .gauges = *last };
+	struct rh_buf b;
+	char *to;
+
+	head.gauges.lines_dropped = since(last->lines_dropped,
+	    now->gauges.lines_dropped);
+	head.gauges.spans_dropped = since(last->spans_dropped,
+	    now->gauges.spans_dropped);
+	rh_buf_init_fixed(&b, h->room, h->room_bytes);
+	rh_buf_put(&b, &head, sizeof(head));
+	put_counts(&b, h, step, now);
+	if (!(to = rh_ring_reserve(h->rings[step], b.n)))
+		return;
+	memcpy(to, b.p, b.n);
+	rh_ring_commit(h->rings[step], b.n, 1);
+}
+
+static void
+look_at(struct rh_past_gauges *seen, const struct rh_past_gauges *now)
+{
+	seen->workers = RH_MAX(seen->workers, now->workers);
+	seen->busy = RH_MAX(seen->busy, now->busy);
+	seen->queue = RH_MAX(seen->queue, now->queue);
+}
+
+static void
+remember(struct rh_history *h, int step, int64_t now_us,
+    const struct rh_past_counts *now)
+{
+	h->state->last[step].at_us = now_us;
+	h->state->last[step].gauges = (struct rh_past_gauges){
+		.lines_dropped = now->gauges.lines_dropped,
+		.spans_dropped = now->gauges.spans_dropped };
+	memcpy(h->routes[step], now->routes,
+	    h->state->nroutes * sizeof(*now->routes));
+	memcpy(h->tenants[step], now->tenants,
+	    h->state->ntenants * sizeof(*now->tenants));
+}
+
+void
+rh_history_look(struct rh_history *h, const struct rh_past_gauges *now)
+{
+	for (int step = 0; step < RH_HISTORY_STEPS; step++)
+		look_at(&h->state->last[step].gauges, now);
+}
+
+void
+rh_history_take(struct rh_history *h, int64_t now_us,
+    const struct rh_past_counts *now)
+{
+	rh_history_look(h, &now->gauges);
+	rh_assert(now->nroutes == h->state->nroutes &&
+	    now->ntenants == h->state->ntenants);
+	for (int step = 0; step < RH_HISTORY_STEPS; step++) {
+		if (!is_due(h, step, now_us))
+			continue;
+		/* of the first one nobody knows since when it counts */
+		if (h->state->last[step].at_us &&
+		    now_us > h->state->last[step].at_us)
+			put_sample(h, step, now_us, now);
+		remember(h, step, now_us, now);
+	}
+}

@@ -1,0 +1,55 @@
+/*
+ * history_file - how the history's area is laid out; for history*.c alone.
+ *
+ * Shape    two rings of the same size, then the state with the counts as they
+ *          were at the last sample of each step. A sample is struct
+ *          rh_past_head, then for each route that was asked for its index + 1,
+ *          errors and buckets, a 0, for each tenant its index + 1, requests
+ *          and errors, a 0: all of them numbers of 7 bits a byte, low ones
+ *          first
+ * Errors   the area may hold anything: who reads it checks
+ */
+#ifndef RH_OBS_HISTORY_FILE_H
+#define RH_OBS_HISTORY_FILE_H
+
+#include "obs/history.h"
+
+#define RH_PAST_VERSION		1
+#define RH_PAST_RING_MIN	16384
+#define RH_PAST_INDEX_MAX	65536
+
+struct rh_past_state {
+	uint64_t version;
+	uint32_t nroutes, ntenants;
+	struct {
+		int64_t at_us;		/* of the last sample; 0: none yet */
+		struct rh_past_gauges gauges;
+	} last[RH_HISTORY_STEPS];
+};
+
+struct rh_past_head {
+	uint32_t version, unused;
+	int64_t at_us, span_us;
+	struct rh_past_gauges gauges;
+};
+
+static inline size_t
+rh_past_ring_at(size_t ring_bytes, enum rh_history_step step)
+{
+	return step * rh_ring_footprint(ring_bytes);
+}
+
+static inline size_t
+rh_past_state_at(size_t ring_bytes)
+{
+	return rh_past_ring_at(ring_bytes, RH_HISTORY_STEPS);
+}
+
+static inline size_t
+rh_past_counts_bytes(unsigned nroutes, unsigned ntenants)
+{
+	return nroutes * sizeof(struct rh_past_route) +
+	    ntenants * sizeof(struct rh_past_tenant);
+}
+
+#endif
