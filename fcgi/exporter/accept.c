@@ -103,6 +103,21 @@ accept_exposition(struct rh_slice accept)
 }
 
 bool
+accept_json(struct rh_slice accept)
+{
+	int json = UNSAID, html = UNSAID;
+	struct element e;
+
+	while (next(&accept, &e)) {
+		if (rh_slice_is_nocase(e.name, RH_SLICE("application/json")))
+			json = RH_MAX(json, e.q);
+		else if (rh_slice_is_nocase(e.name, RH_SLICE("text/html")))
+			html = RH_MAX(html, e.q);
+	}
+	return json > 0 && json >= html;
+}
+
+bool
 accept_gzip(struct rh_slice accept_encoding)
 {
 	int gzip = UNSAID, any = UNSAID;

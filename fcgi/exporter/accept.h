@@ -17,6 +17,8 @@
  * Prometheus text.
  */
 enum rh_exposition accept_exposition(struct rh_slice accept);
+/* application/json named, and liked more than HTML: browsers never do. */
+bool accept_json(struct rh_slice accept);
 /* gzip named, or covered by "*", with a weight above 0. */
 bool accept_gzip(struct rh_slice accept_encoding);
 

@@ -1,4 +1,4 @@
-/* rowhouse-exporter - the segment's metrics over HTTP. */
+/* rowhouse-exporter - the segment's metrics, and the operator's page. */
 #include "config.h"
 
 #include <signal.h>
@@ -10,7 +10,8 @@
 
 static struct rh_serve_conf conf;
 
-static const char *const ours[] = { "segment", "exporter_listen" };
+static const char *const ours[] = { "segment", "exporter_listen",
+	"exporter_token" };
 static struct rh_directive directives[RH_COUNT(ours) + 1];
 
 static int
@@ -32,8 +33,8 @@ run(struct rh_program *self, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	source_guard();
 	rh_buf_init(&why, self->arena, 256, 4096);
-	if (!(server = server_start(conf.exporter_listen, &source, self->arena,
-	    &why)))
+	if (!(server = server_start(conf.exporter_listen,
+	    conf.exporter_token, &source, self->arena, &why)))
 		return rh_program_fail(self, "%.*s",
 		    RH_SLICE_ARG(rh_buf_get(&why)));
 	sigwait(&ends, &sig);
@@ -48,7 +49,7 @@ main(int argc, char **argv)
 	const struct rh_conf_table tables[] = { { directives, &conf },
 	    { NULL, NULL } };
 	struct rh_program program = { .name = "rowhouse-exporter",
-	    .summary = "Serves the metrics of a Rowhouse pool to Prometheus.",
+	    .summary = "Shows a Rowhouse pool to Prometheus, and to its operator.",
 	    .tables = tables, .unknown = RH_CONF_UNKNOWN_OK, .run = run };
 
 	rh_serve_conf_pick(directives, ours, RH_COUNT(ours));

@@ -3,17 +3,16 @@
 #include "exporter/page.h"
 
 #include "exporter/accept.h"
+#include "exporter/auth.h"
 #include "exporter/pool.h"
 #include "exporter/squeeze.h"
+#include "exporter/views.h"
 
 #define TEXT		"text/plain; charset=utf-8"
 #define METRICS_MAX	(64 << 20)
 #define SQUEEZE_FROM	1024
 #define PROTOBUF	"application/vnd.google.protobuf;" \
     " proto=io.prometheus.client.MetricFamily; encoding=delimited"
-
-typedef void answer_fn(struct page_reply *reply, const struct page_request *rq,
-    struct source *source, struct rh_arena *arena);
 
 static void
 fail(struct page_reply *reply, unsigned status, struct rh_slice text)
@@ -90,55 +89,50 @@ answer_livez(struct page_reply *reply, const struct page_request *rq,
 	    .body = RH_SLICE("ok\n") };
 }
 
-static void
-put_html(struct rh_buf *to, struct rh_slice text)
+struct rh_slice
+page_arg(const struct page_request *rq, const char *name)
 {
-	for (size_t i = 0; i < text.n; i++)
-		switch (text.p[i]) {
-		case '<': rh_buf_lit(to, "&lt;"); break;
-		case '&': rh_buf_lit(to, "&amp;"); break;
-		default: rh_buf_char(to, text.p[i]);
-		}
+	for (unsigned i = 0; i < rq->nargs; i++)
+		if (rh_slice_is(rq->args[i].name, rh_slice_of(name)))
+			return rq->args[i].value;
+	return RH_SLICE_NONE;
 }
 
-static void
-answer_index(struct page_reply *reply, const struct page_request *rq,
-    struct source *source, struct rh_arena *arena)
-{
-	const struct rh_segment *segment;
-	struct rh_buf b, why;
-
-	(void)rq;
-	rh_buf_init(&b, arena, 4096, 65536);
-	rh_buf_init(&why, arena, 512, 8192);
-	rh_buf_lit(&b, "<!doctype html>\n<html lang=\"en\">\n"
-	    "<meta charset=\"utf-8\">\n<title>rowhouse-exporter</title>\n"
-	    "<h1>rowhouse-exporter</h1>\n<p>");
-	if ((segment = source_get(source, &why))) {
-		rh_buf_lit(&b, "Pool ");
-		put_html(&b, rh_slice_of(rh_segment_pool(segment)));
-		rh_buf_printf(&b, ", room for %u workers, in ",
-		    rh_segment_slots(segment) - 1);
-		put_html(&b, rh_slice_of(source->path));
-	} else
-		put_html(&b, rh_slice_trim(rh_buf_get(&why)));
-	rh_buf_lit(&b, "</p>\n<ul>\n"
-	    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus, as text"
-	    " 0.0.4 or OpenMetrics 1.0</li>\n"
-	    "<li><a href=\"/livez\">/livez</a>: 200 while this program"
-	    " runs</li>\n</ul>\n</html>\n");
-	*reply = (struct page_reply){ .status = 200,
-	    .type = "text/html; charset=utf-8", .body = rh_buf_get(&b) };
-}
-
+/* "*": one segment, whatever it is. */
 static const struct {
 	struct rh_slice path;
 	answer_fn *answer;
+	bool is_open;		/* no token is asked for */
 } pages[] = {
-	{ RH_SLICE_INIT("/"), answer_index },
-	{ RH_SLICE_INIT("/livez"), answer_livez },
-	{ RH_SLICE_INIT("/metrics"), answer_metrics },
+	{ RH_SLICE_INIT("/"), overview_answer, false },
+	{ RH_SLICE_INIT("/livez"), answer_livez, true },
+	{ RH_SLICE_INIT("/metrics"), answer_metrics, false },
+	{ RH_SLICE_INIT("/requests"), requests_answer, false },
+	{ RH_SLICE_INIT("/requests/*"), request_answer, false },
+	{ RH_SLICE_INIT("/traces/*/otlp.json"), otlp_answer, false },
 };
+
+static bool
+matches(struct rh_slice pattern, struct rh_slice path)
+{
+	while (pattern.p && path.p) {
+		struct rh_slice want = rh_slice_cut(&pattern, '/');
+		struct rh_slice has = rh_slice_cut(&path, '/');
+
+		if (!rh_slice_is(want, has) &&
+		    (has.n == 0 || !rh_slice_is(want, RH_SLICE("*"))))
+			return false;
+	}
+	return !pattern.p && !path.p;
+}
+
+static void
+refuse(struct page_reply *reply)
+{
+	fail(reply, 401, RH_SLICE("exporter_token is asked for, as a bearer"
+	    " token or as a password\n"));
+	reply->challenge = true;
+}
 
 void
 page_answer(struct page_reply *reply, const struct page_request *rq,
@@ -147,10 +141,14 @@ page_answer(struct page_reply *reply, const struct page_request *rq,
 	size_t i;
 
 	for (i = 0; i < RH_COUNT(pages); i++)
-		if (rh_slice_is(rq->path, pages[i].path))
+		if (matches(pages[i].path, rq->path))
 			break;
-	if (i == RH_COUNT(pages))
-		fail(reply, 404, RH_SLICE("there is /, /livez and /metrics\n"));
+	if (!(i < RH_COUNT(pages) && pages[i].is_open) &&
+	    !auth_is_granted(rq->authorization, rq->token))
+		refuse(reply);
+	else if (i == RH_COUNT(pages))
+		fail(reply, 404, RH_SLICE("there is /, /requests, /requests/ID,"
+		    " /traces/ID/otlp.json, /livez and /metrics\n"));
 	else if (rh_slice_is(rq->method, RH_SLICE("GET")) ||
 	    rh_slice_is(rq->method, RH_SLICE("HEAD")))
 		pages[i].answer(reply, rq, source, arena);

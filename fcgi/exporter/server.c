@@ -14,10 +14,14 @@
 #define IDLE_S		30
 #define KEPT_BYTES	(1 << 20)	/* of the arena, between two scrapes */
 #define ARENA_MAX	(512 << 20)
+#define CHALLENGE_BEARER	"Bearer realm=\"rowhouse-exporter\""
+/* For browsers: any name, and the token as the password. */
+#define CHALLENGE_BASIC	"Basic realm=\"rowhouse-exporter\", charset=\"UTF-8\""
 
 struct server {
 	struct MHD_Daemon *daemon;
 	struct source *source;
+	struct rh_slice token;
 	struct rh_arena *arena;		/* of the request at hand */
 };
 
@@ -48,11 +52,35 @@ send_reply(struct MHD_Connection *c, const struct page_reply *reply)
 	add_header(r, "Content-Encoding", reply->encoding);
 	add_header(r, "Vary", reply->vary);
 	add_header(r, "Allow", reply->allow);
+	add_header(r, "Location", reply->location);
+	add_header(r, "Content-Disposition", reply->disposition);
+	add_header(r, "Content-Security-Policy", reply->policy ?
+	    reply->policy : "default-src 'none'; frame-ancestors 'none'");
+	add_header(r, "Referrer-Policy", "no-referrer");
+	if (reply->challenge) {
+		add_header(r, "WWW-Authenticate", CHALLENGE_BEARER);
+		add_header(r, "WWW-Authenticate", CHALLENGE_BASIC);
+	}
 	add_header(r, "Cache-Control", "no-store");
 	add_header(r, "X-Content-Type-Options", "nosniff");
 	queued = MHD_queue_response(c, reply->status, r);
 	MHD_destroy_response(r);
 	return queued;
+}
+
+/* Also libmicrohttpd's; a name without "=" has no value. */
+static enum MHD_Result
+take_arg(void *self, enum MHD_ValueKind kind, const char *name,
+    const char *value)
+{
+	struct page_request *rq = self;
+
+	(void)kind;
+	if (rq->nargs == PAGE_ARGS_MAX)
+		return MHD_NO;
+	rq->args[rq->nargs++] = (struct page_arg){ rh_slice_of(name),
+		rh_slice_of(value ? value : "") };
+	return MHD_YES;
 }
 
 /*
@@ -67,7 +95,8 @@ answer(void *self, struct MHD_Connection *c, const char *path,
 {
 	struct server *s = self;
 	struct page_request rq = { rh_slice_of(method), rh_slice_of(path),
-	    header(c, "Accept"), header(c, "Accept-Encoding") };
+	    header(c, "Accept"), header(c, "Accept-Encoding"),
+	    header(c, "Authorization"), .token = s->token };
 	struct page_reply reply;
 	enum MHD_Result queued;
 
@@ -81,6 +110,7 @@ answer(void *self, struct MHD_Connection *c, const char *path,
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
+	MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_arg, &rq);
 	page_answer(&reply, &rq, s->source, s->arena);
 	queued = send_reply(c, &reply);
 	rh_arena_reset(s->arena);
@@ -151,8 +181,8 @@ listen_at(struct rh_slice address, struct rh_buf *why)
 }
 
 struct server *
-server_start(struct rh_slice address, struct source *source,
-    struct rh_arena *arena, struct rh_buf *why)
+server_start(struct rh_slice address, struct rh_slice token,
+    struct source *source, struct rh_arena *arena, struct rh_buf *why)
 {
 	struct server *s = RH_NEW(arena, struct server);
 	int fd = listen_at(address, why);
@@ -160,6 +190,7 @@ server_start(struct rh_slice address, struct source *source,
 	if (fd < 0)
 		return NULL;
 	s->source = source;
+	s->token = token;
 	s->arena = rh_arena_new(KEPT_BYTES, ARENA_MAX);
 	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD |
 	    MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, s,

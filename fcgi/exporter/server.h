@@ -14,9 +14,9 @@
 
 struct server;
 
-/* NULL and a reason, or a server that answers. */
-struct server *server_start(struct rh_slice listen, struct source *source,
-    struct rh_arena *arena, struct rh_buf *why);
+/* token n == 0: all may look. NULL and a reason, or a server that answers. */
+struct server *server_start(struct rh_slice listen, struct rh_slice token,
+    struct source *source, struct rh_arena *arena, struct rh_buf *why);
 void server_stop(struct server **server);
 
 #endif

@@ -83,7 +83,9 @@ take_number(struct rh_slice *rest)
 static uint64_t
 take_count(struct rh_slice *rest)
 {
-	return RH_MIN(take_number(rest), UINT64_C(1) << 48);
+	uint64_t n = take_number(rest);
+
+	return RH_MIN(n, UINT64_C(1) << 48);
 }
 
 static void

@@ -76,6 +76,7 @@ struct rh_shipper_spec {
 	const struct rh_tally *tally;
 	struct rh_family spans;		/* spans_total{outcome} */
 	const char *version;
+	pid_t pid;		/* whose spans they are; 0: our own */
 };
 /*
  * Takes over the slot's ring, with what is in it.
@@ -96,6 +97,14 @@ void rh_shipper_stop(struct rh_shipper **shipper, int64_t deadline_ms);
  * preceded by its u32 length) into one request; answers how many spans. 0:
  * there are none, and nothing is to be sent.
  */
+struct rh_otlp_part {
+	const struct rh_shipper_spec *spec;
+	const void *records;
+	size_t n;
+};
+/* The same of several processes, each a resource of its own. */
+unsigned rh_otlp_encode_parts(struct rh_buf *to, enum rh_otlp_protocol protocol,
+    const struct rh_otlp_part *parts, size_t nparts);
 unsigned rh_otlp_encode(struct rh_buf *to, enum rh_otlp_protocol protocol,
     const struct rh_shipper_spec *spec, const void *records, size_t n);
 

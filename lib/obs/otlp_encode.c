@@ -112,7 +112,7 @@ resource(struct out *o, const struct rh_shipper_spec *spec)
 	resource_default(o, "host.name", rh_slice_of(host));
 	if (!told(o->conf, RH_SLICE("process.pid")).p)
 		attribute(o, 1, &(struct rh_attr){ .key = "process.pid",
-		    .is_int = true, .number = getpid() });
+		    .is_int = true, .number = spec->pid ? spec->pid : getpid() });
 	resource_told(o);
 	resource_text(o, "telemetry.sdk.name", RH_SLICE("rowhouse"));
 	resource_text(o, "telemetry.sdk.language", RH_SLICE("c"));
@@ -400,32 +400,55 @@ records_all(struct out *o, const char *records, size_t n)
 	return spans;
 }
 
-unsigned
-rh_otlp_encode(struct rh_buf *to, enum rh_otlp_protocol protocol,
-    const struct rh_shipper_spec *spec, const void *records, size_t n)
+static unsigned
+resource_spans(struct out *o, const struct rh_otlp_part *part)
 {
-	struct out o = { { to, protocol == RH_OTLP_JSON }, spec->conf };
-	size_t empty = to->n, of_resource, of_scope;
+	size_t empty = o->w.to->n, of_resource, of_scope;
 	unsigned spans;
+
+	o->conf = part->spec->conf;
+	of_resource = rh_wire_open(&o->w, 1, NULL);
+	resource(o, part->spec);
+	rh_wire_list(&o->w, "scopeSpans");
+	of_scope = rh_wire_open(&o->w, 2, NULL);
+	scope(o, part->spec);
+	rh_wire_list(&o->w, "spans");
+	spans = records_all(o, part->records, part->n);
+	rh_wire_list_end(&o->w);
+	rh_wire_close(&o->w, of_scope);
+	rh_wire_list_end(&o->w);
+	rh_wire_close(&o->w, of_resource);
+	if (spans == 0)
+		o->w.to->n = empty;
+	return spans;
+}
+
+unsigned
+rh_otlp_encode_parts(struct rh_buf *to, enum rh_otlp_protocol protocol,
+    const struct rh_otlp_part *parts, size_t nparts)
+{
+	struct out o = { { to, protocol == RH_OTLP_JSON }, NULL };
+	size_t empty = to->n;
+	unsigned spans = 0;
 
 	if (o.w.json)
 		rh_buf_char(to, '{');
 	rh_wire_list(&o.w, "resourceSpans");
-	of_resource = rh_wire_open(&o.w, 1, NULL);
-	resource(&o, spec);
-	rh_wire_list(&o.w, "scopeSpans");
-	of_scope = rh_wire_open(&o.w, 2, NULL);
-	scope(&o, spec);
-	rh_wire_list(&o.w, "spans");
-	spans = records_all(&o, records, n);
-	rh_wire_list_end(&o.w);
-	rh_wire_close(&o.w, of_scope);
-	rh_wire_list_end(&o.w);
-	rh_wire_close(&o.w, of_resource);
+	for (size_t i = 0; i < nparts; i++)
+		spans += resource_spans(&o, &parts[i]);
 	rh_wire_list_end(&o.w);
 	if (o.w.json)
 		rh_buf_char(to, '}');
 	if (spans == 0)
 		to->n = empty;
 	return spans;
+}
+
+unsigned
+rh_otlp_encode(struct rh_buf *to, enum rh_otlp_protocol protocol,
+    const struct rh_shipper_spec *spec, const void *records, size_t n)
+{
+	const struct rh_otlp_part part = { spec, records, n };
+
+	return rh_otlp_encode_parts(to, protocol, &part, 1);
 }

@@ -73,6 +73,9 @@ RH_MUST_CHECK bool rh_past_find(struct rh_past_found *found,
 /* The first span of the one that was asked for; NULL: it was not kept. */
 const struct rh_past_span *rh_past_server_span(const struct rh_past_found *found);
 
+/* Why its trace was kept, or was not: a sentence for an operator. */
+void rh_past_why(struct rh_buf *to, const struct rh_request *rq);
+
 /* Text of a span's attribute; p == NULL: it has none. */
 struct rh_slice rh_past_attr(const struct rh_past_span *span, const char *key);
 

@@ -1,0 +1,537 @@
+#include "config.h"
+
+#include "exporter/overview.h"
+
+#include <math.h>
+
+#include "exporter/chart.h"
+#include "exporter/fmt.h"
+#include "exporter/views.h"
+#include "obs/metric_read.h"
+
+#define ROWS_SHOWN	50
+
+/* ---- addresses ---- */
+
+static struct rh_slice
+address(struct view *v, const char *path, const struct overview_range *range,
+    const struct row *route, const struct row *tenant)
+{
+	struct rh_buf b;
+
+	rh_buf_init(&b, v->arena, 128, 4096);
+	rh_buf_slice(&b, rh_slice_of(path));
+	if (range)
+		html_query(&b, "range", rh_slice_of(range->name));
+	if (route) {
+		html_query(&b, "method", route->method);
+		html_query(&b, "route", route->name);
+	}
+	if (tenant)
+		html_query(&b, "tenant", tenant->name);
+	return rh_buf_get(&b);
+}
+
+/* ---- head ---- */
+
+static void
+put_ranges(struct view *v, const struct overview *o)
+{
+	const struct row route = { .name = o->route, .method = o->method };
+	const struct row tenant = { .name = o->tenant };
+
+	html_open(&v->h, "nav");
+	html_attr(&v->h, "class", "ranges");
+	html_attr(&v->h, "aria-label", "Time range");
+	for (const struct overview_range *r = overview_ranges; r->name; r++) {
+		html_open(&v->h, "a");
+		html_attr_text(&v->h, "href", address(v, "/", r,
+		    o->route.p ? &route : NULL, o->tenant.p ? &tenant : NULL));
+		if (r == o->range)
+			html_attr(&v->h, "aria-current", "true");
+		html_text(&v->h, rh_slice_of(r->name));
+		html_close(&v->h);
+	}
+	html_close(&v->h);
+}
+
+static void
+put_build(struct view *v)
+{
+	struct rh_segment_build build;
+	int64_t started_us;
+
+	rh_segment_build(v->segment, &build);
+	started_us = atomic_load(&rh_segment_slot(v->segment, 0)->started_us);
+	html_open(&v->h, "p");
+	html_attr(&v->h, "class", "quiet");
+	html_text(&v->h, rh_slice_of(build.service));
+	html_lit(&v->h, " ");
+	html_text(&v->h, rh_slice_of(build.version));
+	html_lit(&v->h, " (");
+	html_text(&v->h, rh_slice_of(build.revision));
+	html_lit(&v->h, ")");
+	if (!rh_segment_is_held(v->segment))
+		html_lit(&v->h, " · not running");
+	else if (started_us > 0 && started_us < v->now_us) {
+		html_lit(&v->h, " · up ");
+		html_text(&v->h, fmt_span(v->arena, v->now_us - started_us));
+	}
+	html_lit(&v->h, " · ");
+	view_time(v, v->now_us, fmt_clock(v->arena, v->now_us));
+	html_lit(&v->h, " UTC");
+	html_close(&v->h);
+}
+
+static void
+put_headline(struct view *v, const struct overview *o)
+{
+	html_open(&v->h, "div");
+	html_attr(&v->h, "class", "headline");
+	html_open(&v->h, "div");
+	html_open(&v->h, "h1");
+	if (o->tenant.p) {
+		html_lit(&v->h, "Tenant ");
+		html_say(&v->h, "code", "", o->tenant);
+	} else if (o->route.p) {
+		html_text(&v->h, o->method);
+		html_lit(&v->h, " ");
+		html_say(&v->h, "code", "", o->route);
+	} else
+		html_lit(&v->h, "Overview");
+	html_close(&v->h);
+	put_build(v);
+	html_close(&v->h);
+	put_ranges(v, o);
+	html_close(&v->h);
+}
+
+/* ---- tiles ---- */
+
+static void
+put_tile(struct view *v, const char *class, const char *name,
+    struct rh_slice value, struct rh_slice below)
+{
+	html_open(&v->h, "div");
+	html_attr_printf(&v->h, "class", "tile %s", class);
+	html_say(&v->h, "dt", "", rh_slice_of(name));
+	html_open(&v->h, "dd");
+	html_say(&v->h, "strong", "", value);
+	html_say(&v->h, "small", "", below);
+	html_close(&v->h);
+	html_close(&v->h);
+}
+
+static struct rh_slice
+rate_of(struct view *v, const struct row *row, double seconds)
+{
+	return fmt_rate(v->arena, seconds > 0 ?
+	    (double)row->requests / seconds : 0);
+}
+
+static void
+put_latency_tile(struct view *v, const struct overview *o, const char *name,
+    double q)
+{
+	uint64_t ns = rh_quantile_ns(o->total.buckets, q);
+
+	put_tile(v, "", name, ns ? fmt_ns(v->arena, ns) : RH_SLICE("–"),
+	    rh_slice_of(rh_arena_printf(v->arena, "of the last %s",
+	    o->range->text)));
+}
+
+static void
+put_pool_tile(struct view *v, const struct overview *o)
+{
+	const struct point *p = NULL;
+
+	for (unsigned i = 0; i < o->npoints; i++)
+		if (o->points[i].seconds > 0)
+			p = &o->points[i];
+	if (!p)
+		return;
+	put_tile(v, "", "Workers busy", rh_slice_of(rh_arena_printf(v->arena,
+	    "%u of %u", p->busy, p->workers)), rh_slice_of(rh_arena_printf(
+	    v->arena, "%u waiting, at the most", p->queue)));
+}
+
+static void
+put_tiles(struct view *v, const struct overview *o)
+{
+	uint64_t dropped = o->lines_dropped + o->spans_dropped;
+	const struct row *t = &o->total;
+
+	html_open(&v->h, "dl");
+	html_attr(&v->h, "class", "tiles");
+	put_tile(v, "", "Requests per second", rate_of(v, t, o->seconds),
+	    rh_slice_of(rh_arena_printf(v->arena, "%.*s in the last %s",
+	    RH_SLICE_ARG(fmt_count(v->arena, t->requests)), o->range->text)));
+	put_tile(v, t->errors ? "bad" : "good", "Failed",
+	    fmt_share(v->arena, t->requests ? (double)t->errors /
+	    (double)t->requests : 0), rh_slice_of(rh_arena_printf(v->arena,
+	    "%.*s with a status of 5xx",
+	    RH_SLICE_ARG(fmt_count(v->arena, t->errors)))));
+	if (!o->tenant.p) {
+		put_latency_tile(v, o, "p50", 0.5);
+		put_latency_tile(v, o, "p95", 0.95);
+		put_latency_tile(v, o, "p99", 0.99);
+	}
+	put_pool_tile(v, o);
+	put_tile(v, dropped ? "bad" : "good", "Dropped",
+	    fmt_count(v->arena, dropped), rh_slice_of(rh_arena_printf(v->arena,
+	    "%llu log lines, %llu spans, ever",
+	    (unsigned long long)o->lines_dropped,
+	    (unsigned long long)o->spans_dropped)));
+	html_close(&v->h);
+}
+
+/* ---- charts ---- */
+
+static struct rh_slice
+label_ns(struct rh_arena *arena, double ns)
+{
+	return ns > 0 ? fmt_ns(arena, (uint64_t)ns) : RH_SLICE("0");
+}
+
+static struct rh_slice
+label_count(struct rh_arena *arena, double n)
+{
+	return n == floor(n) ? fmt_count(arena, (uint64_t)n) :
+	    fmt_rate(arena, n);
+}
+
+static double *
+values_of(const struct overview *o, struct rh_arena *arena,
+    double (*value)(const struct point *p))
+{
+	double *values = rh_arena_zalloc(arena, o->npoints + 1,
+	    sizeof(*values));
+
+	for (unsigned i = 0; i < o->npoints; i++)
+		values[i] = o->points[i].seconds > 0 ? value(&o->points[i]) :
+		    (double)NAN;
+	return values;
+}
+
+static double
+per_second(const struct point *p)
+{
+	return (double)p->requests / p->seconds;
+}
+
+static double
+failed_per_second(const struct point *p)
+{
+	return (double)p->errors / p->seconds;
+}
+
+static double
+quantile(const struct point *p, double q)
+{
+	return p->requests ? (double)rh_quantile_ns(p->buckets, q) : (double)NAN;
+}
+
+static double
+p50(const struct point *p)
+{
+	return quantile(p, 0.5);
+}
+
+static double
+p95(const struct point *p)
+{
+	return quantile(p, 0.95);
+}
+
+static double
+p99(const struct point *p)
+{
+	return quantile(p, 0.99);
+}
+
+static double
+busy(const struct point *p)
+{
+	return p->busy;
+}
+
+static double
+waiting(const struct point *p)
+{
+	return p->queue;
+}
+
+static void
+put_charts(struct view *v, const struct overview *o)
+{
+	struct rh_arena *a = v->arena;
+	const struct chart of_requests = { .title = "Requests",
+		.unit = "per second", .lines = {
+		{ "all", "a", true, values_of(o, a, per_second) },
+		{ "failed", "e", true, values_of(o, a, failed_per_second) } },
+		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = fmt_rate };
+	const struct chart of_latency = { .title = "Duration", .lines = {
+		{ "p50", "a", false, values_of(o, a, p50) },
+		{ "p95", "b", false, values_of(o, a, p95) },
+		{ "p99", "c", false, values_of(o, a, p99) } },
+		.nlines = 3, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = label_ns };
+	const struct chart of_pool = { .title = "Workers",
+		.unit = "the most at once", .lines = {
+		{ "busy", "a", true, values_of(o, a, busy) },
+		{ "requests waiting", "b", false, values_of(o, a, waiting) } },
+		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = label_count };
+
+	html_open(&v->h, "div");
+	html_attr(&v->h, "class", "charts");
+	chart_put(&v->h, &of_requests, a);
+	if (!o->tenant.p)
+		chart_put(&v->h, &of_latency, a);
+	if (!o->tenant.p && !o->route.p)
+		chart_put(&v->h, &of_pool, a);
+	html_close(&v->h);
+	html_open(&v->h, "p");
+	html_attr(&v->h, "class", "quiet");
+	if (o->oldest_us > 0) {
+		html_lit(&v->h, "Times are UTC. The oldest that is remembered"
+		    " at this resolution is of ");
+		view_time(v, o->oldest_us, fmt_time(a, o->oldest_us));
+		html_lit(&v->h, ".");
+	} else
+		html_lit(&v->h, "Nothing is remembered yet: the pool's master"
+		    " takes a sample every 5 seconds.");
+	html_close(&v->h);
+}
+
+/* ---- tables ---- */
+
+static void
+put_numbers(struct view *v, const struct overview *o, const struct row *row)
+{
+	view_td(v, "num", fmt_count(v->arena, row->requests));
+	view_td(v, "num less", rate_of(v, row, o->seconds));
+	view_td(v, row->errors ? "num failed" : "num", row->errors ?
+	    rh_slice_of(rh_arena_printf(v->arena, "%.*s (%.*s)",
+	    RH_SLICE_ARG(fmt_count(v->arena, row->errors)),
+	    RH_SLICE_ARG(fmt_share(v->arena, (double)row->errors /
+	    (double)row->requests)))) : RH_SLICE("0"));
+}
+
+static void
+put_spark(struct view *v, const struct row *row)
+{
+	html_open(&v->h, "td");
+	html_attr(&v->h, "class", "less");
+	chart_spark(&v->h, row->spark, SPARK_POINTS);
+	html_close(&v->h);
+}
+
+static void
+put_row_links(struct view *v, const struct row *route,
+    const struct row *tenant)
+{
+	html_open(&v->h, "td");
+	html_attr(&v->h, "class", "num");
+	view_link(v, address(v, "/requests", NULL, route, tenant),
+	    RH_SLICE("requests"));
+	html_close(&v->h);
+}
+
+static void
+put_route(struct view *v, const struct overview *o, const struct row *row)
+{
+	html_open(&v->h, "tr");
+	html_open(&v->h, "th");
+	html_attr(&v->h, "scope", "row");
+	html_say(&v->h, "span", "method", row->method);
+	html_lit(&v->h, " ");
+	html_open(&v->h, "a");
+	html_attr_text(&v->h, "href", address(v, "/", o->range, row, NULL));
+	html_say(&v->h, "code", "", row->name);
+	html_close(&v->h);
+	html_close(&v->h);
+	put_spark(v, row);
+	put_numbers(v, o, row);
+	view_td(v, "num", fmt_ns(v->arena, rh_quantile_ns(row->buckets, 0.5)));
+	view_td(v, "num less", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.95)));
+	view_td(v, "num", fmt_ns(v->arena, rh_quantile_ns(row->buckets, 0.99)));
+	put_row_links(v, row, NULL);
+	html_close(&v->h);
+}
+
+static void
+put_tenant(struct view *v, const struct overview *o, const struct row *row)
+{
+	html_open(&v->h, "tr");
+	html_open(&v->h, "th");
+	html_attr(&v->h, "scope", "row");
+	view_link(v, address(v, "/", o->range, NULL, row), row->name);
+	html_close(&v->h);
+	put_spark(v, row);
+	put_numbers(v, o, row);
+	put_row_links(v, NULL, row);
+	html_close(&v->h);
+}
+
+static void
+open_table(struct view *v, const char *title, const char *first,
+    bool has_latency)
+{
+	html_open(&v->h, "section");
+	html_attr(&v->h, "class", "card");
+	html_say(&v->h, "h2", "", rh_slice_of(title));
+	html_open(&v->h, "div");
+	html_attr(&v->h, "class", "scroll");
+	html_attr(&v->h, "tabindex", "0");
+	html_open(&v->h, "table");
+	html_open(&v->h, "thead");
+	html_open(&v->h, "tr");
+	view_th(v, "", first);
+	view_th(v, "less", "Over time");
+	view_th(v, "num", "Requests");
+	view_th(v, "num less", "per s");
+	view_th(v, "num", "Failed");
+	if (has_latency) {
+		view_th(v, "num", "p50");
+		view_th(v, "num less", "p95");
+		view_th(v, "num", "p99");
+	}
+	view_th(v, "num", "Last ones");
+	html_close(&v->h);
+	html_close(&v->h);
+	html_open(&v->h, "tbody");
+}
+
+static void
+close_table(struct view *v, const struct rows *rows)
+{
+	html_close(&v->h);
+	html_close(&v->h);
+	html_close(&v->h);
+	if (rows->n == 0)
+		html_say(&v->h, "p", "empty", RH_SLICE("No requests in this"
+		    " time."));
+	else if (rows->n > ROWS_SHOWN) {
+		html_open(&v->h, "p");
+		html_attr(&v->h, "class", "quiet");
+		html_printf(&v->h, "The first %d of %zu; JSON has them all.",
+		    ROWS_SHOWN, rows->n);
+		html_close(&v->h);
+	}
+	html_close(&v->h);
+}
+
+static void
+put_tables(struct view *v, const struct overview *o)
+{
+	if (!o->tenant.p) {
+		open_table(v, "Routes", "Route", true);
+		for (size_t i = 0; i < RH_MIN(o->routes.n, ROWS_SHOWN); i++)
+			put_route(v, o, &o->routes.rows[i]);
+		close_table(v, &o->routes);
+	}
+	if (!o->route.p) {
+		open_table(v, "Tenants", "Tenant", false);
+		for (size_t i = 0; i < RH_MIN(o->tenants.n, ROWS_SHOWN); i++)
+			put_tenant(v, o, &o->tenants.rows[i]);
+		close_table(v, &o->tenants);
+	}
+}
+
+static void
+put_dependencies(struct view *v, const struct overview *o)
+{
+	html_open(&v->h, "section");
+	html_attr(&v->h, "class", "card");
+	html_say(&v->h, "h2", "", RH_SLICE("Dependencies"));
+	html_open(&v->h, "ul");
+	html_attr(&v->h, "class", "chips");
+	for (size_t i = 0; i < o->ndependencies; i++) {
+		const struct dependency *d = &o->dependencies[i];
+		const char *state = !d->known ? "unknown" : d->up ? "up" :
+		    "down";
+
+		html_open(&v->h, "li");
+		html_open(&v->h, "span");
+		html_attr_printf(&v->h, "class", "state %s", state);
+		html_text(&v->h, d->name);
+		html_printf(&v->h, ": %s", state);
+		html_close(&v->h);
+		html_close(&v->h);
+	}
+	html_close(&v->h);
+	html_close(&v->h);
+}
+
+static void
+put_remarkable(struct view *v, const struct overview *o)
+{
+	html_open(&v->h, "section");
+	html_attr(&v->h, "class", "card");
+	html_say(&v->h, "h2", "", RH_SLICE("Failed last"));
+	if (o->remarkable.n == 0) {
+		html_say(&v->h, "p", "empty", RH_SLICE("None that is"
+		    " remembered."));
+		html_close(&v->h);
+		return;
+	}
+	html_open(&v->h, "ul");
+	html_attr(&v->h, "class", "lasts");
+	for (size_t i = 0; i < o->remarkable.n; i++) {
+		const struct rh_request *rq = &o->remarkable.rows[i];
+
+		html_open(&v->h, "li");
+		view_status(v, rq->f.status);
+		html_open(&v->h, "a");
+		html_attr_text(&v->h, "href", html_path(v->arena, "/requests/",
+		    rq->text[RH_RQ_ID], ""));
+		html_text(&v->h, rq->text[RH_RQ_METHOD]);
+		html_lit(&v->h, " ");
+		html_text(&v->h, rq->text[RH_RQ_PATH]);
+		html_close(&v->h);
+		html_say(&v->h, "span", "quiet", rq->text[RH_RQ_ERROR]);
+		view_time(v, rq->f.start_us, fmt_clock(v->arena,
+		    rq->f.start_us));
+		html_close(&v->h);
+	}
+	html_close(&v->h);
+	html_close(&v->h);
+}
+
+void
+overview_answer(struct page_reply *reply, const struct page_request *rq,
+    struct source *source, struct rh_arena *arena)
+{
+	struct overview o;
+	struct view v;
+
+	if (!view_open(&v, reply, rq, source, arena)) {
+		/* the page itself is there, and says what is not */
+		if (!v.json)
+			reply->status = 200;
+		return;
+	}
+	if (!overview_read(&o, &v))
+		return;
+	if (v.json)
+		overview_json(&v, &o);
+	else {
+		view_begin(&v, RH_SLICE("Overview"), "overview");
+		put_headline(&v, &o);
+		put_tiles(&v, &o);
+		put_charts(&v, &o);
+		put_remarkable(&v, &o);
+		put_tables(&v, &o);
+		if (!o.tenant.p && !o.route.p) {
+			overview_pool_put(&v);
+			put_dependencies(&v, &o);
+		}
+	}
+	view_reply(&v);
+	/* the same where the segment is cut short on the way */
+	if (reply->status == 503 && !v.json)
+		reply->status = 200;
+}
