@@ -4,6 +4,7 @@
 #include "ctl/conf.h"
 #include "ctl/status.h"
 #include "ctl/tenant.h"
+#include "ctl/trace.h"
 
 struct rh_serve_conf ctl_conf;
 
@@ -17,6 +18,7 @@ static struct rh_directive directives[RH_COUNT(ours) + 1];
 static const struct rh_command commands[] = {
 	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
 	{ "tenant", "limit SLUG", "what a tenant may do: shows its limits, and changes those that are given", tenant_options, tenant_run },
+	{ "trace", "REQUEST_ID|TRACE_ID", "one request: where its time went, and why its trace was kept or not", trace_options, trace_run },
 	{ 0 }
 };
 /* clang-format on */

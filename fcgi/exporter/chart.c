@@ -44,16 +44,59 @@ x_of(const struct chart *c, unsigned i)
 	return c->n > 1 ? (double)i * WIDTH / (c->n - 1) : 0;
 }
 
+/* What the lowest and the highest line stand for, and how many parts lie between. */
+struct scale {
+	double bottom, top;
+	unsigned parts;
+	bool decades;
+};
+
 static double
-y_of(double value, double top)
+smallest(const struct chart *c)
 {
-	return HEIGHT - value / top * HEIGHT;
+	double least = INFINITY;
+
+	for (unsigned l = 0; l < c->nlines; l++)
+		for (unsigned i = 0; i < c->n; i++)
+			if (c->lines[l].values[i] > 0)
+				least = RH_MIN(least, c->lines[l].values[i]);
+	return least;
+}
+
+static struct scale
+scale_of(const struct chart *c)
+{
+	double most = largest(c), low, high;
+
+	if (!c->decades || !(most > 0))
+		return (struct scale){ 0, top_of(most), 2, false };
+	low = floor(log10(smallest(c)));
+	high = RH_MAX(ceil(log10(most)), low + 1);
+	return (struct scale){ pow(10, low), pow(10, high),
+		(unsigned)(high - low), true };
+}
+
+static double
+value_at(const struct scale *s, unsigned line)
+{
+	double share = (double)line / s->parts;
+
+	return s->decades ? s->bottom * pow(10, line) : s->top * share;
+}
+
+static double
+y_of(double value, const struct scale *s)
+{
+	if (!s->decades)
+		return HEIGHT - value / s->top * HEIGHT;
+	value = RH_MAX(value, s->bottom);
+	return HEIGHT - log10(value / s->bottom) / s->parts * HEIGHT;
 }
 
 /* A gap where nothing is known: "M" starts anew behind it. */
 static struct rh_slice
-path_of(const struct chart *c, const double *values, double top,
-    struct rh_arena *arena)
+path_of(const struct chart *c, const double *values,
+    const struct scale *scale, struct rh_arena *arena)
 {
 	bool drawing = false;
 	struct rh_buf b;
@@ -65,7 +108,7 @@ path_of(const struct chart *c, const double *values, double top,
 			continue;
 		}
 		rh_buf_printf(&b, "%c%.1f %.1f", drawing ? 'L' : 'M',
-		    x_of(c, i), y_of(values[i], top));
+		    x_of(c, i), y_of(values[i], scale));
 		/* a single point is a short line, or it would not be seen */
 		if (!drawing && (i + 1 == c->n || !isfinite(values[i + 1])))
 			rh_buf_lit(&b, "h2");
@@ -75,8 +118,8 @@ path_of(const struct chart *c, const double *values, double top,
 }
 
 static struct rh_slice
-area_of(const struct chart *c, const double *values, double top,
-    struct rh_arena *arena)
+area_of(const struct chart *c, const double *values,
+    const struct scale *scale, struct rh_arena *arena)
 {
 	struct rh_buf b;
 
@@ -89,7 +132,7 @@ area_of(const struct chart *c, const double *values, double top,
 		if (first)
 			rh_buf_printf(&b, "M%.1f %d", x_of(c, i), HEIGHT);
 		rh_buf_printf(&b, "L%.1f %.1f", x_of(c, i),
-		    y_of(values[i], top));
+		    y_of(values[i], scale));
 		if (i + 1 == c->n || !isfinite(values[i + 1]))
 			rh_buf_printf(&b, "L%.1f %dZ", x_of(c, i), HEIGHT);
 	}
@@ -107,15 +150,15 @@ put_path(struct html *h, const char *kind, const char *class,
 }
 
 static void
-put_grid(struct html *h)
+put_grid(struct html *h, unsigned parts)
 {
-	for (int i = 0; i <= 4; i++) {
+	for (unsigned i = 0; i <= parts; i++) {
 		html_open(h, "line");
 		html_attr(h, "class", "grid");
 		html_attr(h, "x1", "0");
 		html_attr_printf(h, "x2", "%d", WIDTH);
-		html_attr_printf(h, "y1", "%d", i * HEIGHT / 4);
-		html_attr_printf(h, "y2", "%d", i * HEIGHT / 4);
+		html_attr_printf(h, "y1", "%u", i * HEIGHT / parts);
+		html_attr_printf(h, "y2", "%u", i * HEIGHT / parts);
 		html_close(h);
 	}
 }
@@ -155,22 +198,22 @@ put_hits(struct html *h, const struct chart *c, struct rh_arena *arena)
 }
 
 static void
-put_drawing(struct html *h, const struct chart *c, double top,
-    struct rh_arena *arena)
+put_drawing(struct html *h, const struct chart *c,
+    const struct scale *scale, struct rh_arena *arena)
 {
 	html_open(h, "svg");
 	html_attr_printf(h, "viewBox", "0 0 %d %d", WIDTH, HEIGHT);
 	html_attr(h, "preserveAspectRatio", "none");
 	html_attr(h, "role", "img");
 	html_attr_text(h, "aria-label", rh_slice_of(c->title));
-	put_grid(h);
+	put_grid(h, scale->decades ? scale->parts : 2 * scale->parts);
 	for (unsigned l = 0; l < c->nlines; l++)
 		if (c->lines[l].filled)
 			put_path(h, "area", c->lines[l].class,
-			    area_of(c, c->lines[l].values, top, arena));
+			    area_of(c, c->lines[l].values, scale, arena));
 	for (unsigned l = 0; l < c->nlines; l++)
 		put_path(h, "line", c->lines[l].class,
-		    path_of(c, c->lines[l].values, top, arena));
+		    path_of(c, c->lines[l].values, scale, arena));
 	put_hits(h, c, arena);
 	html_close(h);
 }
@@ -203,7 +246,7 @@ put_legend(struct html *h, const struct chart *c)
 void
 chart_put(struct html *h, const struct chart *c, struct rh_arena *arena)
 {
-	double top = top_of(largest(c));
+	const struct scale scale = scale_of(c);
 	int64_t width_us = c->step_us * (int64_t)RH_MAX(c->n - 1, 1u);
 
 	html_open(h, "figure");
@@ -214,10 +257,11 @@ chart_put(struct html *h, const struct chart *c, struct rh_arena *arena)
 	html_open(h, "div");
 	html_attr(h, "class", "ylabels");
 	html_attr(h, "aria-hidden", "true");
-	for (int i = 0; i <= 2; i++)
-		html_say(h, "span", "", c->label(arena, top * (2 - i) / 2));
+	for (unsigned i = 0; i <= scale.parts; i++)
+		html_say(h, "span", "", c->label(arena,
+		    value_at(&scale, scale.parts - i)));
 	html_close(h);
-	put_drawing(h, c, top, arena);
+	put_drawing(h, c, &scale, arena);
 	html_open(h, "div");
 	html_attr(h, "class", "xlabels");
 	for (int i = 0; i < TIMES; i++) {

@@ -28,6 +28,7 @@ struct chart {
 	unsigned nlines;
 	unsigned n;		/* points */
 	int64_t start_us, step_us;
+	bool decades;		/* a scale where each line is ten times the one below */
 	struct rh_slice (*label)(struct rh_arena *arena, double value);
 };
 

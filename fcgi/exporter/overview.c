@@ -136,8 +136,7 @@ put_latency_tile(struct view *v, const struct overview *o, const char *name,
 	uint64_t ns = rh_quantile_ns(o->total.buckets, q);
 
 	put_tile(v, "", name, ns ? fmt_ns(v->arena, ns) : RH_SLICE("–"),
-	    rh_slice_of(rh_arena_printf(v->arena, "of the last %s",
-	    o->range->text)));
+	    rh_slice_of(rh_arena_printf(v->arena, "last %s", o->range->text)));
 }
 
 static void
@@ -152,7 +151,7 @@ put_pool_tile(struct view *v, const struct overview *o)
 		return;
 	put_tile(v, "", "Workers busy", rh_slice_of(rh_arena_printf(v->arena,
 	    "%u of %u", p->busy, p->workers)), rh_slice_of(rh_arena_printf(
-	    v->arena, "%u waiting, at the most", p->queue)));
+	    v->arena, "%u waiting", p->queue)));
 }
 
 static void
@@ -163,13 +162,13 @@ put_tiles(struct view *v, const struct overview *o)
 
 	html_open(&v->h, "dl");
 	html_attr(&v->h, "class", "tiles");
-	put_tile(v, "", "Requests per second", rate_of(v, t, o->seconds),
-	    rh_slice_of(rh_arena_printf(v->arena, "%.*s in the last %s",
-	    RH_SLICE_ARG(fmt_count(v->arena, t->requests)), o->range->text)));
+	put_tile(v, "", "Requests / s", rate_of(v, t, o->seconds),
+	    rh_slice_of(rh_arena_printf(v->arena, "%.*s in all",
+	    RH_SLICE_ARG(fmt_count(v->arena, t->requests)))));
 	put_tile(v, t->errors ? "bad" : "good", "Failed",
 	    fmt_share(v->arena, t->requests ? (double)t->errors /
 	    (double)t->requests : 0), rh_slice_of(rh_arena_printf(v->arena,
-	    "%.*s with a status of 5xx",
+	    "%.*s with status 5xx",
 	    RH_SLICE_ARG(fmt_count(v->arena, t->errors)))));
 	if (!o->tenant.p) {
 		put_latency_tile(v, o, "p50", 0.5);
@@ -179,7 +178,7 @@ put_tiles(struct view *v, const struct overview *o)
 	put_pool_tile(v, o);
 	put_tile(v, dropped ? "bad" : "good", "Dropped",
 	    fmt_count(v->arena, dropped), rh_slice_of(rh_arena_printf(v->arena,
-	    "%llu log lines, %llu spans, ever",
+	    "lines %llu, spans %llu",
 	    (unsigned long long)o->lines_dropped,
 	    (unsigned long long)o->spans_dropped)));
 	html_close(&v->h);
@@ -276,11 +275,12 @@ put_charts(struct view *v, const struct overview *o)
 		{ "p95", "b", false, values_of(o, a, p95) },
 		{ "p99", "c", false, values_of(o, a, p99) } },
 		.nlines = 3, .n = o->npoints, .start_us = o->start_us,
-		.step_us = o->range->point_us, .label = label_ns };
+		.step_us = o->range->point_us, .decades = true,
+		.label = label_ns };
 	const struct chart of_pool = { .title = "Workers",
-		.unit = "the most at once", .lines = {
+		.unit = "at most", .lines = {
 		{ "busy", "a", true, values_of(o, a, busy) },
-		{ "requests waiting", "b", false, values_of(o, a, waiting) } },
+		{ "waiting", "b", false, values_of(o, a, waiting) } },
 		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
 		.step_us = o->range->point_us, .label = label_count };
 
@@ -307,12 +307,24 @@ put_charts(struct view *v, const struct overview *o)
 
 /* ---- tables ---- */
 
+/* With its column's name, for where the table has no room for a head. */
+static void
+put_cell(struct view *v, const char *class, const char *name,
+    struct rh_slice text)
+{
+	html_open(&v->h, "td");
+	html_attr_text(&v->h, "class", rh_slice_of(class));
+	html_attr_text(&v->h, "data-name", rh_slice_of(name));
+	html_text(&v->h, text);
+	html_close(&v->h);
+}
+
 static void
 put_numbers(struct view *v, const struct overview *o, const struct row *row)
 {
-	view_td(v, "num", fmt_count(v->arena, row->requests));
+	put_cell(v, "num", "Requests", fmt_count(v->arena, row->requests));
 	view_td(v, "num less", rate_of(v, row, o->seconds));
-	view_td(v, row->errors ? "num failed" : "num", row->errors ?
+	put_cell(v, row->errors ? "num failed" : "num", "Failed", row->errors ?
 	    rh_slice_of(rh_arena_printf(v->arena, "%.*s (%.*s)",
 	    RH_SLICE_ARG(fmt_count(v->arena, row->errors)),
 	    RH_SLICE_ARG(fmt_share(v->arena, (double)row->errors /
@@ -354,10 +366,12 @@ put_route(struct view *v, const struct overview *o, const struct row *row)
 	html_close(&v->h);
 	put_spark(v, row);
 	put_numbers(v, o, row);
-	view_td(v, "num", fmt_ns(v->arena, rh_quantile_ns(row->buckets, 0.5)));
+	put_cell(v, "num", "p50", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.5)));
 	view_td(v, "num less", fmt_ns(v->arena,
 	    rh_quantile_ns(row->buckets, 0.95)));
-	view_td(v, "num", fmt_ns(v->arena, rh_quantile_ns(row->buckets, 0.99)));
+	put_cell(v, "num", "p99", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.99)));
 	put_row_links(v, row, NULL);
 	html_close(&v->h);
 }
@@ -387,6 +401,7 @@ open_table(struct view *v, const char *title, const char *first,
 	html_attr(&v->h, "class", "scroll");
 	html_attr(&v->h, "tabindex", "0");
 	html_open(&v->h, "table");
+	html_attr(&v->h, "class", "rows");
 	html_open(&v->h, "thead");
 	html_open(&v->h, "tr");
 	view_th(v, "", first);

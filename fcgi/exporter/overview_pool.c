@@ -81,11 +81,12 @@ put_flight(struct view *v, const struct worker *w)
 		    rh_flight_text(f, route) : rh_flight_text(f, path));
 		html_open(&v->h, "span");
 		html_attr(&v->h, "class", "quiet");
-		html_printf(&v->h, " %s ", rh_phase_names[f->phase]);
+		html_printf(&v->h, " · %s ", rh_phase_names[f->phase]);
 		html_text(&v->h, rh_flight_text(f, waits_for));
 		html_lit(&v->h, " for ");
-		html_text(&v->h, fmt_span(v->arena, w->since_us));
-		html_lit(&v->h, " ");
+		html_text(&v->h, fmt_ns(v->arena,
+		    (uint64_t)w->since_us * 1000));
+		html_lit(&v->h, " · ");
 		html_text(&v->h, rh_flight_text(f, tenant));
 		html_lit(&v->h, " ");
 		html_text(&v->h, id);

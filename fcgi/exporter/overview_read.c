@@ -7,7 +7,7 @@
 #include "obs/metric_read.h"
 
 #define S	INT64_C(1000000)
-#define RECENT	12
+#define RECENT	8
 
 /* clang-format off */
 const struct overview_range overview_ranges[] = {

@@ -3,35 +3,16 @@
 
 #include "exporter/request.h"
 
-#include <math.h>
-
 #include "exporter/fmt.h"
-#include "exporter/json.h"
 #include "exporter/views.h"
-#include "obs/metric_read.h"
 #include "obs/otlp.h"
 
 /* ---- what there is ---- */
 
-static void
-compare(struct request *r, struct view *v)
-{
-	int metric = rh_metric_find(v->segment, "http_request_duration_seconds");
-	uint64_t cells[RH_METRIC_CELLS];
-
-	r->slower_than = (double)NAN;
-	if (!rh_metric_sum(v->segment, metric, r->rq->f.series, 0, cells))
-		return;
-	memcpy(r->buckets, cells, sizeof(r->buckets));
-	for (unsigned i = 0; i <= RH_BUCKETS; i++)
-		r->requests += r->buckets[i];
-	r->slower_than = rh_share_below(r->buckets, r->rq->f.ns);
-}
-
 static bool
 has_spans(const struct request *r)
 {
-	return rh_past_server_span(r->found) != NULL;
+	return rh_past_server_span(&r->found) != NULL;
 }
 
 /* The path's second segment: /requests/ID, /traces/ID/otlp.json */
@@ -50,13 +31,13 @@ id_of(const struct page_request *rq)
 static void
 put_links(struct view *v, const struct request *r)
 {
-	struct rh_slice trace = fmt_hex(v->arena, r->found->trace_id, 16);
+	struct rh_slice trace = fmt_hex(v->arena, r->found.trace_id, 16);
 	const struct rh_slice *text = r->rq->text;
 	struct rh_buf b;
 
 	html_open(&v->h, "p");
 	html_attr(&v->h, "class", "links");
-	if (r->found->nspans)
+	if (r->found.nspans)
 		view_link(v, html_path(v->arena, "/traces/", trace,
 		    "/otlp.json"), RH_SLICE("Download the trace (OTLP JSON)"));
 	rh_buf_init(&b, v->arena, 128, 4096);
@@ -124,7 +105,7 @@ put_why(struct view *v, const struct request *r)
 	if (r->rq->f.kept && !has_spans(r))
 		html_lit(&v->h, " Its spans were overwritten here since by"
 		    " those of later requests; a collector may have them.");
-	if (r->found->is_made_up)
+	if (r->found.is_made_up)
 		html_lit(&v->h, " Its own record was overwritten since: what is"
 		    " shown is told by its span.");
 	html_close(&v->h);
@@ -134,167 +115,6 @@ put_why(struct view *v, const struct request *r)
 		html_text(&v->h, r->rq->text[RH_RQ_ERROR]);
 		html_close(&v->h);
 	}
-	html_close(&v->h);
-}
-
-/* ---- stores ---- */
-
-static void
-put_part(struct view *v, const char *class, uint64_t *x, uint64_t ns,
-    uint64_t all)
-{
-	double width = all ? 1000.0 * (double)ns / (double)all : 0;
-	double at = all ? 1000.0 * (double)*x / (double)all : 0;
-
-	html_open(&v->h, "rect");
-	html_attr_text(&v->h, "class", rh_slice_of(class));
-	html_attr_printf(&v->h, "x", "%.1f", at);
-	html_attr_printf(&v->h, "width", "%.1f", width);
-	html_attr(&v->h, "height", "10");
-	html_close(&v->h);
-	*x += ns;
-}
-
-static void
-put_share(struct view *v, const char *class, const char *name, uint64_t ns,
-    uint64_t all, unsigned trips)
-{
-	html_open(&v->h, "tr");
-	html_open(&v->h, "th");
-	html_attr(&v->h, "scope", "row");
-	html_open(&v->h, "span");
-	html_attr_printf(&v->h, "class", "key %s", class);
-	html_close(&v->h);
-	html_text(&v->h, rh_slice_of(name));
-	html_close(&v->h);
-	view_td(v, "num", fmt_ns(v->arena, ns));
-	view_td(v, "num", fmt_share(v->arena, all ? (double)ns / (double)all :
-	    0));
-	view_td(v, "num", trips ? rh_slice_of(rh_arena_printf(v->arena, "%u",
-	    trips)) : RH_SLICE("–"));
-	html_close(&v->h);
-}
-
-static void
-put_shares(struct view *v, const struct request *r)
-{
-	uint64_t all = r->rq->f.ns, x = 0;
-	uint64_t pg = RH_MIN(r->rq->f.pg_ns, all);
-	uint64_t redis = RH_MIN(r->rq->f.redis_ns, all - pg);
-
-	html_open(&v->h, "section");
-	html_attr(&v->h, "class", "card");
-	html_say(&v->h, "h2", "", RH_SLICE("Where the time went"));
-	html_open(&v->h, "svg");
-	html_attr(&v->h, "class", "stack");
-	html_attr(&v->h, "viewBox", "0 0 1000 10");
-	html_attr(&v->h, "preserveAspectRatio", "none");
-	html_attr(&v->h, "aria-hidden", "true");
-	put_part(v, "pg", &x, pg, all);
-	put_part(v, "redis", &x, redis, all);
-	put_part(v, "own", &x, all - pg - redis, all);
-	html_close(&v->h);
-	html_open(&v->h, "table");
-	html_open(&v->h, "thead");
-	html_open(&v->h, "tr");
-	view_th(v, "", "In");
-	view_th(v, "num", "Time");
-	view_th(v, "num", "Share");
-	view_th(v, "num", "Round trips");
-	html_close(&v->h);
-	html_close(&v->h);
-	html_open(&v->h, "tbody");
-	put_share(v, "pg", "PostgreSQL", pg, all, r->rq->f.pg_trips);
-	put_share(v, "redis", "Redis", redis, all, r->rq->f.redis_trips);
-	put_share(v, "own", "the rest: our own", all - pg - redis, all, 0);
-	html_close(&v->h);
-	html_close(&v->h);
-	html_close(&v->h);
-}
-
-/* ---- among its like ---- */
-
-static void
-put_bars(struct view *v, const struct request *r)
-{
-	unsigned in = rh_bucket_of(r->rq->f.ns);
-	uint64_t most = 1;
-
-	for (unsigned i = 0; i <= RH_BUCKETS; i++)
-		most = RH_MAX(most, r->buckets[i]);
-	html_open(&v->h, "svg");
-	html_attr(&v->h, "class", "bars");
-	html_attr_printf(&v->h, "viewBox", "0 0 %d 100", (RH_BUCKETS + 1) * 10);
-	html_attr(&v->h, "preserveAspectRatio", "none");
-	html_attr(&v->h, "role", "img");
-	html_attr(&v->h, "aria-label", "How long requests of its route take");
-	for (unsigned i = 0; i <= RH_BUCKETS; i++) {
-		/* the square root, so that few among many are still seen */
-		double height = r->buckets[i] ? RH_MAX(2.0, 100 *
-		    sqrt((double)r->buckets[i] / (double)most)) : 0;
-
-		html_open(&v->h, "rect");
-		html_attr_text(&v->h, "class", i == in ? RH_SLICE("here") :
-		    RH_SLICE("there"));
-		html_attr_printf(&v->h, "x", "%.1f", i * 10 + 0.5);
-		html_attr_printf(&v->h, "y", "%.1f", 100 - height);
-		html_attr(&v->h, "width", "9");
-		html_attr_printf(&v->h, "height", "%.1f", height);
-		html_open(&v->h, "title");
-		html_text(&v->h, fmt_count(v->arena, r->buckets[i]));
-		html_text(&v->h, i == RH_BUCKETS ? RH_SLICE(" over ") :
-		    RH_SLICE(" up to "));
-		html_text(&v->h, fmt_ns(v->arena, rh_bucket_ns[RH_MIN(i,
-		    (unsigned)RH_BUCKETS - 1)]));
-		html_close(&v->h);
-		html_close(&v->h);
-	}
-	html_close(&v->h);
-	html_open(&v->h, "div");
-	html_attr(&v->h, "class", "barlabels");
-	html_attr(&v->h, "aria-hidden", "true");
-	html_say(&v->h, "span", "", RH_SLICE("0.5 ms"));
-	html_say(&v->h, "span", "", RH_SLICE("5 ms"));
-	html_say(&v->h, "span", "", RH_SLICE("50 ms"));
-	html_say(&v->h, "span", "", RH_SLICE("500 ms"));
-	html_say(&v->h, "span", "", RH_SLICE("5 s"));
-	html_close(&v->h);
-}
-
-static void
-put_compared(struct view *v, const struct request *r)
-{
-	static const struct {
-		const char *name;
-		double q;
-	} marks[] = { { "p50", 0.5 }, { "p95", 0.95 }, { "p99", 0.99 } };
-
-	html_open(&v->h, "section");
-	html_attr(&v->h, "class", "card");
-	html_say(&v->h, "h2", "", RH_SLICE("Among requests of its route"));
-	if (r->requests == 0) {
-		html_say(&v->h, "p", "empty", RH_SLICE("There are none to"
-		    " compare it with."));
-		html_close(&v->h);
-		return;
-	}
-	html_open(&v->h, "p");
-	html_lit(&v->h, "It took ");
-	html_say(&v->h, "strong", "", fmt_ns(v->arena, r->rq->f.ns));
-	html_lit(&v->h, ", longer than ");
-	html_text(&v->h, fmt_share(v->arena, r->slower_than));
-	html_lit(&v->h, " of ");
-	html_text(&v->h, fmt_count(v->arena, r->requests));
-	html_lit(&v->h, ".");
-	html_close(&v->h);
-	put_bars(v, r);
-	html_open(&v->h, "dl");
-	html_attr(&v->h, "class", "marks");
-	for (size_t i = 0; i < RH_COUNT(marks); i++)
-		view_pair(v, marks[i].name, fmt_ns(v->arena,
-		    rh_quantile_ns(r->buckets, marks[i].q)));
-	view_pair(v, "this one", fmt_ns(v->arena, r->rq->f.ns));
-	html_close(&v->h);
 	html_close(&v->h);
 }
 
@@ -356,20 +176,40 @@ put_line(struct view *v, const struct request *r)
 	html_close(&v->h);
 }
 
+/* Of one that crashed its worker. */
+static void
+put_stack(struct view *v, const struct request *r)
+{
+	const struct rh_past_span *span = rh_past_server_span(&r->found);
+	struct rh_slice stack = span ?
+	    rh_past_attr(span, "exception.stacktrace") : RH_SLICE_NONE;
+
+	if (stack.n == 0)
+		return;
+	html_open(&v->h, "section");
+	html_attr(&v->h, "class", "card");
+	html_say(&v->h, "h2", "", RH_SLICE("Where its worker stood"));
+	html_open(&v->h, "pre");
+	html_attr(&v->h, "tabindex", "0");
+	html_say(&v->h, "code", "", stack);
+	html_close(&v->h);
+	html_close(&v->h);
+}
+
 /* ---- the rest of its trace ---- */
 
 static void
 put_others(struct view *v, const struct request *r)
 {
-	if (r->found->nrequests < 2)
+	if (r->found.nrequests < 2)
 		return;
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
 	html_say(&v->h, "h2", "", RH_SLICE("Requests of this trace"));
 	html_open(&v->h, "ul");
 	html_attr(&v->h, "class", "lasts");
-	for (size_t i = 0; i < r->found->nrequests; i++) {
-		const struct rh_request *rq = &r->found->requests[i];
+	for (size_t i = 0; i < r->found.nrequests; i++) {
+		const struct rh_request *rq = &r->found.requests[i];
 
 		html_open(&v->h, "li");
 		view_status(v, rq->f.status);
@@ -398,10 +238,11 @@ put_html(struct view *v, const struct request *r)
 	put_headline(v, r);
 	put_why(v, r);
 	waterfall_put(v, r);
+	put_stack(v, r);
 	html_open(&v->h, "div");
 	html_attr(&v->h, "class", "pair");
-	put_shares(v, r);
-	put_compared(v, r);
+	shares_put(v, r);
+	compared_put(v, r);
 	html_close(&v->h);
 	statements_put(v, r);
 	put_others(v, r);
@@ -413,38 +254,25 @@ put_html(struct view *v, const struct request *r)
 static void
 not_remembered(struct view *v, struct rh_slice id)
 {
-	struct rh_past_filter none = { .status_min = UINT32_MAX };
-	struct rh_past_list list;
-
-	rh_past_list(&list, v->segment, &none, v->arena);
 	view_fail(v, 404, "That request is not remembered",
-	    rh_slice_of(rh_arena_printf(v->arena, "No request or trace with the"
-	    " id %.*s is. The oldest that is came at %.*s; all since %.*s"
-	    " are. Its log line may be elsewhere.",
-	    (int)RH_MIN(id.n, 256), id.p,
-	    RH_SLICE_ARG(fmt_time(v->arena, list.oldest_us)),
-	    RH_SLICE_ARG(fmt_time(v->arena, list.whole_us ? list.whole_us :
-	    list.oldest_us)))));
+	    request_unknown(v->segment, id, v->arena));
 }
 
 void
 request_answer(struct page_reply *reply, const struct page_request *rq,
     struct source *source, struct rh_arena *arena)
 {
-	struct rh_past_found found;
-	struct request r = { .found = &found };
+	struct request r;
 	struct view v;
 
 	if (!view_open(&v, reply, rq, source, arena))
 		return;
-	if (!rh_past_find(&found, v.segment, id_of(rq), arena)) {
+	if (!request_read(&r, v.segment, id_of(rq), arena)) {
 		not_remembered(&v, id_of(rq));
 		return;
 	}
-	r.rq = found.request;
-	compare(&r, &v);
 	if (v.json)
-		request_put_json(&v, &r);
+		request_put_json(&v.body, &r, arena);
 	else
 		put_html(&v, &r);
 	view_reply(&v);

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "exporter/json.h"
-#include "exporter/request.h"
+#include "exporter/request_read.h"
 #include "obs/metric_read.h"
 
 static void
@@ -103,26 +103,27 @@ put_span(struct rh_buf *to, const struct rh_past_span *span)
 }
 
 void
-request_put_json(struct view *v, const struct request *r)
+request_put_json(struct rh_buf *to, const struct request *r,
+    struct rh_arena *arena)
 {
-	struct rh_buf *to = &v->body, why;
+	struct rh_buf why;
 
-	rh_buf_init(&why, v->arena, 256, 1024);
+	rh_buf_init(&why, arena, 256, 1024);
 	rh_past_why(&why, r->rq);
 	json_open(to, NULL, '{');
 	request_json(to, "request", r->rq);
 	json_text(to, "why", rh_buf_get(&why));
 	json_bool(to, "spans_remembered",
-	    rh_past_server_span(r->found) != NULL);
+	    rh_past_server_span(&r->found) != NULL);
 	put_compared(to, r);
 	json_open(to, "spans", '[');
-	for (size_t i = 0; i < r->found->nspans; i++)
-		put_span(to, &r->found->spans[i]);
+	for (size_t i = 0; i < r->found.nspans; i++)
+		put_span(to, &r->found.spans[i]);
 	json_close(to, ']');
-	json_int(to, "spans_dropped", r->found->spans_dropped);
+	json_int(to, "spans_dropped", r->found.spans_dropped);
 	json_open(to, "trace", '[');
-	for (size_t i = 0; i < r->found->nrequests; i++)
-		request_json(to, NULL, &r->found->requests[i]);
+	for (size_t i = 0; i < r->found.nrequests; i++)
+		request_json(to, NULL, &r->found.requests[i]);
 	json_close(to, ']');
 	json_close(to, '}');
 }

@@ -4,7 +4,8 @@
 #include "base/text.h"
 #include "exporter/fmt.h"
 #include "exporter/json.h"
-#include "exporter/request.h"
+#include "exporter/request_read.h"
+#include "exporter/view.h"
 #include "exporter/views.h"
 
 #define ROWS_DEFAULT	100
@@ -166,7 +167,7 @@ put_row(struct view *v, const struct rh_request *rq)
 	html_attr_text(&v->h, "class", rq->f.kept ? RH_SLICE("kept") :
 	    RH_SLICE("quiet"));
 	html_text(&v->h, rq->f.kept ?
-	    rh_slice_of(rh_sampled_by_names[rq->f.by]) : RH_SLICE("no"));
+	    rh_slice_of(rh_sampled_by_names[rq->f.by]) : RH_SLICE("not kept"));
 	html_close(&v->h);
 	html_close(&v->h);
 	html_close(&v->h);
@@ -181,6 +182,7 @@ put_table(struct view *v, const struct rh_past_list *list)
 	html_attr(&v->h, "class", "scroll");
 	html_attr(&v->h, "tabindex", "0");
 	html_open(&v->h, "table");
+	html_attr(&v->h, "class", "list");
 	html_open(&v->h, "thead");
 	html_open(&v->h, "tr");
 	view_th(v, "num", "Time, UTC");
@@ -214,9 +216,7 @@ put_remembered(struct view *v, const struct rh_past_list *list)
 	html_text(&v->h, fmt_count(a, list->n));
 	html_lit(&v->h, " shown of ");
 	html_text(&v->h, fmt_count(a, list->matched));
-	html_lit(&v->h, " that match, of ");
-	html_text(&v->h, fmt_count(a, list->seen));
-	html_lit(&v->h, " remembered.");
+	html_lit(&v->h, " that match.");
 	if (list->oldest_us > 0) {
 		html_lit(&v->h, " Oldest kept: ");
 		view_time(v, list->oldest_us, fmt_time(a, list->oldest_us));
@@ -240,7 +240,6 @@ put_json(struct view *v, const struct rh_past_list *list)
 
 	json_open(to, NULL, '{');
 	json_int(to, "matched", (int64_t)list->matched);
-	json_int(to, "remembered", (int64_t)list->seen);
 	json_time(to, "oldest", list->oldest_us);
 	json_time(to, "complete_since", list->whole_us);
 	json_open(to, "requests", '[');

@@ -4,7 +4,6 @@
 #include "exporter/request.h"
 
 #define DEPTH_SHOWN	8
-#define STATEMENTS_MAX	64
 
 static uint64_t
 span_ns(const struct rh_past_span *s)
@@ -149,7 +148,7 @@ put_ticks(struct view *v, const struct scale *all)
 void
 waterfall_put(struct view *v, const struct request *r)
 {
-	const struct rh_past_found *f = r->found;
+	const struct rh_past_found *f = &r->found;
 	struct scale all = scale_of(f);
 
 	if (f->nspans == 0)
@@ -184,41 +183,11 @@ waterfall_put(struct view *v, const struct request *r)
 
 /* ---- SQL, by the statement's name ---- */
 
-struct statement {
-	struct rh_slice name, text;
-	unsigned calls;
-	uint64_t ns;
-};
-
-static size_t
-gather(struct statement to[STATEMENTS_MAX], const struct rh_past_found *f)
-{
-	size_t n = 0, j;
-
-	for (size_t i = 0; i < f->nspans; i++) {
-		struct rh_slice name = rh_past_attr(&f->spans[i],
-		    "db.query.summary");
-
-		if (name.n == 0)
-			continue;
-		for (j = 0; j < n && !rh_slice_is(to[j].name, name); j++)
-			;
-		if (j == STATEMENTS_MAX)
-			continue;
-		if (j == n)
-			to[n++] = (struct statement){ name, rh_past_attr(
-			    &f->spans[i], "db.query.text"), 0, 0 };
-		to[j].calls++;
-		to[j].ns += span_ns(&f->spans[i]);
-	}
-	return n;
-}
-
 void
 statements_put(struct view *v, const struct request *r)
 {
 	struct statement statements[STATEMENTS_MAX];
-	size_t n = gather(statements, r->found);
+	size_t n = request_statements(r, statements);
 
 	if (n == 0)
 		return;

@@ -31,7 +31,7 @@ struct rh_past_list {
 	const struct rh_request *rows;	/* newest first */
 	size_t n;
 	size_t matched;		/* of them the newest are the rows */
-	size_t seen;		/* remembered at all */
+	size_t seen;		/* looked at, those kept apart not among them */
 	int64_t oldest_us;	/* of all that are remembered; 0: none is */
 	int64_t whole_us;	/* from then on none is missing; 0: none ever was */
 };

@@ -86,8 +86,8 @@ class Rubbish(unittest.TestCase):
         with Stack(workers=2, log_ring="16k", span_ring="64k",
                    exporter=True) as s:
             t = s.signup()
-            for _ in range(30):
-                s.api("GET", f"{t.path}/projects", t.token)
+            cls.ids = [s.api("GET", f"{t.path}/projects", t.token)
+                       .headers["X-Request-Id"] for _ in range(30)][::9]
             wait_until(lambda: s.exporter.value(
                 "rowhouse_http_requests_total") >= 30, "they are counted")
             s.pool.stop()
@@ -110,6 +110,19 @@ class Rubbish(unittest.TestCase):
         self.assertIn(got.status, (200, 503), got)
         return got
 
+    def look(self):
+        """At all that is read of requests and of the past, in both forms."""
+        for path in ("/", "/?range=24h", "/requests", "/requests/" + "0" * 32,
+                     "/requests/nobody", "/traces/nobody/otlp.json"):
+            for accept in ("text/html", "application/json"):
+                with Client(self.exporter.port) as c:
+                    got = c.request("GET", path, headers={"Accept": accept})
+                self.assertIn(got.status, (200, 404, 503), got)
+        for i in self.ids:
+            with Client(self.exporter.port) as c:
+                got = c.request("GET", f"/requests/{i}")
+            self.assertIn(got.status, (200, 404, 503), got)
+
     def tearDown(self):
         self.shown.restore()
         self.assertEqual(self.ask().status, 200)
@@ -131,12 +144,34 @@ class Rubbish(unittest.TestCase):
                         f.seek(at)
                         f.write(dice.randbytes(min(n, len(s.good) - at)))
                     self.ask()
-                    self.ask("/")
+                    self.look()
                     # and for one that begins with it
                     with open(s.segment, "rb") as f:
                         s.replace(f.read())
                     self.ask()
                     s.restore()
+
+    def test_rubbish_records_in_whole_rings(self):
+        """Rings whose frames are true, and whose records are not."""
+        s, dice = self.shown, random.Random(5)
+        with open(s.segment, "rb") as f:
+            good = f.read()
+        ids = [i.encode() for i in self.ids]
+        places = [m for i in ids for m in self.places(good, i)]
+        self.assertTrue(places)
+        for _ in range(40):
+            at = dice.choice(places) + dice.randrange(-240, 300)
+            s.put(at, dice.randbytes(dice.choice((1, 2, 8, 32))))
+            self.look()
+            if dice.random() < .3:
+                s.restore()
+
+    @staticmethod
+    def places(data, what):
+        at = data.find(what)
+        while at >= 0:
+            yield at
+            at = data.find(what, at + 1)
 
     def test_another_size(self):
         s, dice = self.shown, random.Random(2)
@@ -164,6 +199,8 @@ class Rubbish(unittest.TestCase):
         try:
             for _ in range(60):
                 self.ask()
+            for _ in range(8):
+                self.look()
         finally:
             done.set()
             thread.join(patience(20))

@@ -1,0 +1,49 @@
+/*
+ * request_read - one request, and all that is remembered of it: for the
+ * operator's page and for rowhouse-ctl.
+ *
+ * Shape    what rh_past_find found, and how it compares with its route
+ * Errors   false: it is not remembered; no histogram: requests is 0
+ * Owner    the arena's
+ */
+#ifndef RH_EXPORTER_REQUEST_READ_H
+#define RH_EXPORTER_REQUEST_READ_H
+
+#include "base/buf.h"
+#include "obs/metric.h"
+#include "obs/past.h"
+
+struct request {
+	struct rh_past_found found;
+	const struct rh_request *rq;
+	uint64_t buckets[RH_BUCKETS + 1];	/* of its route, since ever */
+	uint64_t requests;			/* in them */
+	double slower_than;			/* share of them; NAN: unknown */
+};
+
+/* id: a request_id or a trace_id. */
+RH_MUST_CHECK bool request_read(struct request *r,
+    const struct rh_segment *segment, struct rh_slice id,
+    struct rh_arena *arena);
+/* What is to be said of an id that is not remembered: a sentence or two. */
+struct rh_slice request_unknown(const struct rh_segment *segment,
+    struct rh_slice id, struct rh_arena *arena);
+
+/* SQL of its spans, by the statement's name, in the order of their calls. */
+struct statement {
+	struct rh_slice name, text;
+	unsigned calls;
+	uint64_t ns;
+};
+#define STATEMENTS_MAX	64
+size_t request_statements(const struct request *r,
+    struct statement to[STATEMENTS_MAX]);
+
+/* request_json.c: a list's element where name is NULL: what its log line says. */
+void request_json(struct rh_buf *to, const char *name,
+    const struct rh_request *rq);
+/* All of it. */
+void request_put_json(struct rh_buf *to, const struct request *r,
+    struct rh_arena *arena);
+
+#endif

@@ -1,0 +1,520 @@
+#!/usr/bin/python3
+"""The operator's page: from a request_id to where the time went, with nothing
+but the segment. Each view in HTML and in JSON, filters, what was not kept, what
+hostile clients send, the token; rowhouse-ctl trace says the same."""
+
+import base64
+import html.parser
+import json
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+
+from harness import (Client, Pool, Story, main, patience,  # noqa: E402
+                     program, wait_until)
+
+PROJECTS = "/v1/t/{tenant}/projects"
+QUERY = "/v1/t/{tenant}/debug/query"
+CRASH = "/v1/t/{tenant}/debug/crash"
+HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e"
+JSON = "application/json"
+HTML = "text/html"
+
+
+class DebugPool(Pool):
+    """With the routes of fcgi/debug."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.program = program("rowhouse-fcgi-debug")
+
+
+def ask(port, path, accept=HTML, **headers):
+    with Client(port) as c:
+        return c.request("GET", path, headers={"Accept": accept, **headers})
+
+
+class Reader(html.parser.HTMLParser):
+    """What a page is made of: elements, texts, addresses."""
+
+    VOID = {"meta", "link", "input", "br", "hr"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.links, self.open = [], "", [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.elements.append((tag, attrs))
+        if "href" in attrs:
+            self.links.append(attrs["href"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            raise AssertionError(f"</{tag}> ends what it did not begin")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+class Page(Story):
+
+    pool = DebugPool
+    exporter = True
+    settings = {"workers": 3, "trace_ratio": 0, "slow": "80ms"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        s = cls.stack
+        cls.t, cls.other = s.signup(), s.signup()
+        for _ in range(20):
+            s.api("GET", f"{cls.t.path}/projects", cls.t.token)
+        s.api("GET", f"{cls.other.path}/projects", cls.other.token)
+        s.api("POST", f"{cls.t.path}/debug/crash?kind=segv", cls.t.token,
+              headers={"X-Request-Id": "the-one-that-crashed"})
+        s.api("GET", f"{cls.t.path}/debug/query?ms=150", cls.t.token,
+              headers={"X-Request-Id": "the-slow-one"})
+        s.api("GET", f"{cls.t.path}/projects", cls.t.token,
+              headers={"X-Request-Id": "the-plain-one"})
+        s.api("GET", f"{cls.t.path}/projects", "rhk_nobody",
+              headers={"X-Request-Id": "the-refused-one"})
+        s.api("GET", f"{cls.t.path}/<script>alert(1)</script>",
+              cls.t.token, headers={"X-Request-Id": "the-hostile-one",
+                                    "User-Agent": HOSTILE.encode()})
+        for name in ("crashed", "slow", "plain", "refused", "hostile"):
+            name = f"the-{name}-one" if name != "crashed" else \
+                "the-one-that-crashed"
+            wait_until(lambda n=name: cls.json(f"/requests/{n}", None),
+                       f"{name} is remembered")
+        wait_until(lambda: cls.json("/?range=15m")["total"]["errors"] >= 1,
+                   "the history has its first sample")
+
+    @classmethod
+    def json(cls, path, status=200):
+        """status None: the answer, or None where it is not 200."""
+        got = ask(cls.stack.exporter.port, path, JSON)
+        if status is None and got.status != 200:
+            return None
+        assert got.status == (status or 200), got
+        return got.json
+
+    def page(self, path, status=200):
+        got = ask(self.stack.exporter.port, path)
+        self.assertEqual(got.status, status, got)
+        self.assertEqual(got.headers["Content-Type"],
+                         "text/html; charset=utf-8")
+        read = Reader(got.body.decode())
+        self.assertEqual(read.open, [])
+        return read
+
+    def ctl(self, *operands, status=0):
+        done = subprocess.run(
+            [program("rowhouse-ctl"), "-c", self.stack.pool.conf, *operands],
+            env=self.stack.pool.env, capture_output=True, check=False,
+            timeout=patience(20))
+        self.assertEqual(done.returncode, status, done)
+        return done.stdout.decode() if status == 0 else done.stderr.decode()
+
+    # ---- one request
+
+    def test_its_record_is_its_log_line(self):
+        for name in ("the-slow-one", "the-plain-one", "the-refused-one",
+                     "the-one-that-crashed"):
+            with self.subTest(name):
+                line = self.stack.pool.wait_line(request_id=name,
+                                                 msg="request")
+                shown = self.json(f"/requests/{name}")["request"]
+                for field in ("time", "request_id", "trace_id", "span_id",
+                              "sampled", "sampled_by", "method", "route",
+                              "path", "status", "duration_ms", "tenant",
+                              "tenant_id", "user_id", "role", "token_id",
+                              "error", "remote", "pid"):
+                    self.assertEqual(shown.get(field), line.get(field), field)
+                if name != "the-one-that-crashed":
+                    self.assertEqual(shown["rt"], line["rt"])
+                    self.assertEqual(shown["bytes_out"], line["bytes_out"])
+
+    def test_a_slow_one_says_where_its_time_went(self):
+        got = self.json("/requests/the-slow-one")
+        self.assertEqual(got["request"]["sampled_by"], "slow")
+        self.assertIn("It was slow", got["why"])
+        self.assertGreaterEqual(got["request"]["ms"]["pg"], 150)
+        server, query = got["spans"]
+        self.assertEqual((server["name"], server["depth"]),
+                         (f"GET {QUERY}", 0))
+        self.assertEqual((query["depth"], query["parent_span_id"]),
+                         (1, server["span_id"]))
+        self.assertIn("pg_sleep", query["attributes"]["db.query.text"])
+        self.assertEqual(got["route"]["requests"], 1)
+        self.assertGreater(got["route"]["p99_ms"], 80)
+        read = self.page("/requests/the-slow-one")
+        for text in ("Waterfall", "Where the time went", "Statements",
+                     "Among requests of its route", "pg_sleep", "Its log line",
+                     server["name"], got["request"]["trace_id"],
+                     "It was slow"):
+            self.assertIn(text, read.text)
+        self.assertEqual(self.json(
+            f"/requests/{got['request']['trace_id']}"), got)
+
+    def test_one_that_was_not_kept_says_so_and_why(self):
+        got = self.json("/requests/the-plain-one")
+        self.assertIs(got["request"]["sampled"], False)
+        self.assertEqual((got["request"]["sampled_by"], got["spans"]),
+                         ("none", []))
+        self.assertIn("did not fail, was not slow", got["why"])
+        read = self.page("/requests/the-plain-one")
+        self.assertIn("Its trace was not kept", read.text)
+        self.assertIn("of the others none is kept", read.text)
+        self.assertNotIn("Waterfall", read.text)
+        self.assertEqual(ask(self.stack.exporter.port,
+                             f"/traces/{got['request']['trace_id']}/otlp.json",
+                             JSON).status, 404)
+
+    def test_a_crash_is_told_by_the_master(self):
+        got = self.json("/requests/the-one-that-crashed")
+        self.assertEqual(got["request"]["status"], 500)
+        self.assertIn("worker.died: SIGSEGV", got["request"]["error"])
+        self.assertIs(got["spans"][0]["error"], True)
+        read = self.page("/requests/the-one-that-crashed")
+        self.assertIn("Where its worker stood", read.text)
+        self.assertIn("crash_segv", read.text)
+
+    def test_refusals_are_security(self):
+        got = self.json("/requests/the-refused-one")
+        self.assertEqual((got["request"]["status"],
+                          got["request"]["sampled_by"]), (401, "security"))
+        self.assertIn("It touched security", got["why"])
+        self.assertTrue(got["spans"])
+
+    def test_what_is_not_remembered_is_404_with_the_oldest(self):
+        got = ask(self.stack.exporter.port, "/requests/nobody-sent-this", JSON)
+        self.assertEqual(got.status, 404)
+        self.assertEqual(got.headers["Content-Type"],
+                         "application/problem+json")
+        self.assertIn("Nothing is remembered of nobody-sent-this",
+                      got.json["detail"])
+        oldest = self.json("/requests?limit=1")["oldest"]
+        self.assertIn(oldest[:19].replace("T", " "), got.json["detail"])
+        self.assertIn("Nothing is remembered", self.page(
+            "/requests/nobody-sent-this", 404).text)
+        for path in ("/requests/", "/requests//x", "/requests/a/b",
+                     "/traces/x", "/traces//otlp.json"):
+            self.assertEqual(ask(self.stack.exporter.port, path).status, 404)
+
+    def test_the_download_is_otlp(self):
+        got = self.json("/requests/the-slow-one")
+        reply = ask(self.stack.exporter.port,
+                    f"/traces/{got['request']['trace_id']}/otlp.json", "*/*")
+        self.assertEqual(reply.status, 200)
+        self.assertEqual(reply.headers["Content-Disposition"],
+                         f'attachment; filename="{got["request"]["trace_id"]}.json"')
+        resource, = reply.json["resourceSpans"]
+        names = {a["key"]: a["value"] for a in
+                 resource["resource"]["attributes"]}
+        self.assertEqual(names["service.name"], {"stringValue": "rowhouse"})
+        self.assertIn("process.pid", names)
+        spans = resource["scopeSpans"][0]["spans"]
+        self.assertEqual([s["spanId"] for s in spans],
+                         [s["span_id"] for s in got["spans"]])
+        for span in spans:
+            self.assertEqual(span["traceId"], got["request"]["trace_id"])
+
+    def test_requests_of_one_trace_stand_together(self):
+        trace = os.urandom(16).hex()
+        for n in range(3):
+            self.expect(200, "GET", f"{self.t.path}/projects", self.t.token,
+                        headers={"traceparent":
+                                 f"00-{trace}-{os.urandom(8).hex()}-01",
+                                 "X-Request-Id": f"part-{n}-of-{trace[:8]}"})
+        got = wait_until(lambda: (lambda g: g if g and len(g["trace"]) == 3
+                                  else None)(self.json(f"/requests/{trace}",
+                                                       None)),
+                         "all three are remembered")
+        self.assertEqual([r["request_id"] for r in got["trace"]],
+                         [f"part-{n}-of-{trace[:8]}" for n in range(3)])
+        self.assertEqual({r["sampled_by"] for r in got["trace"]}, {"parent"})
+        self.assertEqual(len([s for s in got["spans"] if s["kind"] == 2]), 3)
+        chosen = self.json(f"/requests/part-1-of-{trace[:8]}")
+        self.assertEqual(chosen["request"]["request_id"],
+                         f"part-1-of-{trace[:8]}")
+        self.assertIn("Requests of this trace",
+                      self.page(f"/requests/{trace}").text)
+
+    # ---- the list
+
+    def test_filters(self):
+        for query, want in (
+                (f"tenant={self.other.slug}", {"tenant": self.other.slug}),
+                (f"route={PROJECTS}&method=GET",
+                 {"route": PROJECTS, "method": "GET"}),
+                ("status=401", {"status": 401}), ("status=500", {"status": 500})):
+            with self.subTest(query):
+                rows = self.json(f"/requests?{query}")["requests"]
+                self.assertTrue(rows)
+                for row in rows:
+                    self.assertEqual({k: row.get(k) for k in want}, want)
+        for row in self.json("/requests?status=5xx")["requests"]:
+            self.assertEqual(row["status"] // 100, 5)
+        rows = self.json("/requests?min_ms=80")["requests"]
+        self.assertIn("the-slow-one", [r["request_id"] for r in rows])
+        for row in rows:
+            self.assertGreaterEqual(row["duration_ms"], 80)
+        got = self.json("/requests?limit=3")
+        self.assertEqual(len(got["requests"]), 3)
+        self.assertGreater(got["matched"], 3)
+        times = [r["time"] for r in self.json("/requests")["requests"]]
+        self.assertEqual(times, sorted(times, reverse=True))
+        self.assertEqual(self.json("/requests?tenant=nobody")["requests"], [])
+        self.assertIn("No request that is remembered", self.page(
+            "/requests?tenant=nobody").text)
+
+    def test_a_query_that_makes_no_sense_is_400(self):
+        for query in ("status=abc", "status=99", "status=6xx", "min_ms=-1",
+                      "min_ms=1.5", "limit=0", "limit=1001"):
+            with self.subTest(query):
+                self.assertEqual(ask(self.stack.exporter.port,
+                                     f"/requests?{query}", JSON).status, 400)
+        self.assertEqual(ask(self.stack.exporter.port, "/?range=1y",
+                             JSON).status, 400)
+
+    def test_the_form_leads_to_the_request(self):
+        got = ask(self.stack.exporter.port, "/requests?id=the-slow-one")
+        self.assertEqual((got.status, got.headers["Location"]),
+                         (303, "/requests/the-slow-one"))
+        got = ask(self.stack.exporter.port, "/requests?id=%0d%0aX:%20y/../z")
+        self.assertEqual((got.status, got.headers["Location"]),
+                         (303, "/requests/%0D%0AX%3A%20y%2F..%2Fz"))
+        self.assertNotIn("X", got.headers)
+
+    # ---- the overview
+
+    def test_the_overview_counts_what_happened(self):
+        want = self.json("/requests?limit=1000")["requests"]
+        def whole():
+            got = self.json("/?range=15m")
+            return got if got["total"]["requests"] >= len(want) else None
+        got = wait_until(whole, "the history has them all", 30.0)
+        self.assertEqual(got["total"]["requests"],
+                         sum(p["requests"] for p in got["points"]))
+        self.assertEqual(got["total"]["requests"],
+                         sum(r["requests"] for r in got["routes"]))
+        routes = {(r["method"], r["route"]): r for r in got["routes"]}
+        crash = routes["POST", CRASH]
+        self.assertEqual((crash["requests"], crash["errors"]), (1, 1))
+        self.assertGreater(routes["GET", QUERY]["p50_ms"], 80)
+        self.assertGreaterEqual(routes["GET", PROJECTS]["requests"], 23)
+        tenants = {r["tenant"]: r for r in got["tenants"]}
+        self.assertGreaterEqual(tenants[self.t.slug]["requests"], 20)
+        self.assertEqual(tenants[self.t.slug]["errors"], 1)
+        self.assertEqual([w["slot"] for w in got["workers"]], [1, 2, 3])
+        self.assertIn({"dependency": "postgresql", "state": "up"},
+                      got["dependencies"])
+        self.assertEqual(got["dropped"], {"log_lines": 0, "spans": 0})
+        self.assertIs(got["running"], True)
+        version = self.stack.pool.run_option("-V").stdout
+        self.assertIn(f"{got['version']} ({got['revision']})", version)
+
+    def test_the_overview_of_a_route_and_of_a_tenant(self):
+        got = self.json(f"/?range=15m&method=POST&route={CRASH}")
+        self.assertEqual((got["total"]["requests"], got["total"]["errors"]),
+                         (1, 1))
+        got = self.json(f"/?range=15m&tenant={self.other.slug}")
+        self.assertGreaterEqual(got["total"]["requests"], 1)
+        self.assertEqual(got["total"]["errors"], 0)
+        for path in (f"/?method=POST&route={CRASH}",
+                     f"/?tenant={self.other.slug}", "/", "/?range=24h"):
+            read = self.page(path)
+            self.assertTrue([e for e in read.elements if e[0] == "svg"])
+
+    # ---- the frame
+
+    def test_every_page_is_whole_by_itself(self):
+        for path in ("/", "/requests", "/requests/the-slow-one",
+                     "/requests/the-plain-one", "/?range=24h"):
+            with self.subTest(path):
+                got = ask(self.stack.exporter.port, path)
+                policy = got.headers["Content-Security-Policy"]
+                self.assertRegex(policy, r"^default-src 'none'; style-src "
+                                 r"'sha256-[A-Za-z0-9+/]{43}='; img-src data:; "
+                                 r"form-action 'self'; base-uri 'none'; "
+                                 r"frame-ancestors 'none'$")
+                self.assertEqual(got.headers["X-Content-Type-Options"],
+                                 "nosniff")
+                read = Reader(got.body.decode())
+                kinds = {tag for tag, _ in read.elements}
+                self.assertFalse(kinds & {"script", "iframe", "img", "object"})
+                for tag, attrs in read.elements:
+                    self.assertNotIn("style", attrs, tag)
+                    self.assertFalse([a for a in attrs if a.startswith("on")])
+                for link in read.links:
+                    self.assertRegex(link, r"^(/(?!/)|#content$|data:image/svg)")
+                self.assertEqual([tag for tag, _ in read.elements
+                                  if tag == "h1"], ["h1"])
+                for tag, attrs in read.elements:
+                    if tag == "th":
+                        self.assertIn(attrs.get("scope"), ("col", "row"))
+
+    def test_what_hostile_clients_send_is_text(self):
+        got = self.json("/requests/the-hostile-one")["request"]
+        self.assertIn("<script>", got["path"])
+        for path in ("/requests/the-hostile-one", "/requests",
+                     "/requests?tenant=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+                     "/requests/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+                     "/?route=%3Cscript%3E&method=%22onload=%22",
+                     "/?tenant=%3Cscript%3E"):
+            with self.subTest(path):
+                got = ask(self.stack.exporter.port, path)
+                self.assertNotIn(b"<script", got.body)
+                self.assertNotIn(b"<img", got.body)
+                self.assertNotIn("\u202e".encode(), got.body)
+                for tag, attrs in Reader(got.body.decode()).elements:
+                    self.assertNotIn(tag, ("script", "img"))
+                    self.assertFalse([a for a in attrs if a.startswith("on")])
+        self.assertIn("<script>alert(1)</script>",
+                      self.page("/requests/the-hostile-one").text)
+
+    def test_methods_and_formats(self):
+        port = self.stack.exporter.port
+        with Client(port) as c:
+            self.assertEqual(c.request("POST", "/requests").status, 405)
+            self.assertEqual(c.request("HEAD", "/requests").body, b"")
+        for accept, kind in ((f"{HTML}, {JSON};q=0.9", HTML),
+                             (f"{JSON}, {HTML};q=0.5", JSON), ("*/*", HTML),
+                             (f"{JSON}", JSON), ("", HTML)):
+            got = ask(port, "/requests", accept)
+            self.assertTrue(got.headers["Content-Type"].startswith(kind),
+                            accept)
+            self.assertEqual(got.headers["Vary"], "Accept")
+
+    # ---- rowhouse-ctl trace
+
+    def test_ctl_trace_says_the_same(self):
+        for name in ("the-slow-one", "the-plain-one", "the-one-that-crashed"):
+            shown = self.json(f"/requests/{name}")
+            told = json.loads(self.ctl("trace", "--json", name))
+            # others of its route may have come meanwhile
+            shown.pop("route"), told.pop("route")
+            self.assertEqual(told, shown)
+        text = self.ctl("trace", "the-slow-one")
+        self.assertRegex(text, r"^204 GET \S+/debug/query  ")
+        self.assertIn("\nkept: It was slow", text)
+        self.assertRegex(text, r"\n  debug\.sleep +\|.*\u2588.*\|")
+        self.assertIn("pg_sleep", text)
+        self.assertNotIn("\033", text)
+        text = self.ctl("trace", "the-plain-one")
+        self.assertIn("\nnot kept: It did not fail", text)
+        self.assertNotIn("\u2588", text)
+        self.assertIn("Nothing is remembered of nonsuch-id",
+                      self.ctl("trace", "nonsuch-id", status=1))
+        self.assertIn("one id", self.ctl("trace", status=1))
+        self.assertIn("one id", self.ctl("trace", "a", "b", status=1))
+
+    def test_ctl_trace_lets_nobody_move_the_cursor(self):
+        self.stack.api("GET", f"{self.t.path}/%1b%5b2Jx", self.t.token,
+                       headers={"X-Request-Id": "moves-the-cursor"})
+        wait_until(lambda: self.json("/requests/moves-the-cursor", None),
+                   "it is remembered")
+        text = self.ctl("trace", "moves-the-cursor")
+        self.assertTrue(text.replace("\n", "").replace("\u00a0", " ")
+                        .isprintable(), text)
+
+
+class Memory(Story):
+    """What is remembered, and for how long."""
+
+    pool = DebugPool
+    exporter = True
+    settings = {"workers": 1, "trace_ratio": 1, "request_ring": "16k",
+                "trace_ring": "64k", "span_ring": "16k", "slow": "10s"}
+
+    def json(self, path):
+        return ask(self.stack.exporter.port, path, JSON).json
+
+    def test_a_flood_does_not_wash_away_what_failed(self):
+        s, t = self.stack, self.stack.signup()
+        s.api("POST", f"{t.path}/debug/crash?kind=abort", t.token,
+              headers={"X-Request-Id": "it-failed"})
+        s.api("GET", f"{t.path}/projects", t.token,
+              headers={"X-Request-Id": "it-did-not"})
+        for _ in range(200):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        wait_until(lambda: ask(s.exporter.port, "/requests/it-did-not",
+                               JSON).status == 404, "the flood came by")
+        got = self.json("/requests/it-failed")
+        self.assertEqual(got["request"]["status"], 500)
+        self.assertTrue(got["spans"])
+        listed = self.json("/requests?limit=1000")
+        self.assertIn("it-failed", [r["request_id"] for r in
+                                    listed["requests"]])
+        self.assertIsNotNone(listed["complete_since"])
+        self.assertGreater(listed["complete_since"], listed["oldest"])
+        self.assertIn("Oldest kept", ask(s.exporter.port,
+                                         "/requests").body.decode())
+
+    def test_it_outlives_a_reload_and_a_restart(self):
+        s, t = self.stack, self.stack.signup()
+        s.api("POST", f"{t.path}/debug/crash?kind=fpe", t.token,
+              headers={"X-Request-Id": "before-the-restart"})
+        wait_until(lambda: ask(s.exporter.port, "/requests/before-the-restart",
+                               JSON).status == 200, "it is remembered")
+        before = wait_until(lambda: (lambda n: n if any(
+            r["route"] == CRASH for r in n["routes"]) else None)(
+            self.json("/?range=15m")), "its sample is taken", 20.0)
+        s.pool.stop()
+        s.pool.start()
+        wait_until(s.ready, "/readyz answers 200", 20.0)
+        self.assertEqual(self.json("/requests/before-the-restart")
+                         ["request"]["status"], 500)
+        after = self.json("/?range=15m")
+        self.assertGreaterEqual(after["total"]["requests"],
+                                before["total"]["requests"])
+        self.assertEqual(after["history_oldest"], before["history_oldest"])
+
+
+class Token(Story):
+
+    exporter = True
+    settings = {"workers": 1, "exporter_token": "sesame, open"}
+
+    def test_all_but_livez_ask_for_it(self):
+        port = self.stack.exporter.port
+        basic = base64.b64encode(b"anybody:sesame, open").decode()
+        wrong = base64.b64encode(b"sesame, open:anybody").decode()
+        self.assertEqual(ask(port, "/livez").status, 200)
+        for path in ("/", "/metrics", "/requests", "/requests/x",
+                     "/traces/x/otlp.json", "/nowhere"):
+            for given in ({}, {"Authorization": "Bearer sesame"},
+                          {"Authorization": "Bearer sesame, open2"},
+                          {"Authorization": "Bearer"},
+                          {"Authorization": f"Basic {wrong}"},
+                          {"Authorization": "Basic ???"}):
+                with self.subTest(path, given=given):
+                    got = ask(port, path, HTML, **given)
+                    self.assertEqual(got.status, 401)
+                    self.assertEqual([w.split()[0] for w in got.headers.get_all(
+                        "WWW-Authenticate")], ["Bearer", "Basic"])
+                    self.assertNotIn(b"sesame", got.body)
+        for given in ("Bearer sesame, open", "bearer  sesame, open",
+                      f"Basic {basic}"):
+            for path in ("/", "/metrics", "/requests"):
+                self.assertEqual(ask(port, path, HTML,
+                                     Authorization=given).status, 200)
+
+    def test_it_is_never_printed(self):
+        done = subprocess.run(
+            [program("rowhouse-exporter"), "-c", self.stack.pool.conf, "-T"],
+            env=self.stack.pool.env, capture_output=True, text=True,
+            check=False, timeout=patience(20))
+        self.assertIn("exporter_token", done.stdout)
+        self.assertNotIn("sesame", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    main()
