@@ -18,7 +18,7 @@ packages_check_deb=(lintian debootstrap util-linux iproute2)
 packages_test=(
 	postgresql postgresql-client pgbouncer nginx apache2-bin haproxy redis-server curl
 	python3 python3-prometheus-client protobuf-compiler prometheus procps util-linux xz-utils
-	systemd spawn-fcgi libapache2-mod-fcgid groff-base zsh
+	systemd spawn-fcgi libapache2-mod-fcgid groff-base zsh chromium fonts-dejavu-core
 )
 
 package_is_there() {

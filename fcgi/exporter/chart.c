@@ -222,7 +222,7 @@ static void
 put_legend(struct html *h, const struct chart *c)
 {
 	html_open(h, "figcaption");
-	html_open(h, "h3");
+	html_open(h, "h2");
 	html_text(h, rh_slice_of(c->title));
 	if (c->unit)
 		html_say(h, "span", "unit", rh_slice_of(c->unit));
