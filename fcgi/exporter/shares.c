@@ -6,6 +6,8 @@
 #include "exporter/request.h"
 #include "obs/metric_read.h"
 
+#define COMPARED_MIN	20	/* requests of a route, for a share to say anything */
+
 /* ---- stores ---- */
 
 static void
@@ -150,9 +152,12 @@ compared_put(struct view *v, const struct request *r)
 	html_open(&v->h, "p");
 	html_lit(&v->h, "It took ");
 	html_say(&v->h, "strong", "", fmt_ns(v->arena, r->rq->f.ns));
-	html_lit(&v->h, ", longer than ");
-	html_text(&v->h, fmt_share(v->arena, r->slower_than));
-	html_lit(&v->h, " of ");
+	if (r->requests >= COMPARED_MIN) {
+		html_lit(&v->h, ", longer than ");
+		html_text(&v->h, fmt_share(v->arena, r->slower_than));
+		html_lit(&v->h, " of ");
+	} else
+		html_lit(&v->h, "; so many are too few to compare it with: ");
 	html_text(&v->h, fmt_count(v->arena, r->requests));
 	html_lit(&v->h, ".");
 	html_close(&v->h);
