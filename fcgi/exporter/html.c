@@ -159,6 +159,9 @@ html_attr_named(struct html *h, const char *name, const char *value)
 	html_attr_slice(h, name, rh_slice_of(value));
 }
 
+static struct rh_slice formatted(char to[SHORT_MAX], const char *fmt,
+    va_list ap) RH_PRINTF(2, 0);
+
 static struct rh_slice
 formatted(char to[SHORT_MAX], const char *fmt, va_list ap)
 {

@@ -68,6 +68,8 @@ extern const struct overview_range overview_ranges[];
 /* False: the query makes no sense; it was answered. */
 RH_MUST_CHECK bool overview_read(struct overview *o, struct view *v);
 
+/* overview_charts.c */
+void overview_charts_put(struct view *v, const struct overview *o);
 /* overview_pool.c: who is there now. */
 void overview_pool_put(struct view *v);
 void overview_pool_json(struct view *v);

@@ -116,16 +116,6 @@ without_doubles(struct place *p, size_t n)
 	return kept;
 }
 
-static struct rh_request
-copied(const struct rh_request *rq, struct rh_arena *arena)
-{
-	struct rh_request copy = *rq;
-
-	for (unsigned i = 0; i < RH_RQ_TEXTS; i++)
-		copy.text[i] = rh_arena_slice(arena, rq->text[i]);
-	return copy;
-}
-
 void
 rh_past_list(struct rh_past_list *list, const struct rh_segment *segment,
     const struct rh_past_filter *filter, struct rh_arena *arena)
@@ -149,7 +139,7 @@ rh_past_list(struct rh_past_list *list, const struct rh_segment *segment,
 		if (rh_past_walk_again(w, found.p[i].slot, found.p[i].at) &&
 		    rh_request_get(&rq, w->room, w->n) &&
 		    memcmp(rq.f.span_id, found.p[i].span_id, 8) == 0)
-			rows[list->n++] = copied(&rq, arena);
+			rows[list->n++] = rh_request_copy(&rq, arena);
 	}
 	list->rows = rows;
 }

@@ -23,16 +23,6 @@ struct search {
 
 /* ---- requests ---- */
 
-static struct rh_request
-copied(const struct rh_request *rq, struct rh_arena *arena)
-{
-	struct rh_request copy = *rq;
-
-	for (unsigned i = 0; i < RH_RQ_TEXTS; i++)
-		copy.text[i] = rh_arena_slice(arena, rq->text[i]);
-	return copy;
-}
-
 static bool
 is_known(const struct search *s, const struct rh_request *rq)
 {
@@ -56,7 +46,7 @@ find_requests(struct search *s, enum rh_seg_ring ring,
 		    rh_request_get(&rq, w.room, w.n) && want(s, &rq) &&
 		    !is_known(s, &rq))
 			s->requests[s->found->nrequests++] =
-			    copied(&rq, s->arena);
+			    rh_request_copy(&rq, s->arena);
 }
 
 static bool

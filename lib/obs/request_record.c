@@ -64,3 +64,13 @@ rh_request_get(struct rh_request *rq, const void *record, size_t n)
 	}
 	return rq->f.by < RH_BY_COUNT;
 }
+
+struct rh_request
+rh_request_copy(const struct rh_request *rq, struct rh_arena *arena)
+{
+	struct rh_request copy = *rq;
+
+	for (unsigned i = 0; i < RH_RQ_TEXTS; i++)
+		copy.text[i] = rh_arena_slice(arena, rq->text[i]);
+	return copy;
+}

@@ -18,6 +18,7 @@
 
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/id.h"
 #include "base/slice.h"
 #include "obs/trace.h"
@@ -62,5 +63,8 @@ size_t rh_request_measure(struct rh_request *rq);
 void rh_request_put(char *to, const struct rh_request *rq);
 /* Texts point into the record. False: of another version, or no record at all. */
 bool rh_request_get(struct rh_request *rq, const void *record, size_t n);
+/* One whose texts stay. */
+struct rh_request rh_request_copy(const struct rh_request *rq,
+    struct rh_arena *arena);
 
 #endif
