@@ -1,7 +1,5 @@
 #include "config.h"
 
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/text.h"
 #include "obs/request_record.h"
@@ -354,7 +352,9 @@ note_fill(struct rh_request *to, const struct rh_call *c,
 	memcpy(to->f.trace_id, c->trace->trace_id, sizeof(to->f.trace_id));
 	memcpy(to->f.span_id, rh_trace_server(c->trace)->id,
 	    sizeof(to->f.span_id));
-	to->f.pid = (uint32_t)getpid();
+	/* as the master wrote it: to ask the kernel would be a system call */
+	to->f.pid = (uint32_t)atomic_load_explicit(&rh_segment_slot(
+	    h->segment, c->server->slot)->pid, memory_order_relaxed);
 	to->f.series = rh_series_route(&h->series, rq->match.route,
 	    rq->match.index, rq->method);
 	to->f.ratio = h->otlp.sampler.root == RH_SAMPLER_ALWAYS_OFF ? 0 :
