@@ -293,7 +293,7 @@ rh_shown_protobuf(struct rh_shown *s)
 		[RH_M_HISTOGRAM] = TYPE_HISTOGRAM,
 	};
 	struct rh_wire w = { s->to, false };
-	size_t start = s->to->n, series;
+	size_t empty = s->to->n, start = rh_wire_frame(&w), series;
 
 	put_head(&w, "rowhouse_", s->name,
 	    rh_seg_text(s->segment->head, s->family->help),
@@ -302,7 +302,7 @@ rh_shown_protobuf(struct rh_shown *s)
 	rh_shown_each(s, put_series);
 	/* a family without a metric is refused */
 	if (s->to->n == series)
-		s->to->n = start;
+		s->to->n = empty;
 	else
 		rh_wire_close(&w, start);
 }
@@ -337,7 +337,7 @@ put_line(struct rh_wire *w, struct family *f, struct rh_slice line)
 			labels = (struct rh_slice){ line.p + i + 1,
 			    at > i + 3 ? at - i - 3 : 0 };
 	if (f->start == SIZE_MAX) {
-		f->start = w->to->n;
+		f->start = rh_wire_frame(w);
 		put_head(w, "", f->name, f->help, f->type);
 	}
 	start = rh_wire_open(w, FAMILY_METRIC, NULL);

@@ -51,6 +51,13 @@ name(struct rh_wire *w, const char *member)
 
 /* Most messages are so short that their length takes one byte: it is kept free. */
 size_t
+rh_wire_frame(struct rh_wire *w)
+{
+	rh_buf_char(w->to, 0);
+	return w->to->n;
+}
+
+size_t
 rh_wire_open(struct rh_wire *w, unsigned field, const char *member)
 {
 	if (w->json) {
@@ -58,7 +65,7 @@ rh_wire_open(struct rh_wire *w, unsigned field, const char *member)
 		rh_buf_char(w->to, '{');
 	} else {
 		tag(w->to, field, BYTES);
-		rh_buf_char(w->to, 0);
+		rh_wire_frame(w);
 	}
 	return w->to->n;
 }

@@ -22,6 +22,8 @@ struct rh_wire {
 /* A message within a message; answers what its end wants to know. */
 size_t rh_wire_open(struct rh_wire *w, unsigned field, const char *member);
 void rh_wire_close(struct rh_wire *w, size_t start);
+/* A message by itself, its length in front ("delimited"): protobuf alone. */
+size_t rh_wire_frame(struct rh_wire *w);
 /* Around repeated messages: in protobuf that is nothing. */
 void rh_wire_list(struct rh_wire *w, const char *member);
 void rh_wire_list_end(struct rh_wire *w);
