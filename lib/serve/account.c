@@ -394,7 +394,9 @@ note(struct rh_call *c, struct rh_slice error, bool kept, uint64_t ns)
 	    .parent_based = s->host->otlp.sampler.parent_based,
 	    .status = (uint16_t)c->rq->reply.status,
 	    .pg_trips = (uint16_t)rh_pipe_round_trips(c->pipe),
-	    .pg_ns = rh_pipe_wait_ns(c->pipe), .start_us = c->start_us,
+	    .pg_ns = rh_pipe_wait_ns(c->pipe),
+	    .redis_trips = (uint16_t)rh_redis_round_trips(s->redis),
+	    .redis_ns = rh_redis_wait_ns(s->redis), .start_us = c->start_us,
 	    .ns = ns, .slow_ns = slow_ns(c), .bytes_in = c->rq->bytes_in,
 	    .bytes_out = c->rq->reply.body.n } };
 
