@@ -155,17 +155,22 @@ END_TEST
 
 #define WHO "0192f3e4-0000-7000-8000-000000000001 admin"		\
 	    " 0192f3e4-0000-7000-8000-000000000002"
+#define EVER WHO " 0"
 
 static const struct {
 	const char *actor;
 	struct rh_limits plan;
+	int64_t expires_ms;
 } actors[] = {
-	{ WHO, { 0 } },
-	{ WHO " 6000 3000 10 20 60000", { 6000, 3000, 10, 20, 60000 } },
-	{ WHO " 0 0 0 0 0", { 0 } },
-	{ WHO " 5", { 5, 0, 0, 0, 0 } },	/* less than we know of */
-	{ WHO " 1 2 3 4 5 6", { 1, 2, 3, 4, 5 } },	/* and more */
-	{ WHO " x 99999999999 7", { 0, 0, 7, 0, 0 } },
+	{ WHO, { 0 }, 0 },
+	{ EVER, { 0 }, 0 },
+	{ WHO " 1795276800123", { 0 }, 1795276800123 },
+	{ WHO " 1795276800123 1 2 3 4 5", { 1, 2, 3, 4, 5 }, 1795276800123 },
+	{ EVER " 6000 3000 10 20 60000", { 6000, 3000, 10, 20, 60000 }, 0 },
+	{ EVER " 0 0 0 0 0", { 0 }, 0 },
+	{ EVER " 5", { 5, 0, 0, 0, 0 }, 0 },	/* less than we know of */
+	{ EVER " 1 2 3 4 5 6", { 1, 2, 3, 4, 5 }, 0 },	/* and more */
+	{ EVER " x 99999999999 7", { 0, 0, 7, 0, 0 }, 0 },
 };
 
 START_TEST(a_plan_stands_behind_the_token)
@@ -178,6 +183,7 @@ START_TEST(a_plan_stands_behind_the_token)
 	ck_assert_int_eq(who.token_id.b[15], 2);
 	ck_assert_int_eq(who.role, RH_ADMIN);
 	ck_assert_mem_eq(&who.plan, &actors[_i].plan, sizeof(who.plan));
+	ck_assert_int_eq(who.expires_ms, actors[_i].expires_ms);
 }
 END_TEST
 
