@@ -41,7 +41,7 @@ class Bench:
     def _roots(self, app):
         s = self.stand
         roots = {"nginx": s.nginx.pid, "pg": s.cluster.daemon.pid,
-                 "sink": s.sink.pid}
+                 "redis": s.redis.pid, "sink": s.sink.pid}
         if app:
             roots["app"] = app.pid
         return roots
@@ -111,7 +111,7 @@ def _median(rows):
 
 def table(bench):
     head = ("wl", "conns", "target", "req/s", "p50 ms", "p99 ms", "max ms",
-            "app us", "nginx us", "pg us", "sink us", "PSS MiB", "bytes",
+            "app us", "nginx us", "pg us", "redis us", "sink us", "PSS MiB", "bytes",
             "clean runs", "errors")
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for (name, wl, conns), m in sorted(bench.medians().items(),
@@ -120,7 +120,8 @@ def table(bench):
         lines.append("| " + " | ".join((
             wl, str(conns), name, f"{m['rps']:.0f}", f"{m['p50']:.2f}",
             f"{m['p99']:.2f}", f"{m['max']:.0f}", f"{us.get('app', 0):.1f}",
-            f"{us['nginx']:.1f}", f"{us['pg']:.1f}", f"{us['sink']:.1f}",
+            f"{us['nginx']:.1f}", f"{us['pg']:.1f}", f"{us['redis']:.1f}",
+            f"{us['sink']:.1f}",
             f"{m['pss_kib'] / 1024:.1f}", f"{m['bytes']:.0f}",
             f"{m['clean']}/{m['runs']}", str(m["errors"]))) + " |")
     return "\n".join(lines)
@@ -159,7 +160,8 @@ def prepare(stand, *pools):
 def compare(stand, opts):
     """The table: the pool, the pool without signals, the ceilings."""
     on, off = {"workers": opts.workers}, {"workers": opts.workers, **OFF}
-    prepare(stand, ("pool", on), ("pool_off", off))
+    prepare(stand, ("pool", on), ("pool_redis", {**on, "redis_url": stand.redis.url}),
+            ("pool_off", off))
     stand.save_bodies("pool")
     stand.add_static()
     for wl in ("W2", "W3"):
@@ -186,6 +188,7 @@ def _repetition(bench):
     for wl in bench.opts.workloads:
         for conns in bench.opts.conns:
             bench.wrk("pool", wl, conns)
+            bench.wrk("pool_redis", wl, conns)
             if conns == 32:
                 bench.wrk("pool_off", wl, conns)
             bench.ceilings(wl, conns)
@@ -233,7 +236,8 @@ def tune(stand, opts):
 def serve(stand, opts):
     """For another program that measures: all of it stays up."""
     prepare(stand, ("pool", {"workers": opts.workers, "log": opts.log, **(
-        OFF if opts.off else {})}))
+        OFF if opts.off else {}), **(
+        {"redis_url": stand.redis.url} if opts.redis else {})}))
     pool, x = stand.pools["pool"], f"{HOME}/x"
     with open(f"{x}/pids", "w", encoding="ascii") as f:
         f.write(f"{pool.pid}\n")
@@ -282,6 +286,7 @@ def options():
     p.add_argument("--tune", type=numbers, metavar="N,N", help="compare pools of so many workers instead")
     p.add_argument("--serve", action="store_true",
                    help="start everything, write $BENCH_HOME/x, and wait")
+    p.add_argument("--redis", action="store_true", help="with --serve: the pool has a Redis")
     p.add_argument("--off", action="store_true", help="with --serve: no signals")
     p.add_argument("--log", help="with --serve: the file of the log lines")
     p.add_argument("--clean", action="store_true", help="remove the seeded cluster and end")

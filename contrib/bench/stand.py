@@ -11,6 +11,7 @@ from harness.places import SOURCE, free_port, program, system
 from harness.pool import SECRET_KEY, environment, migrate, write_conf
 from harness.postgres import Postgres, _has_user, bin_dir
 from harness.proc import Daemon, wait_until
+from harness.redis import Redis
 from harness.web import snippet
 
 import seed
@@ -202,7 +203,7 @@ class Stand:
 
     def __init__(self, home, logs):
         self.home, self.logs = home, logs
-        self.cluster = self.sink = self.nginx = None
+        self.cluster = self.sink = self.nginx = self.redis = None
         self.pools, self.bares, self.servers = {}, {}, []
         self.ports = {}
 
@@ -212,6 +213,7 @@ class Stand:
             self.sink_port = free_port()
             self.sink = Daemon([f"{self.home}/bin/sink", str(self.sink_port)],
                                log=f"{self.home}/sink.log")
+            self.redis = Redis().start()
             self.cluster = Cluster(self.home)
             self.cluster.tidy()
             return self
@@ -226,8 +228,9 @@ class Stand:
                        *(b.daemon for b in self.bares.values())):
             if daemon and daemon.alive():
                 daemon.stop()
-        if self.cluster:
-            self.cluster.close()
+        for server in (self.redis, self.cluster):
+            if server:
+                server.close()
         if os.path.isdir(self.logs) and not os.listdir(self.logs):
             os.rmdir(self.logs)
 
