@@ -181,7 +181,7 @@ START_TEST(a_failure_anywhere_takes_all_of_it_back)
 	rh_pipe_hold(s.pipe);
 	for (int i = 0; i < 3; i++) {
 		put(&s, "fails a");
-		put(&s, i == _i ? "fails a" : i ? "fails b" : "fails c");
+		put(&s, i == failing[_i] ? "fails a" : i ? "fails b" : "fails c");
 		if (i == 2)
 			rh_pipe_commit(s.pipe);
 		(void)!rh_pipe_error(s.pipe);

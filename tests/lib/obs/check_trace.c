@@ -279,14 +279,14 @@ START_TEST(parent_of_a_stranger_is_a_link)
 	ck_assert_int_eq(trace.by, RH_BY_NONE);
 	ck_assert_ptr_null(trace.tracestate.p);
 	rh_traceparent_put(ids, &trace, rh_trace_server(&trace));
-	ck_assert_mem_ne(ids + 3, PARENT + 3, 32);
+	ck_assert_mem_ne(ids + 3, &PARENT[3], 32);
 	ck_assert_mem_eq(ids + 52, "-02", 3);
 	ck_assert_mem_eq(rh_trace_server(&trace)->parent_id,
 	    "\0\0\0\0\0\0\0\0", 8);
 	rh_hex_put(link, trace.link_trace_id, 16);
-	ck_assert_mem_eq(link, PARENT + 3, 32);
+	ck_assert_mem_eq(link, &PARENT[3], 32);
 	rh_hex_put(link, trace.link_span_id, 8);
-	ck_assert_mem_eq(link, PARENT + 36, 16);
+	ck_assert_mem_eq(link, &PARENT[36], 16);
 	ck_assert_int_eq(trace.link_flags, untrusted_flags[_i][1] - '0');
 	/* and the next request has none of it */
 	begin(&s, PARENT "01", NULL);
