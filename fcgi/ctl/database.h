@@ -14,7 +14,6 @@
 struct database {
 	struct rh_pg_conf conf;
 	struct rh_pg_obs obs;
-	struct rh_tally tally;
 	struct rh_pg *pg;
 	struct rh_pipe *pipe;
 };

@@ -33,6 +33,13 @@ rh_pg_trouble(const struct rh_pg *pg)
 	return pg->trouble;
 }
 
+static void
+note_open(const struct rh_pg *pg, bool open)
+{
+	if (pg->obs->tally)
+		rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, open);
+}
+
 void
 rh_pg_close(struct rh_pg *pg)
 {
@@ -40,7 +47,7 @@ rh_pg_close(struct rh_pg *pg)
 	PQfinish(pg->conn);
 	pg->conn = NULL;
 	pg->begun = pg->ending = false;
-	rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 0);
+	note_open(pg, false);
 }
 
 static void
@@ -251,7 +258,7 @@ open_warm(struct rh_pg *pg)
 		pg->backoff_ms = 0;
 		pg->forgot = false;
 		pg->last_used_ns = rh_clock_mono_ns();
-		rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, 1);
+		note_open(pg, true);
 		return true;
 	}
 	if (!pg->trouble[0])

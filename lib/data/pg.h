@@ -31,7 +31,7 @@ const struct rh_stmt *rh_stmts_get(unsigned index);
 /* Outcomes of db_query_duration_seconds, dimension b. */
 enum rh_query_outcome { RH_Q_OK, RH_Q_ERROR, RH_Q_OUTCOMES };
 
-/* What the session tells as it goes. */
+/* What the session tells as it goes; tally NULL: it counts nothing. */
 struct rh_pg_obs {
 	const struct rh_tally *tally;
 	struct rh_family query_duration;	/* statement, outcome */

@@ -246,7 +246,8 @@ flush(struct rh_pipe *p)
 	rh_pipe_commit_send(p);
 	p->flushed = true;
 	p->round_trips++;
-	rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
+	if (pg->obs->tally)
+		rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
 	rh_flight_at(pg->obs->flight, RH_PHASE_QUERYING, main_stmt(p)->name);
 	if (!PQpipelineSync(pg->conn)) {
 		lost(p, "08006", PQerrorMessage(pg->conn));
@@ -517,8 +518,9 @@ account(struct rh_pipe *p)
 	rh_flight_at(obs->flight, RH_PHASE_HANDLING, NULL);
 	p->wait_ns += ns;
 	p->pg->last_used_ns = p->flushed_at + ns;
-	rh_observe(obs->tally, obs->query_duration, stmt->index,
-	    has_failed(p) ? RH_Q_ERROR : RH_Q_OK, ns, NULL);
+	if (obs->tally)
+		rh_observe(obs->tally, obs->query_duration, stmt->index,
+		    has_failed(p) ? RH_Q_ERROR : RH_Q_OK, ns, NULL);
 	if (!p->trace || !p->trace->on)
 		return;
 	span = rh_span_past(p->trace, RH_SPAN_CLIENT, rh_slice_of(stmt->name),

@@ -48,35 +48,11 @@ struct stand {
 	enum rh_limiter_kind by;
 	struct rh_pg_conf pg_conf;
 	struct rh_pg_obs pg_obs;
-	struct rh_tally tally;
 	struct rh_redis_conf redis_conf;
 	struct rh_redis_obs redis_obs;
 	struct rh_pg *pg;
 	struct rh_limiter l;
 };
-
-/* As serve/series.c does it. */
-static void
-obs_init(struct stand *s)
-{
-	static const char *const names[] = { "a", "b" };
-	struct rh_metrics *m = rh_metrics_new(s->own);
-	int statement = rh_metrics_dim(m, "statement", 0);
-	int two = rh_metrics_dim(m, "outcome", 0);
-
-	for (unsigned i = 0; i < rh_stmts_count(); i++)
-		rh_metrics_value(m, statement, &rh_stmts_get(i)->name);
-	for (int i = 0; i < 2; i++)
-		rh_metrics_value(m, two, &names[i]);
-	s->pg_obs.query_duration = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_HISTOGRAM, 0, "db_query_duration_seconds", "", statement, two });
-	s->pg_obs.round_trips = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_COUNTER, 0, "round_trips_total", "", two, -1 });
-	s->pg_obs.connections = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_GAUGE, 0, "db_connections", "", -1, -1 });
-	rh_tally_bind(&s->tally, m, NULL, 0);
-	s->pg_obs.tally = &s->tally;
-}
 
 /* After a fork: nobody shares a session. */
 static void
@@ -88,7 +64,6 @@ sessions_open(struct stand *s)
 		s->pg_conf = (struct rh_pg_conf){ getenv("ROWHOUSE_TEST_URL"),
 			10000, 20000, getenv("ROWHOUSE_TEST_POOLED") ? OFF :
 			AUTO, "check_limiter" };
-		obs_init(s);
 		s->pg = rh_pg_new(s->own, &s->pg_conf, &s->pg_obs);
 		ck_assert_msg(rh_pg_ready(s->pg, true), "%s",
 		    rh_pg_trouble(s->pg));

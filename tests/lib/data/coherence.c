@@ -71,7 +71,6 @@ struct worker {
 	struct rh_arena *own, *arena;
 	struct rh_pg_conf pg_conf;
 	struct rh_pg_obs pg_obs;
-	struct rh_tally tally;
 	struct rh_pg *pg;
 	struct rh_redis_conf redis_conf;
 	struct rh_redis_obs redis_obs;
@@ -113,23 +112,6 @@ perhaps_die(void)
 static void
 pg_open(struct worker *w)
 {
-	struct rh_metrics *m = rh_metrics_new(w->own);
-	static const char *const outcomes[RH_Q_OUTCOMES] = { "ok", "error" };
-	int statement = rh_metrics_dim(m, "statement", 0);
-	int outcome = rh_metrics_dim(m, "outcome", 0);
-
-	for (unsigned i = 0; i < rh_stmts_count(); i++)
-		rh_metrics_value(m, statement, &rh_stmts_get(i)->name);
-	for (int i = 0; i < RH_Q_OUTCOMES; i++)
-		rh_metrics_value(m, outcome, &outcomes[i]);
-	w->pg_obs.query_duration = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_HISTOGRAM, 0, "db_query_duration_seconds", "", statement, outcome });
-	w->pg_obs.round_trips = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_COUNTER, 0, "round_trips_total", "", -1, -1 });
-	w->pg_obs.connections = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_GAUGE, 0, "db_connections", "", -1, -1 });
-	rh_tally_bind(&w->tally, m, NULL, 0);
-	w->pg_obs.tally = &w->tally;
 	w->pg_conf = (struct rh_pg_conf){ getenv("ROWHOUSE_TEST_URL"), 10000,
 		DEADLINE_MS, 1, "coherence" };
 	w->pg = rh_pg_new(w->own, &w->pg_conf, &w->pg_obs);

@@ -62,35 +62,11 @@ struct session {
 	struct rh_arena *own, *arena;
 	struct rh_pg_conf conf;
 	struct rh_pg_obs obs;
-	struct rh_tally tally;
 	struct rh_trace trace;
 	struct rh_sampler sampler;
 	struct rh_pg *pg;
 	struct rh_pipe *pipe;
 };
-
-/* As serve/series.c does it. */
-static inline void
-series_init(struct session *s)
-{
-	static const char *const outcomes[RH_Q_OUTCOMES] = { "ok", "error" };
-	struct rh_metrics *m = rh_metrics_new(s->own);
-	int statement = rh_metrics_dim(m, "statement", 0);
-	int outcome = rh_metrics_dim(m, "outcome", 0);
-
-	for (unsigned i = 0; i < rh_stmts_count(); i++)
-		rh_metrics_value(m, statement, &rh_stmts_get(i)->name);
-	for (int i = 0; i < RH_Q_OUTCOMES; i++)
-		rh_metrics_value(m, outcome, &outcomes[i]);
-	s->obs.query_duration = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_HISTOGRAM, 0, "db_query_duration_seconds", "", statement, outcome });
-	s->obs.round_trips = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_COUNTER, 0, "round_trips_total", "", -1, -1 });
-	s->obs.connections = rh_metrics_family(m, &(struct rh_family_spec){
-	    RH_M_GAUGE, 0, "db_connections", "", -1, -1 });
-	rh_tally_bind(&s->tally, m, NULL, 0);
-	s->obs.tally = &s->tally;
-}
 
 static inline void
 session_init(struct session *s, int prepared, int64_t timeout_ms)
@@ -101,7 +77,6 @@ session_init(struct session *s, int prepared, int64_t timeout_ms)
 	s->conf = (struct rh_pg_conf){ getenv("ROWHOUSE_TEST_URL"), 10000,
 		timeout_ms, prepared, "check_pipe" };
 	ck_assert_ptr_nonnull(s->conf.url);
-	series_init(s);
 	rh_sampler_init(&s->sampler, RH_SAMPLER_ALWAYS_ON, true, 1);
 	s->pg = rh_pg_new(s->own, &s->conf, &s->obs);
 }

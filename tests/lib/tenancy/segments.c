@@ -70,7 +70,6 @@ static const struct rh_field row_columns[] = {
 struct run {
 	struct rh_arena *own, *arena;
 	struct rh_pg *pg;
-	struct rh_tally tally;
 	struct rh_pg_obs obs;
 	struct rh_pg_conf conf;
 	struct tenant tenants[TENANTS_MAX];
@@ -207,32 +206,6 @@ segment(struct run *r)
 	r->segments++;
 }
 
-/* As serve/series.c does it: the session wants families to count in. */
-static void
-series_init(struct run *r)
-{
-	static const char *const outcomes[RH_Q_OUTCOMES] = { "ok", "error" };
-	struct rh_metrics *m = rh_metrics_new(r->own);
-	int statement = rh_metrics_dim(m, "statement", 0);
-	int outcome = rh_metrics_dim(m, "outcome", 0);
-
-	for (unsigned i = 0; i < rh_stmts_count(); i++)
-		rh_metrics_value(m, statement, &rh_stmts_get(i)->name);
-	for (int i = 0; i < RH_Q_OUTCOMES; i++)
-		rh_metrics_value(m, outcome, &outcomes[i]);
-	r->obs.query_duration = rh_metrics_family(m,
-	    &(struct rh_family_spec){ RH_M_HISTOGRAM, 0,
-		"db_query_duration_seconds", "", statement, outcome });
-	r->obs.round_trips = rh_metrics_family(m,
-	    &(struct rh_family_spec){ RH_M_COUNTER, 0, "round_trips_total", "",
-		-1, -1 });
-	r->obs.connections = rh_metrics_family(m,
-	    &(struct rh_family_spec){ RH_M_GAUGE, 0, "db_connections", "", -1,
-		-1 });
-	rh_tally_bind(&r->tally, m, NULL, 0);
-	r->obs.tally = &r->tally;
-}
-
 static void
 connect_again(struct run *r)
 {
@@ -260,7 +233,6 @@ main(int argc, char **argv)
 	tenants_read(r);
 	rh_stmts_register(rh_authorize_stmts);
 	rh_stmts_register(stmts);
-	series_init(r);
 	r->pg = rh_pg_new(r->own, &r->conf, &r->obs);
 	while (r->segments < segments) {
 		connect_again(r);
