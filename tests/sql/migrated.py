@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "e2e"))
 
 # pylint: disable=wrong-import-position
-from harness.places import BUILD, patience  # noqa: E402
+from harness.places import BUILD, SANITIZED, patience  # noqa: E402
 from harness.pool import environment, migrate, write_conf  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
