@@ -363,7 +363,9 @@ class Alone(Traced):
             self.assertEqual((silent.status(), slow.status()), (200, 200))
 
     def test_what_it_had_not_told_yet_is_told(self):
-        ids = [f"before-{self.pid}-{i:04d}" for i in range(200)]
+        # fewer than make it ship before its time: a batch on its way to the
+        # collector when its worker is killed is nobody's to tell
+        ids = [f"before-{self.pid}-{i:04d}" for i in range(40)]
         with self.stack.client() as c:
             for request_id in ids:
                 c.request("GET", "/livez", headers={"X-Request-Id": request_id})
