@@ -74,10 +74,10 @@ RH_MUST_CHECK struct rh_err *rh_admit_answer(struct rh_call *c);
 RH_MUST_CHECK struct rh_err *rh_admit_known(struct rh_call *c);
 /* Where PostgreSQL counts: in front of what the request sends it. */
 void rh_admit_send(struct rh_call *c);
-/* Who calls is known, and with that the tenant's plan: for the next request. */
-void rh_admit_plan(struct rh_call *c);
 /* … and what it has said; err is the pipe's. Takes in the tenant's plan, too. */
 struct rh_err *rh_admit_settle(struct rh_call *c, struct rh_err *err);
+/* Who calls is known, and with that the tenant's plan: for the next request. */
+void rh_admit_plan(struct rh_call *c);
 /* The tenant's place among the workers is another's. */
 void rh_admit_leave(struct rh_call *c);
 /*
