@@ -228,7 +228,9 @@ class Crashes(Traced):
             thread.start()
         try:
             for kind in ("segv", "stack", "abort", "assert"):
+                before = self.counts("signal")
                 self.assertEqual(self.crash(kind)[0].status, 500)
+                self.assertCounted(before, "signal")
         finally:
             over.set()
             for thread in threads:
