@@ -71,6 +71,9 @@ class Pool:
         "listen_mode": "0666", "workers": 2, "limits": False,
         "secret_key": SECRET_KEY, "trace_ratio": 1, "shutdown_grace": "20s",
         "connect_timeout": "3s", "password_hashers": 4,
+        # a machine that pauses makes any request slow, and a slow one has a line
+        # more, and its trace is kept: who asks for that says when
+        "slow": "10min",
     }
 
     def __init__(self, temp, postgres, env=None, **settings):
