@@ -234,6 +234,13 @@ class Exporter:
                    for line in self.metrics().splitlines()
                    if line.startswith(series) and not line.startswith("#"))
 
+    def settle(self):
+        """Until whatever was answered is counted. A reply is out before that; but
+        its worker stays inside the request until it has counted, and a dead one's
+        until the master has."""
+        wait_until(lambda: self.value("rowhouse_http_requests_in_flight") == 0,
+                   "what was answered is counted")
+
     def stop(self):
         got = self.daemon.stop()
         if got:
