@@ -2,6 +2,7 @@
 
 import http.client
 import json as jsonlib
+import select
 import socket
 
 from .places import patience
@@ -47,9 +48,19 @@ class Client:
         # the line as it stands: http.client would refuse some on purpose
         self.conn._validate_path = lambda url: None
         self.conn._encode_request = lambda r: r.encode("latin-1")
+        if self.is_over():
+            self.conn.close()
         self.conn.request(method, path, body=body, headers=send)
         got = self.conn.getresponse()
         return Reply(got.status, got.headers, got.read())
+
+    def is_over(self):
+        """Whether the server has closed it: between two requests nothing is due."""
+        if not self.conn.sock:
+            return False
+        poll = select.poll()
+        poll.register(self.conn.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self):
         self.conn.close()

@@ -78,6 +78,7 @@ http {{
 	server {{
 		listen 127.0.0.1:{self.port};
 		keepalive_requests 1000000;
+		keepalive_timeout 1h;
 		include {self.dir}/site.conf;
 	}}
 }}
@@ -126,7 +127,7 @@ Listen 127.0.0.1:{self.port}
 ErrorLog {self.dir}/apache.log
 KeepAlive On
 MaxKeepAliveRequests 0
-KeepAliveTimeout 60
+KeepAliveTimeout 3600
 StartServers 4
 ServerLimit 4
 ThreadsPerChild 64
