@@ -14,7 +14,8 @@ from random import Random
 sys.dont_write_bytecode = True
 
 from harness import (Client, Exporter, Pool, Postgres, Stack,  # noqa: E402
-                     Story, TempDir, main, migrate, wait_until)
+                     Story, TempDir, main, migrate, patience,
+                     wait_until)
 from harness.places import system  # noqa: E402
 
 OPEN = "application/openmetrics-text; version=1.0.0"
@@ -48,6 +49,11 @@ class Metrics(Story):
     def shown(self):
         return series(self.stack.exporter.metrics())
 
+    def settled(self):
+        """What is shown, with all that was answered in it."""
+        self.stack.exporter.settle()
+        return self.shown()
+
     def counted(self, at_least, name):
         """A reply is out before it is counted: by how much is bounded."""
         wait_until(lambda: self.shown().get(name, 0) >= at_least,
@@ -61,7 +67,7 @@ class Metrics(Story):
         denied = f'rowhouse_http_requests_total{{{route},status="401"}}'
         count = f'rowhouse_http_request_duration_seconds_count{{{route}}}'
         rest = f'rowhouse_http_request_duration_seconds_bucket{{{route},le="+Inf"}}'
-        before = self.shown()
+        before = self.settled()
         for _ in range(137):
             self.expect(200, "GET", f"{t.path}/projects", t.token)
         for _ in range(11):
@@ -70,7 +76,7 @@ class Metrics(Story):
             self.assertEqual(self.counted(before.get(name, 0) + more, name),
                              before.get(name, 0) + more, name)
         tenant = f'rowhouse_tenant_requests_total{{tenant="{t.slug}",'
-        self.assertEqual(sum(v for k, v in self.shown().items()
+        self.assertEqual(sum(v for k, v in self.settled().items()
                              if k.startswith(tenant) and "success" in k),
                          137 + 1)  # and the key that signup() asked for
 
@@ -81,9 +87,8 @@ class Metrics(Story):
         self.counted(1, name)
         for method in ("DELETE", "BREW"):
             self.stack.api(method, "/nowhere")
-        wait_until(lambda: any('method="_OTHER"' in k for k in self.shown()),
-                   "the last of them is shown")
-        before = self.shown()
+        before = self.settled()
+        self.assertTrue(any('method="_OTHER"' in k for k in before))
         random = Random(7)
         n = 1500
         with self.stack.client() as c:
@@ -97,9 +102,8 @@ class Metrics(Story):
         def total(shown):
             return sum(v for k, v in shown.items()
                        if k.startswith("rowhouse_http_requests_total{"))
-        wait_until(lambda: total(self.shown()) == total(before) + 3 * n,
-                   "all of them are counted", 20.0)
-        after = self.shown()
+        after = self.settled()
+        self.assertEqual(total(after), total(before) + 3 * n)
         # and tenants that nobody has confirmed have no name at all
         self.assertEqual([k for k in after if "nobody" in k], [])
         new = {k.split("{")[1] for k in after if k not in before and
@@ -112,7 +116,7 @@ class Metrics(Story):
         done = subprocess.run(
             [system("promtool"), "check", "metrics"], text=True, check=False,
             input=self.stack.exporter.metrics(), capture_output=True,
-            timeout=60)
+            timeout=patience(60))
         self.assertEqual((done.returncode, done.stdout, done.stderr),
                          (0, "", ""))
 
@@ -141,7 +145,7 @@ class Metrics(Story):
     def test_both_formats_show_the_same_series(self):
         t = self.stack.signup()
         self.expect(200, "GET", f"{t.path}/projects", t.token)
-        plain = set(series(self.stack.exporter.metrics()))
+        plain = set(self.settled())
         opened = set(series(self.stack.exporter.metrics(OPEN)))
         self.assertEqual(plain, opened)
         self.assertTrue(any('le="1.0"' in name for name in plain))
@@ -169,8 +173,8 @@ class Metrics(Story):
             self.expect(200, "GET", f"{t.path}/projects", t.token)
         name = ('rowhouse_http_requests_total{method="GET",route='
                 '"/v1/t/{tenant}/projects",status="200"}')
-        self.counted(30, name)
-        before = self.shown()
+        before = self.settled()
+        self.assertGreaterEqual(before[name], 30)
         cpu = 'process_cpu_seconds_total{pool="fcgi"}'
         workers = self.stack.pool.workers()
         for pid in workers:
@@ -180,19 +184,19 @@ class Metrics(Story):
         for _ in range(20):  # while they are missed and reaped
             self.assertGreaterEqual(self.shown()[cpu], before[cpu])
         wait_until(self.stack.ready, "the pool answers again", 20.0)
+        killed = 'rowhouse_worker_restarts_total{pool="fcgi",reason="killed"}'
+        self.assertGreaterEqual(self.counted(before.get(killed, 0) + 3, killed), 3)
         self.assertEqual(self.shown()[name], before[name])
         self.expect(200, "GET", f"{t.path}/projects", t.token)
         self.assertEqual(self.counted(before[name] + 1, name),
                          before[name] + 1)
-        killed = 'rowhouse_worker_restarts_total{pool="fcgi",reason="killed"}'
-        self.assertGreaterEqual(self.shown()[killed], 3)
 
     def test_the_exporter_may_come_and_go(self):
         t = self.stack.signup()
         exporter = self.stack.exporter
         name = ('rowhouse_http_requests_total{method="GET",route='
                 '"/v1/t/{tenant}/projects",status="200"}')
-        before = self.shown().get(name, 0)
+        before = self.settled().get(name, 0)
         exporter.stop()
         for _ in range(25):
             self.expect(200, "GET", f"{t.path}/projects", t.token)
@@ -265,7 +269,8 @@ class Segment(unittest.TestCase):
                 return series(s.exporter.metrics()).get(name, 0)
             for _ in range(9):
                 self.assertEqual(s.api("GET", "/livez").status, 200)
-            wait_until(lambda: count() == 9, "nine are counted")
+            s.exporter.settle()
+            self.assertEqual(count(), 9)
             for how, left in (("the same", 9), ("other workers", 0)):
                 with self.subTest(how):
                     s.pool.stop()
@@ -285,7 +290,7 @@ class Segment(unittest.TestCase):
                 second = Exporter(pool)
                 with self.assertRaisesRegex(AssertionError, "in use"):
                     second.start()
-                    second.daemon.child.wait(20)
+                    second.daemon.child.wait(patience(20))
                     raise AssertionError(second.daemon.said())
 
 
