@@ -2,6 +2,7 @@
 """The log: one whole line for each request, with DESIGN 8's fields, and no
 reader of stdout can hold anything up."""
 
+import fcntl
 import json
 import os
 import re
@@ -38,7 +39,7 @@ class Log(Story):
         rid = f"story-{os.urandom(8).hex()}"
         got = self.stack.api(method, path, token, body,
                              {"X-Request-Id": rid, **headers})
-        return got, self.stack.pool.wait_line(request_id=rid)
+        return got, self.stack.pool.wait_line(request_id=rid, msg="request")
 
     def assertRequestLine(self, line, status):
         self.assertEqual(set(line) - FIELDS, set(), line)
@@ -192,6 +193,9 @@ class Stalled(unittest.TestCase):
         """The pool that was stopped, with nobody at the other end; answers that end."""
         s.pool.daemon.child.stdout.close()
         read, write = os.pipe()
+        # one page: nothing is told of lines that were dropped, and nothing read,
+        # before somebody reads
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
         s.pool.daemon = Daemon(
             [program("rowhouse-fcgi"), "-c", s.pool.conf],
             log=f"{s.temp}/pool.err", env=s.pool.env, stdout=write)
