@@ -48,7 +48,8 @@ class Lock:
 
 class Ctl(Story):
 
-    settings = {"workers": 3, "statement_timeout": "5min"}
+    settings = {"workers": 3, "statement_timeout": "5min",
+                "timeout_write": "10min"}
 
     def status(self, *operands):
         done = ctl(self.stack.pool, "status", *operands)
@@ -99,6 +100,9 @@ class Ctl(Story):
         client = threading.Thread(target=post)
         client.start()
         try:
+            wait_until(lambda: s.postgres.query(
+                "select 1 from pg_stat_activity where wait_event_type = 'Lock'"),
+                "the request waits for the lock")
             w = wait_until(self.busy, "the worker waits for PostgreSQL")
             r = w["request"]
             self.assertEqual(w["state"], "busy")
@@ -169,6 +173,8 @@ class Ctl(Story):
         self.stopped(pool, "there is no such segment")
         with pool:
             self.assertEqual(ctl(pool, "status").returncode, 0)
+        wait_until(lambda: ctl(pool, "status").returncode == 3,
+                   "a pool that has ended is not running")
         self.stopped(pool, "no process holds its segment")
         pool.start()
         pool.daemon.kill()
