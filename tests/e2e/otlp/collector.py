@@ -42,6 +42,7 @@ class Request:
     def __init__(self, path, headers, raw, answer):
         self.path, self.headers, self.raw = path, headers, raw
         self.answer, self.at = answer, time.monotonic()
+        self.wall = time.time()
         self._spans = None
 
     @property
@@ -71,6 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.server.owner.opened(self.connection)
+
+    def handle(self):
+        # an owner that has ended has closed what it knew of
+        if not self.server.owner.ended.is_set():
+            super().handle()
 
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         pass
@@ -132,6 +138,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     # a test stops and starts a collector on one port
     allow_reuse_address = True
+    request_queue_size = 128
     owner = None
 
     def handle_error(self, request, client_address):
@@ -140,12 +147,27 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def held_port():
+    """One that nobody else gets while we run, also between two collectors: what
+    is bound beside them listens to nobody."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(held)
+    return held.getsockname()[1]
+
+
+_held = []
+
+
 class Collector:
     def __init__(self, port=0, tls=None):
-        """tls: an ssl.SSLContext."""
+        """port: of one that was closed, to come back; tls: an ssl.SSLContext."""
         self.ended = threading.Event()
         self._news = threading.Condition()
         self._answers, self._requests, self._connections = [], [], []
+        if not port:
+            port = held_port()
         self._server = Server(("127.0.0.1", port), Handler)
         self._server.owner = self
         if tls:
@@ -184,7 +206,7 @@ class Collector:
         """All spans of the requests that were answered with success."""
         return [s for r in self.requests() if r.accepted for s in r.spans]
 
-    def wait(self, ready, timeout_s=30):
+    def wait(self, ready, timeout_s=60):
         """Until ready() is true, looked at after each request."""
         end = time.monotonic() + timeout_s
         with self._news:
@@ -194,11 +216,11 @@ class Collector:
                     raise TimeoutError("the collector waited in vain")
                 self._news.wait(min(left, 0.5))
 
-    def wait_for(self, n, timeout_s=30):
+    def wait_for(self, n, timeout_s=60):
         self.wait(lambda: len(self.spans()) >= n, timeout_s)
         return self.spans()
 
-    def wait_for_requests(self, n, timeout_s=30):
+    def wait_for_requests(self, n, timeout_s=60):
         self.wait(lambda: len(self._requests) >= n, timeout_s)
         return self.requests()
 
@@ -208,7 +230,9 @@ class Collector:
         self._thread.join()
         self._server.server_close()
         # or a kept connection would still be answered
-        for connection in self._connections:
+        with self._news:
+            connections = list(self._connections)
+        for connection in connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
