@@ -8,7 +8,8 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import Client, Pool, Story, main, program, wait_until  # noqa: E402
+from harness import (Client, Pool, Story, eventually, main, program,  # noqa: E402
+                     wait_until)
 from harness.browser import PROGRAMS, Browser  # noqa: E402
 from harness.places import system  # noqa: E402
 
@@ -214,9 +215,13 @@ class InABrowser(Story):
         page.go(self.base + "/")
         page.run("document.querySelector('.find input').value = 'a-slow-one';"
                  "document.querySelector('.find').requestSubmit()")
-        wait_until(lambda: page.run("location.pathname + '|' + "
-                                    "document.readyState") ==
-                   "/requests/a-slow-one|complete", "the request is shown")
+
+        def is_shown():
+            # while one page follows another there is none to ask, an error
+            self.assertEqual(page.run(
+                "location.pathname + '|' + document.readyState"),
+                "/requests/a-slow-one|complete")
+        eventually(is_shown)
 
 
 if __name__ == "__main__":

@@ -69,13 +69,14 @@ class Browser:
                 return got["result"]
             self.events.append(got)
 
-    def wait(self, method, session):
+    def wait(self, method, session, **params):
         """The event, which may have come already."""
         until = time.monotonic() + patience(60)
         while True:
             for event in self.events:
                 if event.get("method") == method and \
-                        event.get("sessionId") == session:
+                        event.get("sessionId") == session and \
+                        params.items() <= event["params"].items():
                     self.events.remove(event)
                     return event["params"]
             self.events.append(self._receive(until))
@@ -111,6 +112,7 @@ class View:
             flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
         self.call("Emulation.setDeviceMetricsOverride", width=width,
                   height=height, deviceScaleFactor=1, mobile=width < 500)
         self.call("Emulation.setEmulatedMedia", features=[
@@ -121,8 +123,10 @@ class View:
 
     def go(self, url):
         self.browser.events.clear()
-        self.call("Page.navigate", url=url)
-        self.browser.wait("Page.loadEventFired", self.session)
+        # of this document: the one before may be told of as late as now
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        self.browser.wait("Page.lifecycleEvent", self.session, name="load",
+                          loaderId=loader)
 
     def run(self, script):
         """What the expression comes to."""
