@@ -203,10 +203,12 @@ START_TEST(past_the_cap_what_has_come_is_answered_at_the_end)
 	ck_assert_int_gt(stand_ask(fds[0], "keep"), 0);
 	await_full(&s);
 	ask_all(fds + 1, 2, "keep\n");
-	stand_say(fds[0], "slow\n");
-	stand_nap(50);
+	stand_say(fds[0], "gate\n");
+	stand_await_busy(&s, 1);
 	stand_say(fds[1], "keep\n");
 	ck_assert_int_eq(kill(s.master, SIGTERM), 0);
+	stand_await_draining(&s);
+	stand_open_gate(&s);
 	ck_assert_int_gt(stand_hear(fds[0]), 0);
 	ck_assert_int_gt(stand_hear(fds[1]), 0);
 	ck_assert_int_eq(stand_hear(fds[2]), 0);
@@ -259,6 +261,7 @@ START_TEST(a_killed_worker_is_replaced_and_the_others_feel_nothing)
 	for (unsigned round = 1; round <= 4; round++) {
 		pid_t victim = rh_segment_slot(s.segment, round)->pid;
 
+		stand_await_kept(&s, CLIENTS);
 		ck_assert_int_eq(kill(victim, SIGKILL), 0);
 		ask_all(fds, CLIENTS, "keep\n");
 		stand_await_restarts(&s, RH_END_KILLED, round);
@@ -281,7 +284,7 @@ START_TEST(a_worker_that_dies_in_a_request_takes_only_that_with_it)
 	stand_settle(&s, 2);
 	connect_all(&s, fds, 8);
 	ask_all(fds, 8, "keep\n");
-	stand_nap(50);
+	stand_await_kept(&s, 8);
 	ck_assert_int_eq(stand_ask(fds[0], "die"), 0);
 	ask_all(fds + 1, 7, "keep\n");
 	stand_await_restarts(&s, RH_END_KILLED, 1);
@@ -422,10 +425,12 @@ START_TEST(the_request_in_flight_is_answered_at_the_end)
 	first = stand_connect(&s);
 	kept = stand_connect(&s);
 	ck_assert_int_gt(stand_ask(kept, "keep"), 0);
-	stand_say(first, "slow\n");
-	stand_say(kept, "slow\n");
-	stand_nap(100);
+	stand_say(first, "gate\n");
+	stand_say(kept, "gate\n");
+	stand_await_busy(&s, 2);
 	ck_assert_int_eq(kill(s.master, SIGTERM), 0);
+	stand_await_draining(&s);
+	stand_open_gate(&s);
 	ck_assert_int_gt(stand_hear(first), 0);
 	ck_assert_int_gt(stand_hear(kept), 0);
 	ck_assert_int_eq(stand_wait(&s), 0);
@@ -618,8 +623,8 @@ START_TEST(a_stopped_worker_stops_nobody)
 	connect_all(&s, fds, MANY);
 	ask_all(fds, MANY, "keep\n");
 	ask_all(fds, MANY, "keep\n");
+	stand_await_kept(&s, MANY);
 	kill(first, SIGCONT);
-	stand_nap(20);
 	kill(second, SIGSTOP);
 	for (unsigned i = 0; i < MANY; i++)
 		ck_assert_int_eq(stand_ask(fds[i], "keep"), first);

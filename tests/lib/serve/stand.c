@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 #include "obs/log.h"
 #include "rh_check.h"
 #include "serve/listen.h"
+#include "serve/worker.h"
 
 static struct rh_metrics *metrics;
 static struct rh_family restarts, queue_length;
@@ -34,7 +37,7 @@ answer(int fd)
 }
 
 static enum rh_served
-obey(int fd, const char *line)
+obey(const struct stand *s, int fd, const char *line)
 {
 	if (refuses) {
 		answer(fd);
@@ -44,6 +47,8 @@ obey(int fd, const char *line)
 		kill(getpid(), SIGKILL);
 	if (strcmp(line, "slow") == 0)
 		stand_nap(333);
+	while (strcmp(line, "gate") == 0 && !atomic_load(s->gate))
+		stand_nap(1);
 	while (strcmp(line, "hang") == 0)
 		pause();
 	answer(fd);
@@ -56,7 +61,6 @@ serve(void *ctx, int fd)
 	char line[64], *end;
 	ssize_t n = recv(fd, line, sizeof(line) - 1, MSG_PEEK | MSG_DONTWAIT);
 
-	(void)ctx;
 	if (n == 0)
 		return RH_SERVED_GONE;
 	if (n < 0)
@@ -68,7 +72,7 @@ serve(void *ctx, int fd)
 	if (recv(fd, line, (size_t)(end - line) + 1, 0) != end - line + 1)
 		return RH_SERVED_GONE;
 	*end = '\0';
-	return obey(fd, line);
+	return obey(ctx, fd, line);
 }
 
 static bool
@@ -88,6 +92,9 @@ void
 stand_init(struct stand *s, struct rh_pool_spec *spec, unsigned nworkers)
 {
 	*s = (struct stand){ .nworkers = nworkers };
+	s->gate = mmap(NULL, sizeof(*s->gate), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(s->gate, MAP_FAILED);
 	strcpy(s->folder, "/tmp/rh-pool-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(s->folder));
 	snprintf(s->address, sizeof(s->address), "unix:%s/socket", s->folder);
@@ -206,6 +213,7 @@ void
 stand_clean(struct stand *s)
 {
 	rh_segment_close(&s->segment);
+	munmap(s->gate, sizeof(*s->gate));
 	unlink(s->segment_path);
 	if (s->port == 0)
 		unlink(s->address + 5);
@@ -262,6 +270,63 @@ stand_settle(struct stand *s, unsigned nworkers)
 		stand_nap(1);
 	}
 	ck_assert_uint_eq(ready, nworkers);
+}
+
+static unsigned
+busy(const struct stand *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 1; i <= s->nworkers; i++)
+		n += rh_segment_slot(s->segment, i)->state == RH_SLOT_BUSY;
+	return n;
+}
+
+void
+stand_await_busy(const struct stand *s, unsigned nworkers)
+{
+	for (int ms = 0; busy(s) < nworkers; ms++) {
+		ck_assert_int_lt(ms, STAND_WAIT_MS);
+		stand_nap(1);
+	}
+}
+
+void
+stand_open_gate(struct stand *s)
+{
+	atomic_store(s->gate, 1);
+}
+
+static unsigned
+kept(const struct rh_share *share)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < share->limit; i++)
+		n += rh_seat_is_free(&share->seats[i]);
+	return n;
+}
+
+void
+stand_await_kept(const struct stand *s, unsigned n)
+{
+	const struct rh_share *share = rh_segment_area(s->segment, RH_POOL_AREA);
+
+	for (int ms = 0; share->open != n || kept(share) != n; ms++) {
+		ck_assert_int_lt(ms, STAND_WAIT_MS);
+		stand_nap(1);
+	}
+}
+
+void
+stand_await_draining(const struct stand *s)
+{
+	const struct rh_share *share = rh_segment_area(s->segment, RH_POOL_AREA);
+
+	for (int ms = 0; !share->draining; ms++) {
+		ck_assert_int_lt(ms, STAND_WAIT_MS);
+		stand_nap(1);
+	}
 }
 
 unsigned

@@ -2,8 +2,8 @@
  * stand - a pool of its own for a test, and clients to talk to it.
  *
  * Shape    lines instead of FastCGI: "keep", "close", "slow" (a third of a
- *          second), "hang", "die"; the answer is the worker's pid and a newline,
- *          the shedder's STAND_REFUSED
+ *          second), "gate" (until stand_open_gate), "hang", "die"; the answer is
+ *          the worker's pid and a newline, the shedder's STAND_REFUSED
  * Units    every wait of a client is bounded by STAND_WAIT_MS
  * Owner    stand_open forks the master; stand_close ends it and removes all
  */
@@ -28,6 +28,7 @@ struct stand {
 	int port;		/* of TCP */
 	bool broken_start;	/* every worker exits in its start hook */
 	bool false_start;	/* … or says false */
+	_Atomic int *gate;
 };
 
 /* Fills spec with small defaults, for the test to change before stand_open. */
@@ -43,6 +44,16 @@ void stand_settle(struct stand *s, unsigned nworkers);
 /* How many workers there are; until they are that many. */
 unsigned stand_count(struct stand *s);
 void stand_await_count(struct stand *s, unsigned min, unsigned max);
+/* Until so many workers are inside a request; what "gate" waits for. */
+void stand_await_busy(const struct stand *s, unsigned nworkers);
+void stand_open_gate(struct stand *s);
+/*
+ * Until so many connections are kept, and no worker has one: whoever heard the
+ * last answer is ahead of the worker, which has yet to give it back.
+ */
+void stand_await_kept(const struct stand *s, unsigned n);
+/* Until workers can know that the pool ends. */
+void stand_await_draining(const struct stand *s);
 /* worker_restarts_total for that reason. */
 unsigned stand_restarts(struct stand *s, enum rh_end reason);
 /* Until it is at least so many. */
