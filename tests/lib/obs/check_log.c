@@ -517,8 +517,9 @@ START_TEST(a_second_drain_waits_for_the_first)
 	ck_assert_int_eq(kill(first, SIGTERM), 0);
 	scratch_reap(first, 0);
 	drain_stop(&p, second);
-	ck_assert_uint_eq(counted(&p, 0) + counted(&p, 1), lines);
 	ck_assert_uint_eq(read_lines(pipes[0]), counted(&p, 0));
+	/* a drain that got no processor has lost some, and told of it */
+	ck_assert_uint_eq(counted(&p, 0) + counted(&p, 1), lines + told.lines);
 	rh_segment_close(&p.segment);
 }
 END_TEST
