@@ -25,7 +25,7 @@
 #include "base/arena.h"
 
 /* Generous: it ends a hang, and passes no judgement on speed. */
-#define RH_CHECK_TIMEOUT_S	60
+#define RH_CHECK_TIMEOUT_S	300
 
 struct rh_check_case {
 	const TTest *test;
