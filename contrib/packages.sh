@@ -64,8 +64,12 @@ packages_install() {
 	packages_disable "${missing[@]}"
 }
 
+# A mirror may be slow to answer, and a timer of the system's hold the lock.
+packages_patience=(-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+
 packages_update() {
-	$sudo apt-get -qq update || fail "apt-get update failed; see above"
+	$sudo apt-get -qq "${packages_patience[@]}" update ||
+	    fail "apt-get update failed; see above"
 }
 
 # apt's chatter shows only where it fails.
@@ -80,7 +84,7 @@ packages_apt() {
 
 packages_apt_get() {
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
-	    -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold \
+	    "${packages_patience[@]}" -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold \
 	    --no-install-recommends install "$@" </dev/null
 }
 
