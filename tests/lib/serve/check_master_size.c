@@ -323,8 +323,9 @@ START_TEST(those_over_the_bound_are_refused_while_all_are_busy)
 		close(late);
 	}
 	/* a reload ends the shedder; the next one cannot tell who came last */
+	shedder = slot->pid;
 	ck_assert_int_eq(kill(s.master, SIGHUP), 0);
-	for (shedder = slot->pid; slot->pid == shedder; )
+	while (slot->pid == shedder)
 		stand_nap(1);
 	stand_say(all[ALL - 1], "keep\n");
 	await_answers(all, ALL, 1);
