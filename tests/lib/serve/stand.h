@@ -15,7 +15,7 @@
 #include "obs/segment.h"
 #include "serve/pool.h"
 
-#define STAND_WAIT_MS	20000
+#define STAND_WAIT_MS	60000
 #define STAND_REFUSED	1
 
 struct stand {
