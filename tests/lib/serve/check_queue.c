@@ -48,6 +48,16 @@ length_of(const struct rh_queue *q)
 	return n;
 }
 
+/* Of TCP's handshake the client has seen the end before the listener has. */
+static void
+await_length(const struct rh_queue *q, unsigned n)
+{
+	for (int ms = 0; length_of(q) != n; ms++) {
+		ck_assert_int_lt(ms, 30000);
+		usleep(1000);
+	}
+}
+
 START_TEST(each_connection_counts_until_it_is_accepted)
 {
 	union address at;
@@ -61,10 +71,11 @@ START_TEST(each_connection_counts_until_it_is_accepted)
 		return;
 	}
 	for (unsigned i = 0; i < CLIENTS; i++) {
-		ck_assert_uint_eq(length_of(&q), i);
+		await_length(&q, i);
 		clients[i] = socket(families[_i], SOCK_STREAM, 0);
 		ck_assert_int_eq(connect(clients[i], &at.any, n), 0);
 	}
+	await_length(&q, CLIENTS);
 	for (unsigned i = CLIENTS; i > 0; i--) {
 		ck_assert_uint_eq(length_of(&q), i);
 		close(accept(fd, NULL, NULL));
