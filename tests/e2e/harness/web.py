@@ -158,7 +158,7 @@ class HAProxy(Web):
 defaults
 	log global
 	mode http
-	timeout client 60s
+	timeout client 1h
 frontend site
 	bind 127.0.0.1:{self.port}
 	default_backend rowhouse
