@@ -312,6 +312,7 @@ rh_admit_leave(struct rh_call *c)
 	if (c->inside)
 		rh_concurrency_leave(c->server->host->concurrency,
 		    c->server->slot);
+	c->inside = false;
 }
 
 /* No stranger after all: from now on it is the tenant's and his own. */

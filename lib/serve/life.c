@@ -8,6 +8,8 @@
 #include "tenancy/authorize.h"
 
 enum { TRIES = 3, SHED_RETRY_S = 1 };
+/* A reply that a socket takes whole, whoever reads it. */
+enum { AT_ONCE_MAX = 32 << 10 };
 
 /* ---- who calls, and whether that is enough: the first statement in the pipe ---- */
 
@@ -315,6 +317,9 @@ serve(struct rh_server *s)
 	kept = rh_account_decide(c, err);
 	reply_build(c, err, kept, &head, &body);
 	rh_recall_done(c, err);
+	/* who has his answer asks again, while this one is still accounted */
+	if (head.n + body.n <= AT_ONCE_MAX)
+		rh_admit_leave(c);
 	rh_fcgx_reply(s->fx, head, body);
 	rh_account(c, err, kept);	/* the parameters live until the finish */
 	rh_recall_keep(c, err);
