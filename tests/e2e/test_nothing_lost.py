@@ -126,7 +126,7 @@ def story(settings, beside):
             workers = POSTS // RECYCLE // 2
             wait_until(lambda: len({line["pid"] for line in
                                     stack.pool.find_lines(status=201)}) >= workers,
-                       f"lines of {workers} workers")
+                       f"lines of {workers} workers", 60.0)
     return test
 
 

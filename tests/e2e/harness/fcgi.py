@@ -53,7 +53,7 @@ def request(pairs, body=b"", keep=False, number=1):
 class Connection:
     """To the pool's socket."""
 
-    def __init__(self, path, seconds=20.0):
+    def __init__(self, path, seconds=60.0):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.s.settimeout(patience(seconds))
         self.s.connect(path)

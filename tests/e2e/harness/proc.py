@@ -11,26 +11,30 @@ import time
 from .places import patience
 
 
-def wait_until(condition, what, seconds=10.0, every=0.02):
-    """Calls condition until it answers something true; answers that."""
+def wait_until(condition, what, seconds=30.0, every=0.02):
+    """Calls condition until it answers something true; answers that. It is asked
+    once more when the time is over: who was not let run until then has not
+    waited."""
     end = time.monotonic() + patience(seconds)
     while True:
+        over = time.monotonic() > end
         got = condition()
         if got:
             return got
-        if time.monotonic() > end:
+        if over:
             raise AssertionError(f"waited {patience(seconds):.0f} s in vain: {what}")
         time.sleep(every)
 
 
-def eventually(check, seconds=10.0, every=0.05):
+def eventually(check, seconds=30.0, every=0.05):
     """Calls check until it no longer raises AssertionError."""
     end = time.monotonic() + patience(seconds)
     while True:
+        over = time.monotonic() > end
         try:
             return check()
         except AssertionError:
-            if time.monotonic() > end:
+            if over:
                 raise
         time.sleep(every)
 
@@ -96,7 +100,7 @@ class Daemon:
         except OSError:
             return ""
 
-    def wait_for(self, condition, what, seconds=20.0):
+    def wait_for(self, condition, what, seconds=60.0):
         """wait_until, but at once in vain where the process ends."""
         def ready():
             if not self.alive():
@@ -109,7 +113,7 @@ class Daemon:
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.said()}") from None
 
-    def stop(self, signo=signal.SIGTERM, seconds=20.0):
+    def stop(self, signo=signal.SIGTERM, seconds=60.0):
         """Signals, waits, answers the exit status; kills what does not end."""
         if self.alive():
             self.child.send_signal(signo)
@@ -150,7 +154,15 @@ def user_group(user):
 
 
 def children(pid):
-    """The pids of a process' children, in order."""
+    """The pids of a process' children, in order. Where one ends while the list is
+    read, the kernel may leave out another: so the same has to be read twice."""
+    found = _children(pid)
+    while (again := _children(pid)) != found:
+        found = again
+    return found
+
+
+def _children(pid):
     found = []
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:

@@ -60,7 +60,7 @@ class Stack:
         self.pool.start()
         if web:
             self.web = web(self.temp, self.pool.socket, **web_options).start()
-            wait_until(self.ready, "/readyz answers 200", 20.0)
+            wait_until(self.ready, "/readyz answers 200", 60.0)
         if exporter:
             self.exporter = Exporter(self.pool).start()
         return self
@@ -113,7 +113,7 @@ class Stack:
         answer = []
 
         def patch():
-            with self.client() as c:
+            with Client(self.web.port, timeout=90.0) as c:
                 answer.append(c.request("PATCH", path, tenant.token,
                                         {"name": "Busy"}))
 

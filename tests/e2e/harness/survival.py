@@ -136,7 +136,7 @@ def _settled(stack, lines, kills):
     counted: the line of a request that is counted may still lie in its ring.
     With it the lines as they were then: more may follow, as of a pool that
     says that all is well again."""
-    for _ in range(200):
+    for _ in range(1200):
         now = series(stack.exporter.metrics())
         requests, others = lines.requests, lines.others
         if total(now, "rowhouse_http_requests_total") == requests and \
