@@ -91,7 +91,7 @@ class Pool:
         write_conf(self.conf, self.settings)
         self.env = environment(temp, **(env or {}))
         self.program = program("rowhouse-fcgi")
-        self.daemon = None
+        self.daemon = self._reader = None
 
     def configure(self, **settings):
         """Writes other values into the file; they count from the next start,
@@ -104,12 +104,16 @@ class Pool:
         write_conf(self.conf, self.settings)
 
     def start(self):
+        if self._reader:
+            # what it still has to read is of the pool before
+            self._reader.join(patience(10))
         self.lines, self.torn = [], []
         self._fresh = threading.Condition()
         argv, pass_fds = self.launch([self.program, "-c", self.conf])
         self.daemon = Daemon(argv, log=f"{self.temp}/pool.err", env=self.env,
                              stdout=subprocess.PIPE, pass_fds=pass_fds)
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, daemon=True,
+                                        args=(self.daemon.child.stdout,))
         self._reader.start()
         self.daemon.wait_for(lambda: os.path.exists(self.socket) and
                              len(self.answering()) >= self._at_rest() and
@@ -130,8 +134,8 @@ class Pool:
                 "ondemand": 0}.get(self.settings.get("pool"),
                                    self.settings["workers"])
 
-    def _read(self):
-        for line in self.daemon.child.stdout:
+    def _read(self, stdout):
+        for line in stdout:
             try:
                 parsed = json.loads(line)
             except ValueError:
@@ -142,7 +146,7 @@ class Pool:
                 else:
                     self.torn.append(line)
                 self._fresh.notify_all()
-        self.daemon.child.stdout.close()
+        stdout.close()
 
     @property
     def pid(self):
@@ -152,7 +156,7 @@ class Pool:
         """Pids of the master's children."""
         try:
             return children(self.pid)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return []
 
     def answering(self):
@@ -170,14 +174,14 @@ class Pool:
         with self._fresh:
             self.lines = [x for x in self.lines if x.get("level") != "error"]
 
-    def wait_line(self, seconds=10.0, **fields):
+    def wait_line(self, seconds=30.0, **fields):
         """The first such line, once it is there."""
         return wait_until(lambda: self.find_lines(**fields),
                           f"a line with {fields}", seconds)[0]
 
     def stop(self, status=0):
         """SIGTERM: drains, and ends with 0."""
-        got = self.daemon.stop(signal.SIGTERM, seconds=30.0)
+        got = self.daemon.stop(signal.SIGTERM)
         self._reader.join(patience(10))
         said = self.daemon.said()
         reports = sanitizer_reports(self.temp)
