@@ -5,6 +5,7 @@ import pwd
 import re
 import shutil
 
+from .client import raw
 from .places import SOURCE, free_port, program, system
 from .pool import _answers
 from .proc import Daemon
@@ -35,9 +36,12 @@ class Web:
 
     def start(self):
         self.daemon = Daemon(self.argv(), log=f"{self.dir}/error.log")
-        self.daemon.wait_for(lambda: _answers(self.port),
+        self.daemon.wait_for(self.is_up,
                              f"{self.daemon.name} listens on {self.port}")
         return self
+
+    def is_up(self):
+        return _answers(self.port)
 
     def stop(self):
         return self.daemon.stop()
@@ -138,6 +142,14 @@ MaxSpareThreads 256
 	Include {self.dir}/site.conf
 </VirtualHost>
 """)
+
+    def is_up(self):
+        """It opens its socket twice, and who connected to the first is reset: so
+        somebody has to refuse what is no request."""
+        try:
+            return raw(self.port, b"?\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        except OSError:
+            return False
 
     def argv(self):
         return [system("apache2"), "-f", f"{self.dir}/apache.conf",
