@@ -37,11 +37,16 @@ KINDS = {
 }
 
 
+# Who waits in a story is to wait until the story goes on, whatever the machine.
+PATIENT = {"header_timeout": "5min", "body_timeout": "5min", "timeout_read": "5min",
+           "timeout_other": "5min", "statement_timeout": "5min"}
+
+
 def asleep(postgres):
     """The server's process that serves /v1/debug/query, once it does."""
     (pid,), = wait_until(lambda: postgres.query(
-        "select pid from pg_stat_activity where state = 'active'"
-        " and query like '%pg_sleep%' and pid <> pg_backend_pid()"), "pg_sleep runs")
+        "select pid from pg_stat_activity where wait_event = 'PgSleep'"),
+        "pg_sleep runs")
     return pid
 
 
@@ -278,7 +283,7 @@ class Alone(Traced):
 
     delay_ms = 3600000
     web = Backpressure
-    settings = {"workers": 1}
+    settings = {"workers": 1, **PATIENT}
 
     def setUp(self):
         self.pid, = wait_until(self.stack.pool.answering, "a worker")
@@ -386,7 +391,7 @@ class Waiting(Story):
 
     pool = DebugPool
     web = None
-    settings = {"workers": 2}
+    settings = {"workers": 2, **PATIENT}
 
     def test_who_had_not_asked_yet_waits_for_no_slow_request(self):
         """Whoever accepted them: at first nobody else knows of them."""
