@@ -36,12 +36,18 @@ class CopiedPool(Pool):
         os.rename(aside, self.program)
 
     def runs_what_is_on_disk(self, pid):
-        return os.path.samefile(f"/proc/{pid}/exe", self.program)
+        """True also of one that has ended meanwhile: it has no program."""
+        try:
+            return os.path.samefile(f"/proc/{pid}/exe", self.program)
+        except (FileNotFoundError, ProcessLookupError):
+            return not runs(pid)
 
 
 class Upgrade(Story):
 
-    settings = {"workers": 4, "log_ring": "1m"}
+    # who is kept in flight is to be there until all others are new
+    settings = {"workers": 4, "log_ring": "1m", "timeout_write": "5min",
+                "statement_timeout": "5min"}
     exporter = True
     pool = CopiedPool
 
@@ -59,7 +65,6 @@ class Upgrade(Story):
         self.assertTrue(pool.runs_what_is_on_disk(pool.pid))
         # the log's writer follows at its own pace
         wait_until(lambda: not any(map(runs, before)), "the old ones are gone")
-        # a zombie has no program, and is there until it is reaped
         for pid in set(pool.workers()) - set(before):
             self.assertTrue(pool.runs_what_is_on_disk(pid), pid)
 
@@ -135,11 +140,13 @@ class Upgrade(Story):
                 self.expect(200, "GET", "/readyz")
                 self.assertEqual(len(s.pool.find_lines(msg=DONE)), done)
             self.assertEqual(patch().status, 200)
-            wait_until(lambda: len(s.pool.find_lines(msg=DONE)) > done, "it is through")
+            wait_until(lambda: len(s.pool.find_lines(msg=DONE)) > done,
+                       "it is through", 60.0)
 
     def test_what_would_not_start_is_not_taken(self):
         s = self.stack
-        before = s.pool.workers()
+        # without what an earlier upgrade has left to be reaped
+        before = wait_until(self.settled, "no child ends any more")
         good = dict(s.pool.settings)
         with open(s.pool.program, "rb") as f:
             program = f.read()
@@ -169,6 +176,14 @@ class Upgrade(Story):
         s.pool.forget_errors()
         self.upgrade()
         self.assertAllNew(before)
+
+    def settled(self):
+        """The master's children, where there are workers and the log's writer and
+        all run what is on disk."""
+        pool = self.stack.pool
+        found = pool.workers()
+        return len(found) == pool.settings["workers"] + 1 and all(
+            runs(pid) and pool.runs_what_is_on_disk(pid) for pid in found) and found
 
     def refusals(self):
         return [x for x in self.stack.pool.find_lines(level="error")
