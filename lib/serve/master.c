@@ -12,8 +12,12 @@
 #include "serve/worker.h"
 
 #define EVENTS_MAX	64
-/* What the log-writer has at the least, however short the grace. */
-#define WRITER_MS	1000
+/*
+ * What rh-ship and then the log-writer have at the least, however short the
+ * grace: what a worker that was killed at its end has left is still to be told.
+ */
+#define SHIP_MS		4000
+#define WRITER_MS	3000
 
 const char *const rh_end_names[RH_ENDS] = {
 	[RH_END_EXIT] = "exit", [RH_END_SIGNAL] = "signal",
@@ -253,12 +257,19 @@ set_up(struct rh_master *m, const struct rh_pool_spec *spec,
 	rh_master_size_init(m, arena);
 }
 
+/* Until the end of the grace; more, where a worker has used it up. */
+static uint64_t
+last_ms(const struct rh_master *m, uint64_t least_ms)
+{
+	return RH_MAX(rh_master_now_ms() + least_ms,
+	    m->stop_ms == UINT64_MAX ? 0 : m->stop_ms);
+}
+
 int
 rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 {
 	struct rh_master *m = RH_NEW(arena, struct rh_master);
 	struct rh_slot *record = rh_segment_slot(spec->segment, 0);
-	uint64_t deadline_ms;
 
 	prctl(PR_SET_NAME, "rh-master");
 	take_signals(m);
@@ -277,13 +288,11 @@ rh_pool_run(const struct rh_pool_spec *spec, struct rh_arena *arena)
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: %u workers", spec->name,
 	    spec->nworkers);
 	loop(m);
-	deadline_ms = RH_MAX(rh_master_now_ms() + WRITER_MS,
-	    m->stop_ms == UINT64_MAX ? 0 : m->stop_ms);
-	rh_master_ship_end(m, deadline_ms);
+	rh_master_ship_end(m, last_ms(m, SHIP_MS));
 	rh_log_say(spec->log, RH_LOG_INFO, "pool %s: stopped", spec->name);
 	atomic_store(&record->state, RH_SLOT_EMPTY);
 	atomic_store(&record->pid, 0);
-	rh_master_writer_end(m, deadline_ms);
+	rh_master_writer_end(m, last_ms(m, WRITER_MS));
 	rh_notify_close(&m->notify);
 	close(m->epfd);
 	close(m->signals);

@@ -16,7 +16,7 @@
  */
 
 /* Less than what the master has at its own end. */
-#define STOP_MS		800
+#define STOP_MS		3000
 #define RETRY_MS	1000
 
 static bool

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "otl
 from collector import Collector  # noqa: E402
 from harness import (Apache, Nginx, Pool, Story, eventually,  # noqa: E402
                      fcgi, main, program, wait_until)
+from harness.proc import name_of  # noqa: E402
 
 TRACE = "0af7651916cd43dd8448eb211c8031"
 PARENT = "b7ad6b7169203331"
@@ -419,17 +420,39 @@ class Ending(Traced):
     settings = {"workers": 1, "shutdown_grace": "500ms"}
     delay_ms = 3600000
 
-    def test_who_is_killed_in_the_end_is_told_of(self):
+    def setUp(self):
+        if not self.stack.pool.daemon.alive():
+            self.stack.pool.start()
+
+    def end_in(self, request_id, hold_ship=False):
+        """The line of the request that the pool ended in."""
         pool = self.stack.pool
         with fcgi.Connection(pool.socket) as c:
             c.send(fcgi.request(fcgi.get("/v1/debug/sleep?ms=600000", [
-                ("HTTP_X_REQUEST_ID", "ends-with-the-pool")])))
+                ("HTTP_X_REQUEST_ID", request_id)])))
             wait_until(lambda: self.busy(pool), "it sleeps")
+            os.kill(pool.pid, signal.SIGTERM)
+            if hold_ship:
+                pid, = wait_until(lambda: [p for p in pool.workers()
+                                           if name_of(p) == "rh-ship"], "it ships")
+                os.kill(pid, signal.SIGSTOP)
             pool.stop()
-        line, = pool.find_lines(request_id="ends-with-the-pool")
+        line, = pool.find_lines(request_id=request_id)
         self.assertEqual(line["error"], "worker.died: killed while handling")
+        return line
+
+    def test_who_is_killed_in_the_end_is_told_of(self):
+        line = self.end_in("ends-with-the-pool")
         self.assertEqual(self.server_span("ends-with-the-pool")["span_id"],
                          line["span_id"])
+
+    def test_spans_that_cannot_be_shipped_cost_no_line(self):
+        """The log's writer has its time when the spans' has passed."""
+        self.collector.tell(hang=True)
+        # it may be stopped before it asks
+        self.addCleanup(self.collector.take_answer)
+        self.end_in("ends-untold", hold_ship=True)
+        self.assertTrue(self.stack.pool.find_lines(msg="pool fcgi: stopped"))
 
     def busy(self, pool):
         done = subprocess.run(
