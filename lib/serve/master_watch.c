@@ -15,13 +15,13 @@
  */
 
 /* From SIGABRT, for the worker's last word, to SIGKILL. */
-#define LAST_WORD_MS	1000
+#define LAST_WORD_MS	3000
 /* Where the database is slow, so is every request. */
 #define LINES_MAX	10
 #define LINES_MS	1000
 
 /* What a worker has to say where it stands; it may not run for a while. */
-#define ANSWER_NS	(UINT64_C(100) * 1000000)
+#define ANSWER_NS	(UINT64_C(1000) * 1000000)
 
 enum { SHORT_CAP = 160, PATH_CAP = 1024, BACKTRACE_CAP = 2400 };
 
