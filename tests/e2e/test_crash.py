@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "otlp"))
@@ -78,7 +79,7 @@ class Traced(Story):
         def found():
             return [span for span in self.collector.spans() if span["kind"] == 2 and
                     span["attributes"].get("rowhouse.request_id") == request_id]
-        span, = wait_until(found, f"the span of {request_id}", 20.0)
+        span, = wait_until(found, f"the span of {request_id}", 60.0)
         return span
 
 
@@ -384,7 +385,7 @@ class Alone(Traced):
                    "all lines")
         wait_until(lambda: {span["attributes"].get("rowhouse.request_id")
                             for span in self.collector.spans()} >= set(ids),
-                   "all spans", 20.0)
+                   "all spans", 60.0)
 
 
 class Waiting(Story):
@@ -432,10 +433,12 @@ class Ending(Traced):
                 ("HTTP_X_REQUEST_ID", request_id)])))
             wait_until(lambda: self.busy(pool), "it sleeps")
             os.kill(pool.pid, signal.SIGTERM)
-            if hold_ship:
-                pid, = wait_until(lambda: [p for p in pool.workers()
-                                           if name_of(p) == "rh-ship"], "it ships")
-                os.kill(pid, signal.SIGSTOP)
+            while hold_ship and pool.daemon.alive():
+                for pid in pool.workers():
+                    if name_of(pid) == "rh-ship":
+                        os.kill(pid, signal.SIGSTOP)
+                        hold_ship = False
+                time.sleep(0.005)
             pool.stop()
         line, = pool.find_lines(request_id=request_id)
         self.assertEqual(line["error"], "worker.died: killed while handling")
