@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import socket
 
 from .places import system
 from .proc import Daemon, TempDir
@@ -43,8 +44,12 @@ class PgBouncer:
             f.write(CONF.format(server=postgres.dir, dir=self.dir, size=size))
         self.daemon = Daemon([system("pgbouncer"), f"{self.dir}/pgbouncer.ini"],
                              log=f"{self.dir}/log", user=user)
-        self.daemon.wait_for(lambda: os.path.exists(f"{self.dir}/.s.PGSQL.6432"),
-                             "PgBouncer listens")
+        self.daemon.wait_for(self._listens, "PgBouncer listens")
+
+    def _listens(self):
+        """The socket's name is there a moment before anybody listens."""
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(f"{self.dir}/.s.PGSQL.6432") == 0
 
     def close(self):
         """At once: its clients are gone by then."""
