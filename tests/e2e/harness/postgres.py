@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from .places import SOURCE, patience, system
-from .proc import Daemon, TempDir, children
+from .proc import Daemon, TempDir, children, stands, wait_until
 
 OWNER = "postgresql:///rowhouse?host={0}&user=rowhouse_owner"
 APP = "postgresql:///rowhouse?host={0}&user=rowhouse_app"
@@ -92,12 +92,16 @@ class Postgres:
         return self.daemon.stop(signal.SIGINT)
 
     def freeze(self):
-        """Every process of it: who is connected hears nothing, and nothing ends."""
-        for pid in (self.daemon.pid, *children(self.daemon.pid)):
+        """Every process of it: who is connected hears nothing, and nothing ends.
+        The first of them first: then it starts no other, and reaps none."""
+        os.kill(self.daemon.pid, signal.SIGSTOP)
+        wait_until(lambda: stands(self.daemon.pid), "the postmaster stands still")
+        for pid in children(self.daemon.pid):
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self):
-        for pid in (self.daemon.pid, *children(self.daemon.pid)):
+        """The first of them last, for the same reason."""
+        for pid in (*children(self.daemon.pid), self.daemon.pid):
             os.kill(pid, signal.SIGCONT)
 
     def replace(self):

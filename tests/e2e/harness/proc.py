@@ -179,6 +179,16 @@ def name_of(pid):
         return ""
 
 
+def stands(pid):
+    """Whether all threads of this process have been stopped."""
+    states = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii",
+                  errors="replace") as f:
+            states.append(f.read().rsplit(")", 1)[1].split()[0])
+    return all(state in "Tt" for state in states)
+
+
 def runs(pid):
     """Whether this process runs: a zombie that init has yet to reap does not."""
     try:
