@@ -51,7 +51,10 @@ class Stack:
         self.postgres = Postgres(self._pg_settings)
         if self.redis:
             self.redis.start()
-            settings = {"redis_url": self.redis.url, **settings}
+            # one that is late is not away, but in a story about that: else what
+            # is counted, cached and told is another's as soon as it stands still
+            settings = {"redis_url": self.redis.url, "redis_timeout": "10s",
+                        "redis_connect_timeout": "10s", **settings}
         if self._bouncer:
             self.bouncer = PgBouncer(self.postgres)
         self.pool = self._pool(self.temp, self.bouncer or self.postgres, env=env,
