@@ -18,13 +18,16 @@ globals().update(again(test_events, redis=Redis))
 class RedisDown(Story):
 
     redis = Redis
+    # as short as an operator has it
     settings = {"workers": 4, "limits": True, "limit_tenant": 1000000,
-                "limit_token": 1000000, "redis_retry": "50ms"}
+                "limit_token": 1000000, "redis_timeout": "50ms",
+                "redis_connect_timeout": "100ms", "redis_retry": "50ms"}
 
     def is_used(self, tenant):
         """By the cache and by the limiter, in a request from now on."""
         got = self.expect(200, "GET", f"{tenant.path}/projects", tenant.token)
-        line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"])
+        line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"],
+                                         msg="request")
         return (line["cache"], line["limiter"]) == ("hit", "redis")
 
     def witnessed(self, what, disturb, mend=lambda: None):
@@ -32,20 +35,23 @@ class RedisDown(Story):
         s = self.stack
         t = s.signup()
         pids = s.pool.answering()
-        wait_until(lambda: self.is_used(t), "Redis is made use of")
+        wait_until(lambda: self.is_used(t), "Redis is made use of", 60.0)
         with Witness(s, t) as w:
-            wait_until(lambda: w.count > 200, "they are at work")
+            wait_until(lambda: w.count > 200, "they are at work", 60.0)
             with w.phase(what) as seen:
                 disturb()
             with w.phase("mended"):
                 mend()
             w.check()
-        wait_until(lambda: self.is_used(t), "Redis is made use of again")
+        # a lease whose answer came too late is nobody's, and ends by itself: in
+        # the time that the longest request may take, and a statement
+        wait_until(lambda: self.is_used(t), "Redis is made use of again", 60.0)
         print(f"{what}:\n{w.report()}")
         for phase in w.phases.values():
             self.assertEqual(phase.of("page", "one", "write", "livez") - {200, 201}, set())
-        # a worker loses a short timeout, once; then nobody waits
-        self.assertLess(seen.quantile(.99) / 1000, patience(1))
+        # a worker loses a short timeout, once; then nobody waits: where the machine
+        # stands still for seconds only a hang is longer than this
+        self.assertLess(seen.quantile(.99) / 1000, patience(5))
         self.assertEqual(s.pool.answering(), pids)
 
     def test_stopped(self):
