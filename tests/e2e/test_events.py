@@ -77,7 +77,8 @@ class Events(Story):
         done = {("POST", "/v1/signup")}
         for method, route, path, body, status, event in self.changes():
             got = self.call(method, path, body, status)
-            line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"])
+            line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"],
+                                             msg="request")
             self.assertEqual(self.events(line["request_id"]), [
                 [event, line["trace_id"], line["span_id"], self.owner,
                  self.t.id]], (method, route))
