@@ -71,7 +71,7 @@ class Flow:
             slowest, bad = 0.0, []
             try:
                 with Client(self.stack.port, timeout=60) as c:
-                    barrier.wait(patience(30))
+                    barrier.wait(patience(60))
                     for i in range(15):
                         begun = time.monotonic()
                         got = c.request("GET", f"{t.path}/projects?limit={1 + n}",
@@ -91,8 +91,8 @@ class Flow:
         for thread in threads:
             thread.join()
         self.assertEqual(faults, [])
-        # a client that starves waits for a timeout of the web server's
-        self.assertLess(worst[0], patience(5.0))
+        # a client that starves waits for a timeout of the web server's: a minute
+        self.assertLess(worst[0], 50.0)
 
     def test_idle_connections_pin_no_worker(self):
         idle = [self.stack.client() for _ in range(12)]
