@@ -12,7 +12,11 @@ import time
 
 sys.dont_write_bytecode = True
 
-from harness import Redis, Story, main, wait_until  # noqa: E402
+from harness import Redis, Story, main, patience, wait_until  # noqa: E402
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
 
 
 class Cached(Story):
@@ -32,6 +36,17 @@ class Cached(Story):
         got = self.expect(status, "GET", path, token)
         return got, self.line_of(got)["cache"]
 
+    def first(self, path, token):
+        """The reply that is to be kept: once the tombstone of the write before it
+        has gone, which goes behind that write's reply."""
+        def missed():
+            got, cache = self.read(path, token)
+            if cache == "bypass":
+                return None
+            self.assertEqual(cache, "miss")
+            return got
+        return wait_until(missed, f"{path} may be kept")
+
     def warmed(self, path, token):
         """Once the page is there: the fill is sent behind the reply."""
         def hit():
@@ -49,8 +64,7 @@ class Pages(Cached):
 
     def test_a_hit_costs_one_round_trip_to_redis_alone(self):
         path = f"{self.t.path}/projects"
-        fresh, cache = self.read(path, self.t.token)
-        self.assertEqual(cache, "miss")
+        fresh = self.first(path, self.t.token)
         self.assertEqual(self.line_of(fresh)["rt"], {"pg": 1, "redis": 1})
         hit = self.warmed(path, self.t.token)
         line = self.line_of(hit)
@@ -162,13 +176,28 @@ class Principals(Cached):
         self.read_status(self.t.session, 404)
 
     def test_a_key_that_expires(self):
-        at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
-        made = self.made(f"{self.t.path}/api-keys", self.t.token, name="K", role="viewer",
-                         expires_at=at.isoformat().replace("+00:00", "Z"))
-        self.warmed(self.path, made["key"])
-        while datetime.datetime.now(datetime.timezone.utc) < at:
+        for seconds in (6, 24, 96):     # some machines need longer for what is before it
+            at = now() + datetime.timedelta(seconds=seconds)
+            made = self.made(f"{self.t.path}/api-keys", self.t.token, name="K",
+                             role="viewer", expires_at=at.isoformat().replace("+00:00", "Z"))
+            if self.is_hit_before(at, made["key"]):
+                break
+        else:
+            self.fail("its page is never cached while it lives")
+        while now() < at:
             time.sleep(0.05)
         self.read_status(made["key"], 401)
+
+    def is_hit_before(self, at, token):
+        while now() < at:
+            got = self.stack.api("GET", self.path, token)
+            if got.status == 401:       # it may end on the way there
+                self.assertGreaterEqual(now(), at)
+                return False
+            self.assertEqual(got.status, 200, got)
+            if self.line_of(got)["cache"] == "hit":
+                return True
+        return False
 
     def read_status(self, token, status):
         for _ in range(4):
@@ -180,7 +209,7 @@ class Race(Cached):
     """Writers who read what they wrote, while workers are killed under them."""
 
     settings = {"workers": 4}
-    clients, seconds = 8, 6.0
+    clients, seconds, enough = 8, 6.0, 5
 
     def test_who_wrote_reads_it(self):
         s, t = self.stack, self.stack.signup()
@@ -203,16 +232,27 @@ class Race(Cached):
                         with lock:
                             counts["read"] += 1
                             page = got.json["data"]
-                            if made.json["id"] not in (p["id"] for p in page) and \
-                                    page[-1]["created_at"] <= made.json["created_at"]:
+                            if made.json["id"] not in (p["id"] for p in page) and (
+                                    not page or page[-1]["created_at"] <=
+                                    made.json["created_at"]):
                                 stale.append((made.json["id"], got.headers["X-Request-Id"]))
 
         threads = [threading.Thread(target=client, args=(n,)) for n in range(self.clients)]
         for thread in threads:
             thread.start()
-        end = time.monotonic() + self.seconds
-        kills = 0
-        while time.monotonic() < end:
+        begun, kills = time.monotonic(), 0
+
+        def hits():
+            return len(s.pool.find_lines(cache="hit", tenant=t.slug))
+
+        def goes_on():
+            """For its time, and where the machine is slow until there was enough."""
+            seconds = time.monotonic() - begun
+            return seconds < self.seconds or (
+                seconds < patience(60) and
+                min(counts["read"], kills, hits()) <= self.enough)
+
+        while goes_on() and not stale:
             time.sleep(0.3)
             pids = sorted(s.pool.answering())
             if pids:
@@ -221,10 +261,9 @@ class Race(Cached):
         over.set()
         for thread in threads:
             thread.join()
-        hits = len(s.pool.find_lines(cache="hit", tenant=t.slug))
-        print(f"{counts['read']} reads, {hits} hits, {kills} kills, {counts['failed']} failed")
+        print(f"{counts['read']} reads, {hits()} hits, {kills} kills, {counts['failed']} failed")
         self.assertEqual(stale, [])
-        self.assertGreater(min(counts["read"], kills, hits), 5)
+        self.assertGreater(min(counts["read"], kills, hits()), self.enough)
 
 
 class Off(Cached):
