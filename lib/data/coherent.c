@@ -481,3 +481,16 @@ rh_coherent_inherit(struct rh_coherent *c)
 	rh_coherent_begin(c);
 	rh_coherent_post(c);
 }
+
+/*
+ * A tombstone whose drop did not get away keeps its group from everybody for as
+ * long as it lives, and the next request may be another worker's.
+ */
+void
+rh_coherent_idle(struct rh_coherent *c)
+{
+	if (!c->place->done)
+		return;
+	rh_coherent_begin(c);
+	rh_coherent_post(c);
+}

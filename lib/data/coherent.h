@@ -100,6 +100,11 @@ struct rh_coherent *rh_coherent_new(struct rh_arena *worker_arena,
  * tombstone ends by itself. Inside of rh_redis_begin and _end.
  */
 void rh_coherent_inherit(struct rh_coherent *c);
+/*
+ * Now and then: does the drops that did not get away, for no request may come
+ * that would. Inside of rh_redis_begin and _end.
+ */
+void rh_coherent_idle(struct rh_coherent *c);
 
 /* After rh_redis_begin. */
 void rh_coherent_begin(struct rh_coherent *c);

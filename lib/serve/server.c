@@ -146,6 +146,17 @@ rh_server_start(void *server, unsigned slot)
 	return ready;
 }
 
+static void
+redis_idle(struct rh_server *s)
+{
+	rh_redis_idle(s->redis);
+	redis_note(s);
+	rh_redis_begin(s->redis, s->arena, NULL);
+	rh_coherent_idle(s->coherent);
+	rh_redis_end(s->redis);
+	rh_arena_reset(s->arena);
+}
+
 void
 rh_server_idle(void *server)
 {
@@ -158,10 +169,8 @@ rh_server_idle(void *server)
 	dependency_note(s, ready);
 	if (ready)
 		rh_idempotent_purge(s);
-	if (s->redis) {
-		rh_redis_idle(s->redis);
-		redis_note(s);
-	}
+	if (s->redis)
+		redis_idle(s);
 }
 
 void

@@ -521,6 +521,30 @@ START_TEST(a_drop_that_was_in_vain_is_done_again)
 }
 END_TEST
 
+/* Its write has a tombstone that it never heard of, and no request comes. */
+START_TEST(a_drop_that_was_in_vain_is_done_by_who_is_idle)
+{
+	struct worker *a = worker(0), *b = worker(1);
+
+	b->conf.timeout_ms = 50;
+	kill(server.pid, SIGSTOP);
+	ck_assert(!lay(b, LIFE_MS));
+	drop(b);
+	kill(server.pid, SIGCONT);
+	/* what waited in the socket is executed now */
+	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
+	b->conf.timeout_ms = 5000;
+	for (int i = 0; i < 1000 && look(a) == RH_CACHE_BUSY; i++) {
+		rh_redis_idle(b->redis);
+		rh_redis_begin(b->redis, b->arena, NULL);
+		rh_coherent_idle(b->c);
+		rh_redis_end(b->redis);
+		rest_ms(5);
+	}
+	ck_assert_int_eq(a->got.result, RH_CACHE_MISS);
+}
+END_TEST
+
 /* ---- workers die ---- */
 
 static void
@@ -757,6 +781,7 @@ main(void)
 		RH_CASE(a_killed_writer_without_a_tombstone_is_one_whose_end_is_not_known),
 		RH_CASE(a_restart_forgets_no_writer),
 		RH_CASE(a_drop_that_was_in_vain_is_done_again),
+		RH_CASE(a_drop_that_was_in_vain_is_done_by_who_is_idle),
 		RH_CASE(a_successor_drops_what_was_committed),
 		RH_CASE(what_nobody_knows_the_end_of_ends_by_itself),
 		RH_CASE(more_tombstones_than_places_turn_the_cache_off),
