@@ -100,7 +100,7 @@ redis_server_start(struct redis_server *s)
 		    "allkeys-lru", (char *)NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 2000 && !redis_server_answers(s); i++)
+	for (int i = 0; i < 8000 && !redis_server_answers(s); i++)
 		rest_ms(5);
 	rh_assert(redis_server_answers(s));
 }
