@@ -14,6 +14,7 @@
 #include "redis_server.h"
 
 #define TTL_MS	60000
+#define BRIEF_MS	2000	/* to be waited for; and we may be slow before it ends */
 
 static struct redis_server server;
 static const struct rh_uuid ours = { { 1 } }, theirs = { { 2 } };
@@ -323,9 +324,9 @@ START_TEST(a_lock_ends_with_its_time_unless_extended)
 	struct rh_cache *c = open_for(ours);
 	struct rh_lock a, b;
 
-	assert_done(rh_lock_acquire(c, S("l"), 60, &a));
+	assert_done(rh_lock_acquire(c, S("l"), BRIEF_MS, &a));
 	assert_done(rh_lock_extend(&a, TTL_MS));
-	rest_ms(100);
+	rest_ms(BRIEF_MS + 50);
 	assert_code(rh_lock_acquire(c, S("l"), TTL_MS, &b), "lock.held");
 	assert_done(rh_lock_extend(&a, 50));
 	rest_ms(100);
@@ -552,12 +553,12 @@ START_TEST(the_idle_are_closed_and_those_in_use_are_not)
 	struct rh_arena *a = request();
 	struct rh_cache *c[2];
 
-	manager_conf.idle_ms = 50;
 	assert_done(get(m, a, 1, &c[0]));
 	assert_done(get(m, a, 2, &c[1]));
 	rh_cache_manager_put(m, c[0]);
 	rh_cache_manager_idle(m);
 	ck_assert_uint_eq(stats_of(m).open, 2);
+	manager_conf.idle_ms = 50;
 	rest_ms(100);
 	rh_cache_manager_idle(m);
 	ck_assert_uint_eq(stats_of(m).open, 1);
@@ -593,6 +594,7 @@ START_TEST(one_that_is_away_is_asked_by_one_and_not_again_soon)
 	struct rh_arena *a = request();
 	struct rh_cache *c;
 
+	manager_conf.own.retry_ms = BRIEF_MS;
 	redis_server_kill(&server);
 	assert_code(get(m, a, 1, &c), "cache.connection");
 	for (int i = 0; i < 5; i++)
@@ -600,7 +602,7 @@ START_TEST(one_that_is_away_is_asked_by_one_and_not_again_soon)
 	ck_assert_uint_eq(stats_of(m).failed, 1);
 	ck_assert_uint_eq(stats_of(m).turned_away, 5);
 	redis_server_start(&server);
-	rest_ms(400);
+	rest_ms(BRIEF_MS + 50);
 	assert_done(get(m, a, 1, &c));
 	assert_done(rh_cache_health(c));
 	rh_arena_destroy(&a);
@@ -616,7 +618,10 @@ START_TEST(of_concurrent_misses_one_connects)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct rh_cache *c;
 
-	manager_conf.own.connect_timeout_ms = 500;
+	/* who is late is turned away as well: by the gate, which the first one has
+	 * for twice as long as he may take, and then by what he found */
+	manager_conf.own.connect_timeout_ms = 2000;
+	manager_conf.own.retry_ms = 60000;
 	kill(server.pid, SIGSTOP);
 	for (int p = 0; p < PROCESSES; p++) {
 		if (fork())
@@ -651,7 +656,7 @@ START_TEST(who_dies_while_connecting_bars_the_gate_for_a_moment_only)
 	kill(pid, SIGKILL);
 	wait(NULL);
 	kill(server.pid, SIGCONT);
-	for (int i = 0; i < 200 && get(m, a, 1, &c); i++)
+	for (int i = 0; i < 2000 && get(m, a, 1, &c); i++)
 		rest_ms(10);
 	ck_assert_ptr_nonnull(c);
 	assert_done(rh_cache_health(c));
