@@ -25,9 +25,9 @@ grant select, insert on effects to rowhouse_app;
 
 def run(url, redis_url, **env):
     env = dict(os.environ, ROWHOUSE_TEST_URL=url, ROWHOUSE_TEST_REDIS=redis_url,
-               **env)
+               CK_TIMEOUT_MULTIPLIER=str(patience(2)), **env)
     return subprocess.run([os.path.join(BUILD, "tests/lib/data/check_limiter")],
-                          env=env, check=False, timeout=patience(240)).returncode
+                          env=env, check=False, timeout=patience(600)).returncode
 
 
 def main():
