@@ -271,20 +271,26 @@ START_TEST(at_the_deadline_it_is_cancelled_and_taken_back)
 {
 	struct session s;
 	int64_t pid;
+	bool kept = false;
 
 	session_open(&s, ON);
-	pid = ask(&s, PID, 0);
-	rh_pipe_hold(s.pipe);
-	flushed(&s, "late a");
-	within(&s, 100);
-	rh_pipe_send(s.pipe, &stmts[SLEEP], RH_INT(30000));
-	(void)rh_pipe_int(s.pipe);
-	expect_late(&s, "querying sleep for ");
-	rh_pipe_rollback(s.pipe);
-	end(&s);
-	begin(&s);
-	ck_assert_int_eq(count(&s, "late %"), 0);
-	ck_assert_int_eq(ask(&s, ALIVE, pid), 1);
+	for (int i = 0; i < WORDS && !kept; i++) {
+		pid = ask(&s, PID, 0);
+		rh_pipe_hold(s.pipe);
+		rh_pipe_send(s.pipe, &stmts[PUT], RH_TEXT(rh_slice_of(
+		    rh_arena_printf(s.arena, "late %d", i))));
+		ck_assert_int_eq(rh_pipe_done(s.pipe), 1);
+		within(&s, SOON_MS);
+		rh_pipe_send(s.pipe, &stmts[SLEEP], RH_INT(30000));
+		(void)rh_pipe_int(s.pipe);
+		expect_late(&s, "querying sleep for ");
+		rh_pipe_rollback(s.pipe);
+		end(&s);
+		begin(&s);
+		ck_assert_int_eq(count(&s, "late %"), 0);
+		kept = ask(&s, PID, 0) == pid;
+	}
+	ck_assert(kept);
 	session_close(&s);
 }
 END_TEST

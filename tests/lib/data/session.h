@@ -19,6 +19,8 @@
 
 #define STALE_MS	600	/* longer than a session trusts what it cannot see */
 #define TRIES		500
+#define SOON_MS		1000	/* a deadline: not so soon that it is over before it is sent */
+#define WORDS		10	/* tries: where all is slow, the server's last word is too late */
 
 enum {
 	KINDS, SERIES, ECHO, NUMBER, NOTHING, NONE, TWO_ROWS, PUT, DROP, COUNT,

@@ -24,8 +24,9 @@ if __name__ == "__main__":
         sys.exit(77)
     with Postgres() as postgres:
         postgres.query(TABLES)
-        env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url)
+        env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url,
+                   CK_TIMEOUT_MULTIPLIER=str(patience(2)))
         done = [subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
-                               env=env, check=False, timeout=patience(120))
+                               env=env, check=False, timeout=patience(300))
                 for name in ("check_pipe", "check_hold")]
     sys.exit(max(d.returncode for d in done))
