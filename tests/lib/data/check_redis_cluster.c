@@ -17,6 +17,8 @@
 #include "rh_check.h"
 
 enum { NODES = 6, TENANTS = 300, AMPLE_MS = 20000 };
+/* Nodes that are slow are not away, until a test wants one to be. */
+enum { IMPATIENT_MS = 1000, PATIENT_MS = 30000 };
 
 static struct rh_script scripts[] = {
 	{ .name = "test.both", .lua =
@@ -55,6 +57,31 @@ is_whole(const struct redis_stand *s)
 	return system(line) == 0;
 }
 
+/* How long a node may be silent before the others give its slots to another. */
+static void
+patience_of_nodes(int ms)
+{
+	for (int i = 0; i < NODES; i++)
+		if (!nodes[i].away)
+			shell("redis-cli -e -s %s CONFIG SET cluster-node-timeout"
+			    " %d >/dev/null", nodes[i].socket, ms);
+}
+
+/* To all who are there, no slot is this one's. */
+static bool
+is_forgotten(const struct redis_stand *gone)
+{
+	char line[256];
+
+	for (int i = 0; i < NODES; i++) {
+		snprintf(line, sizeof(line), "redis-cli -s %s CLUSTER SLOTS |"
+		    " grep -qx %u", nodes[i].socket, gone->port);
+		if (!nodes[i].away && system(line) == 0)
+			return false;
+	}
+	return true;
+}
+
 static void
 cluster_open(void)
 {
@@ -76,6 +103,7 @@ cluster_open(void)
 	    " >%s/create.log 2>&1", all, nodes[0].dir);
 	for (int i = 0; i < NODES; i++)
 		redis_until(is_whole(&nodes[i]));
+	patience_of_nodes(PATIENT_MS);
 }
 
 /* ---- tenants ---- */
@@ -307,8 +335,12 @@ master_dies_and_its_replica_takes_over(void)
 	redis_stand_kill(&nodes[1]);
 	ck_assert(!count_try(hit));
 	ck_assert_uint_eq(redis_user_up(&user), 0);
+	patience_of_nodes(IMPATIENT_MS);
 	/* until the replica has it, one does without, the other feels nothing */
 	redis_until((ck_assert_msg(count_try(spared), "%s", why), count_try(hit)));
+	patience_of_nodes(PATIENT_MS);
+	/* whoever is asked for the map has it as it is now */
+	redis_until(is_forgotten(&nodes[1]));
 	for (int i = 0; i < TENANTS; i++)
 		redis_until(count_try(i));
 	ck_assert_uint_eq(redis_user_up(&user), 1);
@@ -341,7 +373,9 @@ master_is_frozen_and_its_replica_takes_over(void)
 	for (int i = 0; i < TENANTS; i++)
 		failed += !count_try(i);
 	ck_assert_uint_gt(failed, 0);
+	patience_of_nodes(IMPATIENT_MS);
 	redis_until(count_try(hit));
+	patience_of_nodes(PATIENT_MS);
 	redis_stand_thaw(&nodes[2]);
 	redis_until(count_try(spared));
 	redis_until(count_try(hit));

@@ -20,6 +20,7 @@ struct redis_stand {
 	char dir[64], socket[80];
 	char unix_url[96], tcp_url[64];
 	uint16_t port;
+	bool away;	/* killed, or frozen */
 	const char *args[24];
 };
 

@@ -23,8 +23,10 @@ if __name__ == "__main__":
         for name in sys.argv[1:] or ("check_redis", "check_redis_cluster"):
             done = subprocess.run(
                 [os.path.join(BUILD, "tests/lib/data", name)], check=False,
-                env=dict(os.environ, ROWHOUSE_TEST_DIR=temp.path),
-                timeout=patience(240))
+                # a cluster is made, resharded and loses two masters
+                env=dict(os.environ, ROWHOUSE_TEST_DIR=temp.path,
+                         CK_TIMEOUT_MULTIPLIER=str(patience(3))),
+                timeout=patience(600))
             status = status or done.returncode
     finally:
         temp.remove()
