@@ -89,7 +89,7 @@ static const struct { const char *name; void (*how)(void); } kinds[] = {
 /* ---- routes ---- */
 
 struct debug_query {
-	struct rh_slice kind;
+	struct rh_slice kind, file;
 	int64_t ms, bytes;
 };
 
@@ -99,6 +99,9 @@ static const struct rh_field crash_params[] = {
 static const struct rh_field sleep_params[] = {
 	{ RH_FIELD("ms", INT, struct debug_query, ms), .min = 0, .max = MS_MAX },
 	{ 0 }
+};
+static const struct rh_field linger_params[] = {
+	{ RH_FIELD("while", TEXT, struct debug_query, file) }, { 0 }
 };
 static const struct rh_field reply_params[] = {
 	{ RH_FIELD("bytes", INT, struct debug_query, bytes), .min = 0,
@@ -149,21 +152,25 @@ debug_sleep(struct rh_call *c)
 }
 
 /*
- * POST …/debug/linger?ms=	204 | 400: between its effect, an event, and its
- * reply; under an Idempotency-Key the transaction is open meanwhile
+ * POST …/debug/linger?while=FILE	204 | 400: between its effect, an event, and
+ * its reply, until the file is gone; under an Idempotency-Key the transaction is
+ * open meanwhile
  */
 static struct rh_err *
 debug_linger(struct rh_call *c)
 {
-	struct debug_query q = { .ms = 1000 };
+	struct debug_query q = { .file = RH_SLICE("") };
+	const char *file;
 	struct rh_err *err;
 
 	if ((err = rh_call_query(c, &q)))
 		return err;
+	file = rh_arena_strdup(c->arena, q.file);
 	rh_event_send(c, &(struct rh_event_of){ "debug.lingered", rh_uuid_v7(),
 	    sleep_params, &q });
 	if (rh_pipe_done(c->pipe) == 1)
-		dawdle(q.ms);
+		for (int ms = 0; ms < MS_MAX && access(file, F_OK) == 0; ms += 10)
+			dawdle(10);
 	return rh_reply_none(c->rq);
 }
 
@@ -210,7 +217,7 @@ static const struct rh_route routes[] = {
 	ROW(RH_TENANT, RH_POST, T "/debug/crash",    RH_VIEWER,    debug_crash, crash_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/sleep",    RH_VIEWER,    debug_sleep, sleep_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/query",    RH_VIEWER,    debug_query, sleep_params),
-	ROW(RH_TENANT, RH_POST, T "/debug/linger",   RH_VIEWER,    debug_linger, sleep_params),
+	ROW(RH_TENANT, RH_POST, T "/debug/linger",   RH_VIEWER,    debug_linger, linger_params),
 	{ 0 }
 };
 /* clang-format on */

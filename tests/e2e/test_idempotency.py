@@ -5,6 +5,8 @@ as it comes: whatever the route, whoever dies, however many come at once.
 ROWHOUSE_KILLS says how many workers are killed at random points (40)."""
 
 import collections
+import contextlib
+import http.client
 import os
 import random
 import signal
@@ -63,13 +65,16 @@ class Keyed(Story):
         return self.count("idempotency_keys", f"tenant_id = '{tenant.id}'")
 
     def line(self, got):
-        return self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"])
+        return self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"],
+                                         msg="request")
 
 
 class Replay(Keyed):
 
     exporter = True
-    settings = {"workers": 4, "idempotency_wait": "300ms"}
+    # one that waits for a lock is to wait for as long as the test has it
+    settings = {"workers": 4, "idempotency_wait": "300ms",
+                "statement_timeout": "60s", "timeout_write": "60s"}
 
     def routes(self):
         """Every POST route: how to call it, and with another body."""
@@ -431,23 +436,28 @@ class Lingering(Keyed):
     """One that stands between the two flushes of its transaction."""
 
     pool = DebugPool
-    LINGER_MS = 2500
 
     def lingering(self, beside):
         """beside() runs while the request stands between its effect and its
         reply; answers tenant, how to repeat it, its reply or None."""
         t, k, got = self.stack.signup(), key(), []
-        path = f"{t.path}/debug/linger?ms={self.LINGER_MS}"
+        stays = f"{self.stack.temp}/lingers"
+        path = f"{t.path}/debug/linger?while={stays}"
 
         def post():
             with self.stack.client() as c:
                 return c.request("POST", path, t.token, None, {"Idempotency-Key": k})
 
         thread = threading.Thread(target=lambda: got.append(post()))
+        with open(stays, "wb"):
+            pass
         thread.start()
-        wait_until(lambda: self.idle_in_transaction(), "it lingers")
-        beside()
-        thread.join()
+        try:
+            wait_until(lambda: self.idle_in_transaction(), "it lingers", 60.0)
+            beside()
+        finally:
+            os.unlink(stays)
+            thread.join()
         return t, post, got[0]
 
     def idle_in_transaction(self):
@@ -463,12 +473,13 @@ class Lingering(Keyed):
 class Killed(Lingering):
     """Both or neither, and the same request once more says which."""
 
-    settings = {"workers": 4, "idempotency_wait": "10s"}
+    settings = {"workers": 4, "idempotency_wait": "10s", "timeout_other": "60s"}
 
     def test_a_worker_killed_between_the_two_flushes_leaves_neither(self):
         def kill():
             for pid in self.stack.pool.answering():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         t, post, got = self.lingering(kill)
         self.assertIn(got.status, (502, 503), got)
         wait_until(lambda: not self.idle_in_transaction(), "its session is gone")
@@ -504,8 +515,8 @@ class Killed(Lingering):
                         try:
                             got = c.request("POST", f"{t.path}/projects", t.token,
                                             body, {"Idempotency-Key": k})
-                        except OSError:
-                            continue
+                        except (OSError, http.client.HTTPException):
+                            continue    # broken off, also in mid-reply
                     if got.status == 201:
                         break
                     if got.status not in (409, 500, 502, 503, 504):
@@ -530,10 +541,13 @@ class Killed(Lingering):
                 os.kill(random.choice(victims), signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        # on a slow machine few come through meanwhile
+        wait_until(lambda: sum(map(len, done)) > KILLS or odd, "some are answered", 90.0)
         over.set()
         for thread in threads:
             thread.join(patience(90))
         self.assertEqual(odd, [])
+        self.assertFalse(any(thread.is_alive() for thread in threads))
         made = {name: made for rows in done for name, made, _ in rows}
         self.assertGreater(len(made), KILLS)
         rows = dict(s.postgres.query("select name, id from projects"
@@ -552,7 +566,9 @@ class Killed(Lingering):
 class Frozen(Lingering):
     """A host that is gone, and nobody there to end its session."""
 
-    settings = {"workers": 2, "timeout_other": "1s", "timeout_grace": "1s"}
+    # the server ends a session that is idle for the sum of both: long enough for
+    # us to find it idle
+    settings = {"workers": 2, "timeout_other": "6s", "timeout_grace": "1s"}
 
     def test_the_server_takes_its_key_back(self):
         pool = [self.stack.pool.pid, *self.stack.pool.workers()]
@@ -562,7 +578,7 @@ class Frozen(Lingering):
                 os.kill(pid, signal.SIGSTOP)
             try:
                 wait_until(lambda: not self.idle_in_transaction(),
-                           "PostgreSQL ends the session", 30.0)
+                           "PostgreSQL ends the session", 60.0)
             finally:
                 for pid in pool:
                     os.kill(pid, signal.SIGCONT)
