@@ -228,7 +228,8 @@ class LinesBehindApache(Lines):
 class Records(Unharmed):
     """Straight at the pool's socket, as a hostile or broken web server would."""
 
-    settings = {"workers": 2, "header_timeout": "700ms", "body_timeout": "700ms"}
+    # what breaks off is waited for so long; what is whole may be held up for less
+    settings = {"workers": 2, "header_timeout": "3s", "body_timeout": "3s"}
 
     def connect(self):
         return fcgi.Connection(self.stack.pool.socket)
