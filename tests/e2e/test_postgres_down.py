@@ -68,20 +68,22 @@ class PostgresDown(Story):
             self.assertIn(got.status, (200, 503), got)
         self.answers(t)
 
-    def witnessed(self, what, disturb, mend, failures, seconds=1.0):
+    def witnessed(self, what, disturb, mend, failures, seconds=1.0, until=()):
         """16 clients while it happens: before it and afterwards all is well; in
-        between a request fails as it should and in a time that is bounded."""
+        between a request fails as it should and in a time that is bounded. until:
+        what has to be seen in between."""
         s = self.stack
         t = s.signup()
         pids = s.pool.answering()
         with Witness(s, t) as w:
             wait_until(lambda: w.count > 200, "they are at work", 60.0)
-            with w.phase(what, seconds) as seen:
+            with w.phase(what, seconds, [(("livez",), {200}), *until]) as seen:
                 disturb()
             with w.phase("mended", 0.0):
                 mend()
                 self.answers(t)
-            with w.phase("well", 1.0) as well:
+            with w.phase("well", 1.0, [(("page", "one", "livez"), {200}),
+                                       (("write",), {201})]) as well:
                 pass
             w.check()
         print(f"{what}:\n{w.report()}")
@@ -98,14 +100,16 @@ class PostgresDown(Story):
 
     def test_stopped(self):
         p = self.stack.postgres
-        seen = self.witnessed("stopped", p.stop, p.start, {503})
+        seen = self.witnessed("stopped", p.stop, p.start, {503},
+                              until=[(("write",), {503})])
         self.assertIn(503, seen.of("write"))
 
     def test_frozen(self):
         """Who waits for an answer has 503 or 504; the others have it at once."""
         p = self.stack.postgres
         seen = self.witnessed("frozen", p.freeze, p.thaw, {503, 504},
-                              seconds=2.0 * (STATEMENT_S + 1 + CONNECT_S))
+                              seconds=2.0 * (STATEMENT_S + 1 + CONNECT_S),
+                              until=[(("write",), {503, 504})])
         self.assertTrue(seen.of("write") & {503, 504})
 
     def test_restarted(self):

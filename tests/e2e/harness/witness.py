@@ -5,6 +5,8 @@ import contextlib
 import threading
 import time
 
+from .proc import wait_until
+
 
 class Seen:
     """Of one phase: how often each (request, status), and the latencies."""
@@ -93,12 +95,21 @@ class Witness:
             return sum(len(seen.ms) for seen in self.phases.values())
 
     @contextlib.contextmanager
-    def phase(self, name, seconds=1.0):
-        """What happens in the block, and for so long after it, is of this phase."""
+    def phase(self, name, seconds=1.0, until=()):
+        """What happens in the block, and for so long after it, is of this phase. It
+        lasts longer where the machine is slow: until each pair in until, of kinds
+        and statuses, was seen in it."""
         self._opened.add(name)
         self.now = name
-        yield self.phases[name]
+        seen = self.phases[name]
+        yield seen
         time.sleep(seconds)
+
+        def missing():
+            with self._lock:
+                return [pair for pair in until if not seen.of(*pair[0]) & pair[1]]
+        wait_until(lambda: self.died or not missing(),
+                   f"{name}: {until} are seen", 60.0)
         self.now = f"after {name}"
 
     def end(self):
