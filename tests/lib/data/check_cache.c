@@ -622,7 +622,7 @@ START_TEST(of_concurrent_misses_one_connects)
 	 * for twice as long as he may take, and then by what he found */
 	manager_conf.own.connect_timeout_ms = 2000;
 	manager_conf.own.retry_ms = 60000;
-	kill(server.pid, SIGSTOP);
+	redis_server_freeze(&server);
 	for (int p = 0; p < PROCESSES; p++) {
 		if (fork())
 			continue;
@@ -647,7 +647,7 @@ START_TEST(who_dies_while_connecting_bars_the_gate_for_a_moment_only)
 	pid_t pid;
 
 	manager_conf.own.connect_timeout_ms = 200;
-	kill(server.pid, SIGSTOP);
+	redis_server_freeze(&server);
 	if ((pid = fork()) == 0) {
 		(void)!get(m, request(), 1, &c);
 		_exit(0);

@@ -327,7 +327,7 @@ START_TEST(a_rollback_without_an_answer_ends_the_session)
 	rh_pipe_hold(s.pipe);
 	flushed(&s, "still a");
 	ck_assert_ptr_null(rh_pipe_error(s.pipe));
-	ck_assert_int_eq(kill((pid_t)pid, SIGSTOP), 0);
+	freeze(pid);
 	rh_pipe_rollback(s.pipe);
 	end(&s);
 	begin(&s);

@@ -572,7 +572,7 @@ START_TEST(a_server_that_is_frozen_is_given_up)
 	ck_assert(rh_pg_ready(s.pg, true));
 	begin(&s);
 	pid = ask(&s, PID, 0);
-	ck_assert_int_eq(kill((pid_t)pid, SIGSTOP), 0);
+	freeze(pid);
 	put(&s, "frozen a");
 	done = rh_pipe_done(s.pipe);
 	err = rh_pipe_error(s.pipe);
@@ -699,7 +699,7 @@ START_TEST(a_cancel_that_hangs_is_left_alone)
 		session_open(&s[i], ON);
 	server = parent_of(ask(&s[0], PID, 0));
 	/* connections are accepted by the kernel, and nobody reads them */
-	ck_assert_int_eq(kill(server, SIGSTOP), 0);
+	freeze(server);
 	begun = rh_clock_mono_ns();
 	for (size_t i = 0; i < RH_COUNT(s); i++) {
 		const struct rh_err *e;

@@ -113,6 +113,17 @@ redis_server_kill(struct redis_server *s)
 	waitpid(s->pid, NULL, 0);
 }
 
+/* It hears nothing, from here on: a signal alone may still be on its way. */
+static inline void
+redis_server_freeze(struct redis_server *s)
+{
+	int status = 0;
+
+	kill(s->pid, SIGSTOP);
+	waitpid(s->pid, &status, WUNTRACED);
+	rh_assert(WIFSTOPPED(status));
+}
+
 static inline void
 redis_server_remove(struct redis_server *s)
 {

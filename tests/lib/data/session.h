@@ -162,6 +162,26 @@ pause_ms(long ms)
 	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
+/* A process of the server's: from here on it does nothing more. */
+static inline void
+freeze(int64_t pid)
+{
+	char path[64], text[256] = "";
+	const char *state = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	ck_assert_int_eq(kill((pid_t)pid, SIGSTOP), 0);
+	for (int i = 0; i < TRIES && !(state && state[2] == 'T'); i++) {
+		ck_assert_ptr_nonnull(f = fopen(path, "r"));
+		ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
+		fclose(f);
+		ck_assert_ptr_nonnull(state = strrchr(text, ')'));
+		pause_ms(1);
+	}
+	ck_assert_int_eq(state[2], 'T');
+}
+
 /* By another session, which also sees to it that the backend has gone. */
 static inline void
 terminate(int64_t pid)
