@@ -169,7 +169,8 @@ debug_linger(struct rh_call *c)
 	rh_event_send(c, &(struct rh_event_of){ "debug.lingered", rh_uuid_v7(),
 	    sleep_params, &q });
 	if (rh_pipe_done(c->pipe) == 1)
-		for (int ms = 0; ms < MS_MAX && access(file, F_OK) == 0; ms += 10)
+		for (int ms = 0; ms < MS_MAX && access(file, F_OK) == 0;
+		    ms += 10)
 			dawdle(10);
 	return rh_reply_none(c->rq);
 }
