@@ -10,7 +10,7 @@
 #include "exporter/proc.h"
 
 static const char *const states[RH_SLOT_STATES] = {
-	[RH_SLOT_EMPTY] = "unknown", [RH_SLOT_STARTING] = "starting",
+	[RH_SLOT_STARTING] = "starting",
 	[RH_SLOT_IDLE] = "idle", [RH_SLOT_BUSY] = "busy",
 	[RH_SLOT_DRAINING] = "draining", [RH_SLOT_BACKOFF] = "backoff",
 };
@@ -52,9 +52,8 @@ read_worker(struct worker *w, const struct view *v, unsigned i)
 		.up_us = since(v->now_us, atomic_load(&slot->started_us)),
 		.requests = atomic_load(&slot->requests),
 		.generation = atomic_load(&slot->generation), .memory = -1 };
-	if (w->state >= RH_SLOT_STATES)
-		w->state = RH_SLOT_EMPTY;
-	if (w->state != RH_SLOT_BACKOFF && !is_alive(w->pid))
+	if (w->state >= RH_SLOT_STATES || w->state == RH_SLOT_EMPTY ||
+	    (w->state != RH_SLOT_BACKOFF && !is_alive(w->pid)))
 		return false;
 	if (proc_read(&proc, w->pid))
 		w->memory = (int64_t)proc.resident_bytes;

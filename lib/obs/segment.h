@@ -32,8 +32,8 @@
 #define RH_SEGMENT_VERSION	3
 
 enum rh_slot_state {
-	RH_SLOT_EMPTY, RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY,
-	RH_SLOT_DRAINING,
+	RH_SLOT_EMPTY,		/* or of a process that is no worker */
+	RH_SLOT_STARTING, RH_SLOT_IDLE, RH_SLOT_BUSY, RH_SLOT_DRAINING,
 	RH_SLOT_BACKOFF,	/* empty; its worker comes after a pause */
 	RH_SLOT_STATES
 };
@@ -54,6 +54,18 @@ struct rh_area {
 	size_t bytes;
 	bool kept;	/* outlives the pool as counters do; whoever uses it checks it */
 };
+
+/* Whether a worker has it that has come so far as to serve. */
+static inline bool
+rh_slot_serves(struct rh_slot *slot)
+{
+	uint32_t state = atomic_load_explicit(&slot->state,
+	    memory_order_relaxed);
+
+	return atomic_load_explicit(&slot->pid, memory_order_relaxed) &&
+	    (state == RH_SLOT_IDLE || state == RH_SLOT_BUSY ||
+	    state == RH_SLOT_DRAINING);
+}
 
 struct rh_metrics;
 struct rh_segment;

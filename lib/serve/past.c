@@ -80,8 +80,8 @@ count_gauges(struct rh_past_keeper *k)
 	for (unsigned i = 1; i < rh_segment_slots(s); i++) {
 		struct rh_slot *slot = rh_segment_slot(s, i);
 
-		g->workers += atomic_load(&slot->pid) != 0;
-		g->busy += atomic_load(&slot->pid) != 0 &&
+		g->workers += rh_slot_serves(slot);
+		g->busy += rh_slot_serves(slot) &&
 		    atomic_load(&slot->state) == RH_SLOT_BUSY;
 	}
 }
