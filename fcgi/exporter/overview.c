@@ -343,14 +343,18 @@ put_dependencies(struct view *v, const struct overview *o)
 	html_attr(&v->h, "class", "chips");
 	for (size_t i = 0; i < o->ndependencies; i++) {
 		const struct dependency *d = &o->dependencies[i];
-		const char *state = !d->known ? "unknown" : d->up ? "up" :
-		    "down";
+		const char *state = dependency_state(d);
 
 		html_open(&v->h, "li");
 		html_open(&v->h, "span");
 		html_attr_printf(&v->h, "class", "state %s", state);
 		html_text(&v->h, d->name);
 		html_printf(&v->h, ": %s", state);
+		if (d->up < d->workers)
+			html_printf(&v->h, ", %s %u of %u workers",
+			    rh_slice_is(d->name, RH_SLICE("redis")) ?
+			    "the breaker is open in" : "not connected:",
+			    d->workers - d->up, d->workers);
 		html_close(&v->h);
 		html_close(&v->h);
 	}

@@ -43,9 +43,10 @@ struct rows {
 	size_t n;
 };
 
+/* Each worker has a connection, and of Redis a breaker, of its own. */
 struct dependency {
 	struct rh_slice name;
-	bool known, up;
+	unsigned workers, up;	/* who know it, and who can use it */
 };
 
 struct overview {
@@ -66,6 +67,8 @@ struct overview {
 
 extern const struct overview_range overview_ranges[];
 /* False: the query makes no sense; it was answered. */
+/* "unknown", "up", "partly", "down" */
+const char *dependency_state(const struct dependency *d);
 RH_MUST_CHECK bool overview_read(struct overview *o, struct view *v);
 
 /* overview_charts.c */

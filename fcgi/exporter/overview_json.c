@@ -101,8 +101,9 @@ put_dependencies(struct rh_buf *to, const struct overview *o)
 
 		json_open(to, NULL, '{');
 		json_text(to, "dependency", d->name);
-		json_text(to, "state", !d->known ? RH_SLICE("unknown") :
-		    d->up ? RH_SLICE("up") : RH_SLICE("down"));
+		json_text(to, "state", rh_slice_of(dependency_state(d)));
+		json_int(to, "workers", d->workers);
+		json_int(to, "workers_up", d->up);
 		json_close(to, '}');
 	}
 	json_close(to, ']');

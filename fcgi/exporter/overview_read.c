@@ -208,7 +208,6 @@ static void
 read_dependencies(struct overview *o, struct view *v)
 {
 	int metric = rh_metric_find(v->segment, "dependency_up");
-	uint64_t cells[RH_METRIC_CELLS];
 	struct dependency *d;
 	unsigned na, nb;
 
@@ -218,9 +217,16 @@ read_dependencies(struct overview *o, struct view *v)
 		d = &o->dependencies[o->ndependencies++];
 		d->name = rh_metric_label(v->segment, metric, 'a', i,
 		    "dependency", v->arena);
-		d->known = rh_metric_sum(v->segment, metric, i, 0, cells);
-		d->up = cells[0] != 0;
+		rh_metric_workers(v->segment, metric, i, &d->workers, &d->up);
 	}
+}
+
+const char *
+dependency_state(const struct dependency *d)
+{
+	if (d->workers == 0)
+		return "unknown";
+	return d->up == d->workers ? "up" : d->up ? "partly" : "down";
 }
 
 static uint64_t

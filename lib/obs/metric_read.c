@@ -71,6 +71,30 @@ rh_metric_sum(const struct rh_segment *segment, int metric, unsigned a,
 	return known;
 }
 
+void
+rh_metric_workers(const struct rh_segment *segment, int metric, unsigned a,
+    unsigned *workers, unsigned *nonzero)
+{
+	uint64_t cells[RH_METRIC_CELLS];
+	const struct rh_seg_family *f;
+	unsigned na, nb;
+
+	*workers = *nonzero = 0;
+	rh_metric_size(segment, metric, &na, &nb);
+	if (a >= na || nb == 0)
+		return;
+	f = rh_seg_family(segment->head, (unsigned)metric);
+	for (unsigned i = 1; i < segment->head->slots; i++) {
+		cells[0] = 0;
+		if (!rh_slot_serves(rh_segment_slot(segment, i)) ||
+		    !add_slot(f, rh_segment_cells(segment, i) + f->at.cell +
+		    a * f->at.stride_a, cells))
+			continue;
+		++*workers;
+		*nonzero += cells[0] != 0;
+	}
+}
+
 uint64_t
 rh_metric_total(const struct rh_segment *segment, const char *name)
 {

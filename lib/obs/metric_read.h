@@ -26,6 +26,12 @@ void rh_metric_size(const struct rh_segment *segment, int metric,
 /* False: no such series, or a gauge that nobody knows. */
 RH_MUST_CHECK bool rh_metric_sum(const struct rh_segment *segment, int metric,
     unsigned a, unsigned b, uint64_t cells[RH_METRIC_CELLS]);
+/*
+ * A gauge of one dimension: how many of the workers that serve know it, and in
+ * how many of them it is not zero.
+ */
+void rh_metric_workers(const struct rh_segment *segment, int metric,
+    unsigned a, unsigned *workers, unsigned *nonzero);
 /* All values of both dimensions together; 0 where there is no such family. */
 uint64_t rh_metric_total(const struct rh_segment *segment, const char *name);
 /*

@@ -318,8 +318,8 @@ class Page(Story):
         self.assertGreaterEqual(tenants[self.t.slug]["requests"], 20)
         self.assertEqual(tenants[self.t.slug]["errors"], 1)
         self.assertEqual([w["slot"] for w in got["workers"]], [1, 2, 3])
-        self.assertIn({"dependency": "postgresql", "state": "up"},
-                      got["dependencies"])
+        self.assertIn({"dependency": "postgresql", "state": "up",
+                       "workers": 3, "workers_up": 3}, got["dependencies"])
         self.assertEqual(got["dropped"], {"log_lines": 0, "spans": 0})
         self.assertIs(got["running"], True)
         version = self.stack.pool.run_option("-V").stdout
