@@ -168,11 +168,9 @@ put_tiles(struct view *v, const struct overview *o)
 	    (double)t->requests : 0), rh_slice_of(rh_arena_printf(v->arena,
 	    "%.*s with status 5xx",
 	    RH_SLICE_ARG(fmt_count(v->arena, t->errors)))));
-	if (!o->tenant.p) {
-		put_latency_tile(v, o, "p50", 0.5);
-		put_latency_tile(v, o, "p95", 0.95);
-		put_latency_tile(v, o, "p99", 0.99);
-	}
+	put_latency_tile(v, o, "p50", 0.5);
+	put_latency_tile(v, o, "p95", 0.95);
+	put_latency_tile(v, o, "p99", 0.99);
 	put_pool_tile(v, o);
 	put_tile(v, dropped ? "bad" : "good", "Dropped",
 	    fmt_count(v->arena, dropped), rh_slice_of(rh_arena_printf(v->arena,
@@ -206,6 +204,12 @@ put_numbers(struct view *v, const struct overview *o, const struct row *row)
 	    RH_SLICE_ARG(fmt_count(v->arena, row->errors)),
 	    RH_SLICE_ARG(fmt_share(v->arena, (double)row->errors /
 	    (double)row->requests)))) : RH_SLICE("0"));
+	put_cell(v, "num", "p50", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.5)));
+	view_td(v, "num less", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.95)));
+	put_cell(v, "num", "p99", fmt_ns(v->arena,
+	    rh_quantile_ns(row->buckets, 0.99)));
 }
 
 static void
@@ -243,12 +247,6 @@ put_route(struct view *v, const struct overview *o, const struct row *row)
 	html_close(&v->h);
 	put_spark(v, row);
 	put_numbers(v, o, row);
-	put_cell(v, "num", "p50", fmt_ns(v->arena,
-	    rh_quantile_ns(row->buckets, 0.5)));
-	view_td(v, "num less", fmt_ns(v->arena,
-	    rh_quantile_ns(row->buckets, 0.95)));
-	put_cell(v, "num", "p99", fmt_ns(v->arena,
-	    rh_quantile_ns(row->buckets, 0.99)));
 	put_row_links(v, row, NULL);
 	html_close(&v->h);
 }
@@ -268,8 +266,7 @@ put_tenant(struct view *v, const struct overview *o, const struct row *row)
 }
 
 static void
-open_table(struct view *v, const char *title, const char *first,
-    bool has_latency)
+open_table(struct view *v, const char *title, const char *first)
 {
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
@@ -286,11 +283,9 @@ open_table(struct view *v, const char *title, const char *first,
 	view_th(v, "num", "Requests");
 	view_th(v, "num less", "per s");
 	view_th(v, "num", "Failed");
-	if (has_latency) {
-		view_th(v, "num", "p50");
-		view_th(v, "num less", "p95");
-		view_th(v, "num", "p99");
-	}
+	view_th(v, "num", "p50");
+	view_th(v, "num less", "p95");
+	view_th(v, "num", "p99");
 	view_th(v, "num", "Last ones");
 	html_close(&v->h);
 	html_close(&v->h);
@@ -320,13 +315,13 @@ static void
 put_tables(struct view *v, const struct overview *o)
 {
 	if (!o->tenant.p) {
-		open_table(v, "Routes", "Route", true);
+		open_table(v, "Routes", "Route");
 		for (size_t i = 0; i < RH_MIN(o->routes.n, ROWS_SHOWN); i++)
 			put_route(v, o, &o->routes.rows[i]);
 		close_table(v, &o->routes);
 	}
 	if (!o->route.p) {
-		open_table(v, "Tenants", "Tenant", false);
+		open_table(v, "Tenants", "Tenant");
 		for (size_t i = 0; i < RH_MIN(o->tenants.n, ROWS_SHOWN); i++)
 			put_tenant(v, o, &o->tenants.rows[i]);
 		close_table(v, &o->tenants);

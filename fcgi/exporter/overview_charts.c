@@ -108,8 +108,7 @@ overview_charts_put(struct view *v, const struct overview *o)
 	html_open(&v->h, "div");
 	html_attr(&v->h, "class", "charts");
 	chart_put(&v->h, &of_requests, a);
-	if (!o->tenant.p)
-		chart_put(&v->h, &of_latency, a);
+	chart_put(&v->h, &of_latency, a);
 	if (!o->tenant.p && !o->route.p)
 		chart_put(&v->h, &of_pool, a);
 	html_close(&v->h);

@@ -45,8 +45,7 @@ put_points(struct rh_buf *to, const struct overview *o)
 		json_time(to, "at", o->start_us + i * o->range->point_us);
 		json_number(to, "seconds", p->seconds);
 		put_counts(to, p->requests, p->errors);
-		if (!o->tenant.p)
-			put_quantiles(to, p->buckets, p->requests);
+		put_quantiles(to, p->buckets, p->requests);
 		json_int(to, "workers", p->workers);
 		json_int(to, "workers_busy", p->busy);
 		json_int(to, "queue", p->queue);
@@ -68,8 +67,7 @@ put_rows(struct rh_buf *to, const struct rows *rows, const char *name,
 			json_text(to, "method", row->method);
 		json_text(to, is_route ? "route" : "tenant", row->name);
 		put_counts(to, row->requests, row->errors);
-		if (is_route)
-			put_quantiles(to, row->buckets, row->requests);
+		put_quantiles(to, row->buckets, row->requests);
 		json_close(to, '}');
 	}
 	json_close(to, ']');
@@ -122,8 +120,7 @@ overview_json(struct view *v, const struct overview *o)
 	json_time(to, "history_oldest", o->oldest_us);
 	json_open(to, "total", '{');
 	put_counts(to, o->total.requests, o->total.errors);
-	if (!o->tenant.p)
-		put_quantiles(to, o->total.buckets, o->total.requests);
+	put_quantiles(to, o->total.buckets, o->total.requests);
 	json_number(to, "seconds", o->seconds);
 	json_close(to, '}');
 	put_points(to, o);

@@ -76,42 +76,37 @@ sort_rows(struct rows *rows)
 
 /* ---- samples ---- */
 
-struct counted {
-	uint64_t requests, errors;
-	uint64_t buckets[RH_BUCKETS + 1];
-};
-
-static void
-count_route(struct counted *to, const struct rh_past_route *route)
+static uint64_t
+requests_of(const struct rh_past_row *past)
 {
-	*to = (struct counted){ .errors = route->errors };
-	for (unsigned i = 0; i <= RH_BUCKETS; i++) {
-		to->buckets[i] = route->buckets[i];
-		to->requests += route->buckets[i];
-	}
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i <= RH_BUCKETS; i++)
+		sum += past->buckets[i];
+	return sum;
 }
 
 static void
-add_row(struct row *row, const struct counted *c, unsigned spark)
+add_row(struct row *row, const struct rh_past_row *past, unsigned spark)
 {
-	row->requests += c->requests;
-	row->errors += c->errors;
-	row->spark[spark] += c->requests;
+	row->requests += requests_of(past);
+	row->errors += past->errors;
+	row->spark[spark] += requests_of(past);
 	for (unsigned i = 0; i <= RH_BUCKETS; i++)
-		row->buckets[i] += c->buckets[i];
+		row->buckets[i] += past->buckets[i];
 }
 
 static void
-add_point(struct point *p, const struct counted *c)
+add_point(struct point *p, const struct rh_past_row *past)
 {
-	p->requests += c->requests;
-	p->errors += c->errors;
+	p->requests += requests_of(past);
+	p->errors += past->errors;
 	for (unsigned i = 0; i <= RH_BUCKETS; i++)
-		p->buckets[i] += c->buckets[i];
+		p->buckets[i] += past->buckets[i];
 }
 
 static bool
-is_chosen(const struct overview *o, const struct row *row)
+is_route_chosen(const struct overview *o, const struct row *row)
 {
 	if (o->tenant.p)
 		return false;
@@ -119,41 +114,25 @@ is_chosen(const struct overview *o, const struct row *row)
 	    (!o->method.p || rh_slice_is(o->method, row->method));
 }
 
-static void
-add_routes(struct overview *o, const struct rh_past_counts *counts,
-    struct point *point, unsigned spark)
+static bool
+is_tenant_chosen(const struct overview *o, const struct row *row)
 {
-	struct counted c;
-
-	for (size_t i = 0; i < RH_MIN(o->routes.n, counts->nroutes); i++) {
-		count_route(&c, &counts->routes[i]);
-		if (c.requests == 0)
-			continue;
-		add_row(&o->routes.rows[i], &c, spark);
-		if (!is_chosen(o, &o->routes.rows[i]))
-			continue;
-		add_row(&o->total, &c, spark);
-		add_point(point, &c);
-	}
+	return o->tenant.p && rh_slice_is(o->tenant, row->name);
 }
 
 static void
-add_tenants(struct overview *o, const struct rh_past_counts *counts,
+add_rows(struct overview *o, struct rows *to, const struct rh_past_row *past,
+    unsigned n, bool (*is_chosen)(const struct overview *, const struct row *),
     struct point *point, unsigned spark)
 {
-	for (size_t i = 0; i < RH_MIN(o->tenants.n, counts->ntenants); i++) {
-		const struct rh_past_tenant *t = &counts->tenants[i];
-		struct counted c = { .requests = t->requests,
-			.errors = t->errors };
-
-		if (c.requests == 0)
+	for (size_t i = 0; i < RH_MIN(to->n, n); i++) {
+		if (requests_of(&past[i]) == 0)
 			continue;
-		add_row(&o->tenants.rows[i], &c, spark);
-		if (!o->tenant.p ||
-		    !rh_slice_is(o->tenant, o->tenants.rows[i].name))
+		add_row(&to->rows[i], &past[i], spark);
+		if (!is_chosen(o, &to->rows[i]))
 			continue;
-		add_row(&o->total, &c, spark);
-		add_point(point, &c);
+		add_row(&o->total, &past[i], spark);
+		add_point(point, &past[i]);
 	}
 }
 
@@ -184,8 +163,10 @@ add_sample(struct overview *o, const struct rh_past_sample *s)
 	p->workers = RH_MAX(p->workers, s->counts.gauges.workers);
 	p->busy = RH_MAX(p->busy, s->counts.gauges.busy);
 	p->queue = RH_MAX(p->queue, s->counts.gauges.queue);
-	add_routes(o, &s->counts, p, spark);
-	add_tenants(o, &s->counts, p, spark);
+	add_rows(o, &o->routes, s->counts.routes, s->counts.nroutes,
+	    is_route_chosen, p, spark);
+	add_rows(o, &o->tenants, s->counts.tenants, s->counts.ntenants,
+	    is_tenant_chosen, p, spark);
 }
 
 static void

@@ -16,8 +16,8 @@ const int64_t rh_history_reach_us[RH_HISTORY_STEPS] = {
 struct rh_history {
 	struct rh_ring *rings[RH_HISTORY_STEPS];
 	struct rh_past_state *state;
-	struct rh_past_route *routes[RH_HISTORY_STEPS];
-	struct rh_past_tenant *tenants[RH_HISTORY_STEPS];
+	struct rh_past_row *routes[RH_HISTORY_STEPS];
+	struct rh_past_row *tenants[RH_HISTORY_STEPS];
 	char *room;		/* for a sample under way */
 	size_t room_bytes;
 };
@@ -73,9 +73,8 @@ open_step(struct rh_history *h, enum rh_history_step step, char *area,
 	    rh_past_ring_at(bytes, step));
 	if (!rh_ring_is_sound(h->rings[step], bytes, RH_RING_OVERWRITE))
 		rh_ring_init(h->rings[step], bytes, RH_RING_OVERWRITE);
-	h->routes[step] = (struct rh_past_route *)(void *)counts;
-	h->tenants[step] = (struct rh_past_tenant *)(h->routes[step] +
-	    state->nroutes);
+	h->routes[step] = (struct rh_past_row *)(void *)counts;
+	h->tenants[step] = h->routes[step] + state->nroutes;
 }
 
 struct rh_history *
@@ -96,7 +95,7 @@ rh_history_open(const struct rh_segment *segment, unsigned nroutes,
 	for (int i = 0; i < RH_HISTORY_STEPS; i++)
 		open_step(h, (enum rh_history_step)i, area, bytes);
 	h->room_bytes = RH_MIN(bytes / 4, sizeof(struct rh_past_head) + 2 +
-	    (size_t)nroutes * (RH_BUCKETS + 3) * 10 + (size_t)ntenants * 30);
+	    ((size_t)nroutes + ntenants) * RH_PAST_ROW_MAX);
 	h->room = rh_arena_alloc(arena, h->room_bytes);
 	return h;
 }
@@ -134,30 +133,23 @@ since(uint64_t before, uint64_t now)
 }
 
 static void
-put_route(struct rh_buf *to, unsigned i, const struct rh_past_route *before,
-    const struct rh_past_route *now)
+put_row(struct rh_buf *to, unsigned i, const struct rh_past_row *before,
+    const struct rh_past_row *now)
 {
-	uint64_t any = 0;
+	uint64_t mask = 0;
 
 	for (unsigned b = 0; b <= RH_BUCKETS; b++)
-		any |= since(before->buckets[b], now->buckets[b]);
-	if (any == 0)
+		if (since(before->buckets[b], now->buckets[b]))
+			mask |= UINT64_C(1) << b;
+	if (mask == 0)
 		return;
 	put_number(to, i + 1);
 	put_number(to, since(before->errors, now->errors));
+	put_number(to, mask);
 	for (unsigned b = 0; b <= RH_BUCKETS; b++)
-		put_number(to, since(before->buckets[b], now->buckets[b]));
-}
-
-static void
-put_tenant(struct rh_buf *to, unsigned i, const struct rh_past_tenant *before,
-    const struct rh_past_tenant *now)
-{
-	if (since(before->requests, now->requests) == 0)
-		return;
-	put_number(to, i + 1);
-	put_number(to, since(before->requests, now->requests));
-	put_number(to, since(before->errors, now->errors));
+		if (mask >> b & 1)
+			put_number(to, since(before->buckets[b],
+			    now->buckets[b]));
 }
 
 /* What was put since mark has no room: it goes, and nothing comes after it. */
@@ -171,30 +163,31 @@ keep_whole(struct rh_buf *b, size_t mark)
 	return false;
 }
 
+/* The rows that something was counted for, and a 0 for which there is room. */
+static void
+put_rows(struct rh_buf *b, unsigned n, const struct rh_past_row *before,
+    const struct rh_past_row *now)
+{
+	size_t mark = b->n;
+
+	b->cap--;
+	for (unsigned i = 0; i < n && keep_whole(b, mark); i++) {
+		mark = b->n;
+		put_row(b, i, &before[i], &now[i]);
+	}
+	(void)keep_whole(b, mark);
+	b->cap++;
+	put_number(b, 0);
+}
+
 static void
 put_counts(struct rh_buf *b, const struct rh_history *h, int step,
     const struct rh_past_counts *now)
 {
-	size_t mark = b->n;
-
-	b->cap -= 2;	/* for the zeros behind the lists */
-	for (unsigned i = 0; i < h->state->nroutes && keep_whole(b, mark); i++) {
-		mark = b->n;
-		put_route(b, i, &h->routes[step][i], &now->routes[i]);
-	}
-	if (!keep_whole(b, mark))
-		mark = b->n;
+	b->cap--;	/* the tenants' 0 */
+	put_rows(b, h->state->nroutes, h->routes[step], now->routes);
 	b->cap++;
-	put_number(b, 0);
-	mark = b->n;
-	for (unsigned i = 0; i < h->state->ntenants && keep_whole(b, mark); i++) {
-		mark = b->n;
-		put_tenant(b, i, &h->tenants[step][i], &now->tenants[i]);
-	}
-	if (!keep_whole(b, mark))
-		mark = b->n;
-	b->cap++;
-	put_number(b, 0);
+	put_rows(b, h->state->ntenants, h->tenants[step], now->tenants);
 }
 
 static void

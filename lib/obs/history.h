@@ -4,9 +4,9 @@
  *
  * Shape    an area of the segment that outlives the pool: two rings of
  *          samples, and the counts as they were at the last one. A sample says
- *          what was counted since the one before: by route requests, errors
- *          and durations, by tenant requests and errors; what nobody asked for
- *          takes no room in it
+ *          what was counted since the one before: requests, errors and
+ *          durations, by route and by tenant; what nobody asked for takes no
+ *          room in it
  * Units    _us wall clock, _ms durations, counts
  * Errors   where the area is too small for an hour and a day, the oldest
  *          samples go first; what a sample has no room for is left out. A
@@ -31,12 +31,9 @@ extern const int64_t rh_history_step_us[RH_HISTORY_STEPS];
 extern const int64_t rh_history_reach_us[RH_HISTORY_STEPS];
 
 /* Counts as they stand, since ever; or in a sample, since the one before. */
-struct rh_past_route {
+struct rh_past_row {			/* of a route, or of a tenant */
 	uint64_t errors;
 	uint64_t buckets[RH_BUCKETS + 1];	/* together: its requests */
-};
-struct rh_past_tenant {
-	uint64_t requests, errors;
 };
 struct rh_past_gauges {
 	uint32_t workers, busy, queue;	/* the most that a look found */
@@ -46,8 +43,7 @@ struct rh_past_gauges {
 struct rh_past_counts {
 	struct rh_past_gauges gauges;
 	unsigned nroutes, ntenants;
-	struct rh_past_route *routes;
-	struct rh_past_tenant *tenants;
+	struct rh_past_row *routes, *tenants;
 };
 
 /* ---- the writer ---- */

@@ -4,9 +4,9 @@
  * Shape    two rings of the same size, then the state with the counts as they
  *          were at the last sample of each step. A sample is struct
  *          rh_past_head, then for each route that was asked for its index + 1,
- *          errors and buckets, a 0, for each tenant its index + 1, requests
- *          and errors, a 0: all of them numbers of 7 bits a byte, low ones
- *          first
+ *          errors, which buckets are not empty (a bit each) and those, a 0,
+ *          and the same for each tenant: all of them numbers of 7 bits a byte,
+ *          low ones first
  * Errors   the area may hold anything: who reads it checks
  */
 #ifndef RH_OBS_HISTORY_FILE_H
@@ -14,9 +14,11 @@
 
 #include "obs/history.h"
 
-#define RH_PAST_VERSION		1
+#define RH_PAST_VERSION		2
 #define RH_PAST_RING_MIN	16384
 #define RH_PAST_INDEX_MAX	65536
+/* Index, errors, mask and buckets, of as many bytes as numbers have at most. */
+#define RH_PAST_ROW_MAX		((RH_BUCKETS + 4) * 10)
 
 struct rh_past_state {
 	uint64_t version;
@@ -48,8 +50,7 @@ rh_past_state_at(size_t ring_bytes)
 static inline size_t
 rh_past_counts_bytes(unsigned nroutes, unsigned ntenants)
 {
-	return nroutes * sizeof(struct rh_past_route) +
-	    ntenants * sizeof(struct rh_past_tenant);
+	return (nroutes + ntenants) * sizeof(struct rh_past_row);
 }
 
 #endif

@@ -89,29 +89,17 @@ take_count(struct rh_slice *rest)
 }
 
 static void
-take_routes(struct rh_past_counts *to, struct rh_slice *rest)
+take_rows(struct rh_past_row *rows, unsigned n, struct rh_slice *rest)
 {
-	struct rh_past_route none, *route;
-	uint64_t i;
+	struct rh_past_row none, *row;
+	uint64_t i, mask;
 
 	while ((i = take_number(rest))) {
-		route = i <= to->nroutes ? &to->routes[i - 1] : &none;
-		route->errors = take_count(rest);
+		row = i <= n ? &rows[i - 1] : &none;
+		row->errors = take_count(rest);
+		mask = take_number(rest);
 		for (unsigned b = 0; b <= RH_BUCKETS; b++)
-			route->buckets[b] = take_count(rest);
-	}
-}
-
-static void
-take_tenants(struct rh_past_counts *to, struct rh_slice *rest)
-{
-	struct rh_past_tenant none, *tenant;
-	uint64_t i;
-
-	while ((i = take_number(rest))) {
-		tenant = i <= to->ntenants ? &to->tenants[i - 1] : &none;
-		tenant->requests = take_count(rest);
-		tenant->errors = take_count(rest);
+			row->buckets[b] = mask >> b & 1 ? take_count(rest) : 0;
 	}
 }
 
@@ -137,8 +125,8 @@ rh_history_next(struct rh_history_reader *r, struct rh_past_sample *sample)
 		r->counts.gauges = head.gauges;
 		rest = rh_slice_from((struct rh_slice){ r->room, n },
 		    sizeof(head));
-		take_routes(&r->counts, &rest);
-		take_tenants(&r->counts, &rest);
+		take_rows(r->counts.routes, r->counts.nroutes, &rest);
+		take_rows(r->counts.tenants, r->counts.ntenants, &rest);
 		*sample = (struct rh_past_sample){ head.at_us, head.span_us,
 			r->counts };
 		return true;

@@ -35,6 +35,7 @@ enum rh_metric_flag {
 	RH_M_NANOSECONDS = 1 << 2,	/* a counter of ns, shown in seconds */
 	RH_M_MAX = 1 << 3,		/* a gauge: the largest of the slots, not the sum */
 	RH_M_NATIVE = 1 << 4,		/* rh_metrics_native's own */
+	RH_M_HIDDEN = 1 << 5,		/* in no exposition: for metric_read.h */
 };
 
 /* 0.5 ms to 10 s, RH_BUCKETS bounds and one bucket more for the rest. */

@@ -290,7 +290,7 @@ static void
 expose_family(struct rh_shown *s)
 {
 	s->name = rh_seg_text(s->segment->head, s->family->name);
-	if (s->family->flags & RH_M_NATIVE)
+	if (s->family->flags & (RH_M_NATIVE | RH_M_HIDDEN))
 		return;
 	if (s->format == RH_EXPO_PROTOBUF) {
 		rh_shown_protobuf(s);

@@ -198,6 +198,8 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 	rh_journal_count(j, t, s->tenant_requests, c->tenant_label,
 	    outcome_of(status), 1);
 	rh_journal_count(j, t, s->tenant_seconds, c->tenant_label, 0, ns);
+	rh_journal_count(j, t, s->tenant_durations, c->tenant_label,
+	    rh_bucket_of(ns), 1);
 }
 
 /* ---- the trace ---- */

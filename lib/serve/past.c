@@ -12,7 +12,8 @@ struct rh_past_keeper {
 	const struct rh_host *host;
 	struct rh_history *history;
 	struct rh_past_counts counts;
-	int requests, duration, tenants, queue, spans, lines;	/* families */
+	/* families */
+	int requests, duration, tenants, tenant_durations, queue, spans, lines;
 	int64_t looked_us;
 };
 
@@ -41,7 +42,7 @@ one(const struct rh_past_keeper *k, int metric, unsigned a, unsigned b)
 static void
 count_route(struct rh_past_keeper *k, unsigned i)
 {
-	struct rh_past_route *route = &k->counts.routes[i];
+	struct rh_past_row *route = &k->counts.routes[i];
 	uint64_t cells[RH_METRIC_CELLS];
 
 	memset(route, 0, sizeof(*route));
@@ -58,12 +59,11 @@ count_route(struct rh_past_keeper *k, unsigned i)
 static void
 count_tenant(struct rh_past_keeper *k, unsigned i)
 {
-	struct rh_past_tenant *tenant = &k->counts.tenants[i];
+	struct rh_past_row *tenant = &k->counts.tenants[i];
 
 	tenant->errors = one(k, k->tenants, i, RH_T_SERVER_ERROR);
-	tenant->requests = 0;
-	for (unsigned b = 0; b < RH_T_OUTCOMES; b++)
-		tenant->requests += one(k, k->tenants, i, b);
+	for (unsigned b = 0; b <= RH_BUCKETS; b++)
+		tenant->buckets[b] = one(k, k->tenant_durations, i, b);
 }
 
 static void
@@ -116,6 +116,7 @@ rh_past_open(const struct rh_host *h, struct rh_arena *arena)
 	k->requests = rh_metric_find(s, "http_requests_total");
 	k->duration = rh_metric_find(s, "http_request_duration_seconds");
 	k->tenants = rh_metric_find(s, "tenant_requests_total");
+	k->tenant_durations = rh_metric_find(s, "tenant_durations");
 	k->queue = rh_metric_find(s, "listen_queue_length");
 	k->spans = rh_metric_find(s, "spans_total");
 	k->lines = rh_metric_find(s, "log_lines_total");

@@ -217,6 +217,8 @@ count(const struct post *p)
 		return;
 	rh_count(t, s->tenant_requests, f->tenant_label, RH_T_SERVER_ERROR, 1);
 	rh_count(t, s->tenant_seconds, f->tenant_label, 0, p->ns);
+	rh_count(t, s->tenant_durations, f->tenant_label, rh_bucket_of(p->ns),
+	    1);
 }
 
 /* ---- the span ---- */

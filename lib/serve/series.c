@@ -54,6 +54,7 @@ static const struct series_row {
 	{ S(in_flight),       G, 0,                                   "http_requests_in_flight",       "workers inside a request",                                  NULL,           NULL },
 	{ S(tenant_requests), C, RH_M_SPARSE,                         "tenant_requests_total",         "requests by tenant; those without a name of their own are other", "tenant", "outcome_of_tenant" },
 	{ S(tenant_seconds),  C, RH_M_SPARSE | RH_M_NANOSECONDS,      "tenant_request_seconds_total",  "time spent on a tenant's requests",                         "tenant",       NULL },
+	{ S(tenant_durations), C, RH_M_HIDDEN,                        "tenant_durations",              "a tenant's requests by rh_bucket_of(): the history's",      "tenant",       "bucket" },
 	{ S(query_duration),  H, RH_M_SPARSE,                         "db_query_duration_seconds",     "round trips to PostgreSQL, by their main statement",        "statement",    "outcome_of_query" },
 	{ S(round_trips),     C, 0,                                   "round_trips_total",             "round trips before a reply was sent",                       "store",        NULL },
 	{ S(connections),     G, 0,                                   "db_connections",                "connections to PostgreSQL",                                 "state",        NULL },
@@ -177,6 +178,21 @@ caches_dim(struct rh_series *s, struct rh_metrics *m,
 	return dim_of(m, "cache", s->caches);
 }
 
+/* By rh_bucket_of(). */
+static int
+buckets_dim(struct rh_metrics *m)
+{
+	int dim = rh_metrics_dim(m, "bucket", 0);
+
+	for (unsigned i = 0; i <= RH_BUCKETS; i++) {
+		char text[3] = { (char)('0' + i / 10), (char)('0' + i % 10) };
+		const char *value = text;
+
+		rh_metrics_value(m, dim, &value);
+	}
+	return dim;
+}
+
 static int
 tenants_dim(struct rh_metrics *m)
 {
@@ -207,6 +223,7 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "decision", decisions_dim(m) },
 		{ "cache", caches_dim(s, m, router) },
 		{ "result", dim_of(m, "result", rh_cache_results) },
+		{ "bucket", buckets_dim(m) },
 		{ "pool", dim_of(m, "pool", pools) },
 		{ "pool,reason", reasons_dim(m, pool) },
 		{ "dependency", dim_of(m, "dependency", dependencies) },

@@ -24,7 +24,7 @@ enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCY_REDIS, RH_DEPENDENCIE
 struct rh_series {
 	struct rh_family requests, duration, in_flight;
 	struct rh_family duration_native;
-	struct rh_family tenant_requests, tenant_seconds;
+	struct rh_family tenant_requests, tenant_seconds, tenant_durations;
 	struct rh_family query_duration, round_trips, connections;
 	struct rh_family cache_requests;
 	struct rh_family decisions, spans, lines, restarts, dependency_up, queue_length;

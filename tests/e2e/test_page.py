@@ -317,6 +317,11 @@ class Page(Story):
         tenants = {r["tenant"]: r for r in got["tenants"]}
         self.assertGreaterEqual(tenants[self.t.slug]["requests"], 20)
         self.assertEqual(tenants[self.t.slug]["errors"], 1)
+        self.assertGreater(tenants[self.t.slug]["p99_ms"], 80)
+        self.assertEqual(tenants[self.t.slug]["requests"], sum(
+            self.stack.exporter.value("rowhouse_tenant_requests_total{"
+                                      f'tenant="{self.t.slug}",outcome="{outcome}"}}')
+            for outcome in ("success", "client_error", "server_error")))
         self.assertEqual([w["slot"] for w in got["workers"]], [1, 2, 3])
         self.assertIn({"dependency": "postgresql", "state": "up",
                        "workers": 3, "workers_up": 3}, got["dependencies"])

@@ -65,8 +65,9 @@ count(struct pool *p, unsigned n)
 		p->counts.routes[i].buckets[i % (RH_BUCKETS + 1)] += n;
 		p->counts.routes[i].errors += n / 2;
 	}
-	p->counts.tenants[7].requests += n * 300;
-	p->counts.tenants[200].requests += n;
+	p->counts.tenants[7].buckets[3] += n * 200;
+	p->counts.tenants[7].buckets[RH_BUCKETS] += n * 100;
+	p->counts.tenants[200].buckets[0] += n;
 	p->counts.tenants[200].errors += 1;
 }
 
@@ -98,7 +99,8 @@ read_all(const struct rh_segment *s, enum rh_history_step step)
 			sums.bucket9 += sample.counts.routes[i].buckets[9];
 		}
 		for (unsigned i = 0; i < sample.counts.ntenants; i++)
-			sums.tenants += sample.counts.tenants[i].requests;
+			for (unsigned b = 0; b <= RH_BUCKETS; b++)
+				sums.tenants += sample.counts.tenants[i].buckets[b];
 		sums.busy = RH_MAX(sums.busy, sample.counts.gauges.busy);
 		sums.queue = RH_MAX(sums.queue, sample.counts.gauges.queue);
 	}
