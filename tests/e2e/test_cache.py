@@ -72,6 +72,8 @@ class Pages(Cached):
         self.assertEqual(hit.body, fresh.body)
         for key in ("user_id", "role", "token_id", "tenant_id"):
             self.assertEqual(line[key], self.line_of(fresh)[key])
+        self.assertRegex(hit.headers["Server-Timing"],
+                         r"^total;dur=[\d.]+, pg;dur=0\.000, redis;dur=[\d.]+$")
         own = {"X-Request-Id", "traceresponse", "Server-Timing", "Date", "RateLimit"}
         self.assertEqual({k: v for k, v in hit.headers.items() if k not in own},
                          {k: v for k, v in fresh.headers.items() if k not in own})
