@@ -218,10 +218,16 @@ put_compared(struct screen *s, const struct request *r)
 {
 	if (r->requests == 0)
 		return;
-	put(s, "longer than ", fmt_share(s->arena, r->slower_than));
-	put(s, " of ", fmt_count(s->arena, r->requests));
-	put(s, " of its route: p50 ", fmt_ns(s->arena,
-	    rh_quantile_ns(r->buckets, 0.5)));
+	if (r->requests >= REQUEST_COMPARED_MIN) {
+		put(s, "longer than ", fmt_share(s->arena, r->slower_than));
+		put(s, " of ", fmt_count(s->arena, r->requests));
+		rh_buf_lit(s->to, " of its route");
+	} else {
+		put(s, "", fmt_count(s->arena, r->requests));
+		rh_buf_lit(s->to, " of its route are too few to compare it"
+		    " with");
+	}
+	put(s, ": p50 ", fmt_ns(s->arena, rh_quantile_ns(r->buckets, 0.5)));
 	put(s, ", p95 ", fmt_ns(s->arena, rh_quantile_ns(r->buckets, 0.95)));
 	put(s, ", p99 ", fmt_ns(s->arena, rh_quantile_ns(r->buckets, 0.99)));
 	rh_buf_char(s->to, '\n');

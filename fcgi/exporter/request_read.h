@@ -13,6 +13,9 @@
 #include "obs/metric.h"
 #include "obs/past.h"
 
+/* So many of a route's requests, for a share of them to say anything. */
+#define REQUEST_COMPARED_MIN	20
+
 struct request {
 	struct rh_past_found found;
 	const struct rh_request *rq;

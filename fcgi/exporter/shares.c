@@ -6,8 +6,6 @@
 #include "exporter/request.h"
 #include "obs/metric_read.h"
 
-#define COMPARED_MIN	20	/* requests of a route, for a share to say anything */
-
 /* ---- stores ---- */
 
 static void
@@ -152,7 +150,7 @@ compared_put(struct view *v, const struct request *r)
 	html_open(&v->h, "p");
 	html_lit(&v->h, "It took ");
 	html_say(&v->h, "strong", "", fmt_ns(v->arena, r->rq->f.ns));
-	if (r->requests >= COMPARED_MIN) {
+	if (r->requests >= REQUEST_COMPARED_MIN) {
 		html_lit(&v->h, ", longer than ");
 		html_text(&v->h, fmt_share(v->arena, r->slower_than));
 		html_lit(&v->h, " of ");

@@ -416,9 +416,11 @@ class Page(Story):
         self.assertIn("\nkept: It was slow", text)
         self.assertRegex(text, r"\n  debug\.sleep +\|.*\u2588.*\|")
         self.assertIn("pg_sleep", text)
+        self.assertIn(" of its route are too few to compare it with: p50", text)
         self.assertNotIn("\033", text)
         text = self.ctl("trace", "the-plain-one")
         self.assertIn("\nnot kept: It did not fail", text)
+        self.assertRegex(text, r"\nlonger than [\d.]+\s% of \d+ of its route: p50")
         self.assertNotIn("\u2588", text)
         self.assertIn("Nothing is remembered of nonsuch-id",
                       self.ctl("trace", "nonsuch-id", status=1))
