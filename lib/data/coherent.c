@@ -25,7 +25,9 @@ struct asked {
 	struct rh_slice group, entry;
 	char token[RH_COHERENT_TOKEN];
 	int64_t since_ms;	/* of the connection, as it was judged by */
-	bool is_sent;
+	int64_t trusted_ms;
+	uint64_t mark;
+	bool is_sent, is_glance;
 	enum rh_cache_result otherwise;	/* where it is not */
 };
 
@@ -149,19 +151,37 @@ trusted_ms(const struct rh_coherent *c)
 	return RH_MIN(RH_MIN(host_ms, here_ms), AGE_MAX_MS) - 1;
 }
 
+static uint16_t
+throw(void)
+{
+	uint16_t dice;
+
+	rh_random(&dice, sizeof(dice));
+	return dice;
+}
+
+/* TIME may be early: what it is held against was older when it was sent. */
 static void
-look_send(struct rh_coherent *c, const struct asked *a, const struct keys *k,
-    int64_t trusted)
+glance_send(struct rh_coherent *c, const struct keys *k)
+{
+	rh_redis_send(c->conf.redis, k->key[0], RH_SLICE("TIME"));
+	rh_redis_send(c->conf.redis, k->key[0], RH_SLICE("MGET"), k->key[0],
+	    k->key[1]);
+}
+
+static void
+look_send(struct rh_coherent *c, struct asked *a, struct keys *k)
 {
 	char lease[NUMBER_MAX], age[NUMBER_MAX], dice[NUMBER_MAX];
-	uint16_t thrown;
 	struct rh_slice args[4];
 
-	rh_random(&thrown, sizeof(thrown));
+	add_key(k, 'w', a->tenant, a->group, NULL);
+	add_key(k, 'l', a->tenant, a->group, &a->entry);
+	make_token(a->token);
 	args[0] = token_of(a->token);
 	args[1] = number(lease, c->conf.lease_ms);
-	args[2] = number(age, RH_MAX(trusted, 0));
-	args[3] = number(dice, (int64_t)thrown + 1);
+	args[2] = number(age, a->trusted_ms);
+	args[3] = number(dice, (int64_t)throw() + 1);
 	rh_redis_run(c->conf.redis, &rh_coherent_scripts[RH_COHERENT_LOOK],
 	    k->key, k->n, args, RH_COUNT(args));
 }
@@ -182,12 +202,15 @@ rh_coherent_look(struct rh_coherent *c, struct rh_uuid tenant,
 	if (rh_coherent_now_ms() <= c->conf.shared->not_before_ms)
 		return;
 	add_key(&k, 'e', tenant, group, &entry);
-	add_key(&k, 'w', tenant, group, NULL);
-	add_key(&k, 'l', tenant, group, &entry);
-	make_token(a->token);
 	a->since_ms = rh_redis_since_ms(c->conf.redis);
+	a->trusted_ms = RH_MAX(trusted_ms(c), 0);
 	a->is_sent = true;
-	look_send(c, a, &k, trusted_ms(c));
+	a->mark = rh_glance_mark(&c->conf.shared->hints, tenant, group, entry);
+	a->is_glance = rh_glance_is_likely(&c->conf.shared->hints, a->mark);
+	if (a->is_glance)
+		glance_send(c, &k);
+	else
+		look_send(c, a, &k);
 }
 
 /* A later answer on the same connection: what was posted before it was done. */
@@ -240,29 +263,59 @@ take_entry(struct rh_slice entry, struct rh_cached *to)
 	return true;
 }
 
-static void
-take_answer(struct rh_coherent *c, const struct asked *a,
-    const struct rh_redis_value *v, struct rh_cached *to)
+/* False: Redis has said nothing that makes sense. */
+static bool
+take_look(struct rh_coherent *c, const struct asked *a, struct rh_cached *to)
 {
-	to->result = RH_CACHE_OFF;
+	const struct rh_redis_value *v = rh_redis_read(c->conf.redis);
+
 	switch (v->kind) {
 	case RH_REDIS_INT:
 		to->result = RH_CACHE_BUSY;
 		break;
 	case RH_REDIS_TEXT:
-		(void)take_entry(v->text, to);
+		if (take_entry(v->text, to))
+			rh_glance_hit(&c->conf.shared->hints, a->mark);
 		break;
 	case RH_REDIS_ARRAY:
 		if (v->n == 2 && !take_entry(v->items[0].text, to))
-			return;
+			return false;
 		if (v->n == 1)
 			to->result = RH_CACHE_MISS;
 		if (v->n)
 			take_lease(c, a, v->items[v->n - 1].text, to);
 		break;
 	default:
-		return;
+		return false;
 	}
+	return true;
+}
+
+static bool
+take_glance(struct rh_coherent *c, const struct asked *a, struct rh_cached *to)
+{
+	struct rh_glance_judge judge = { .trusted_ms = a->trusted_ms,
+		.dice = throw() };
+	const struct rh_redis_value *v;
+	enum rh_glance found;
+
+	judge.now_ms = rh_glance_time_ms(rh_redis_read(c->conf.redis));
+	v = rh_redis_read(c->conf.redis);
+	if (v->kind != RH_REDIS_ARRAY)
+		return false;
+	found = rh_glance_at(v, &judge, &to->value);
+	to->result = found == RH_GLANCE_NONE ? RH_CACHE_BUSY : RH_CACHE_HIT;
+	if (found != RH_GLANCE_HIT)
+		rh_glance_missed(&c->conf.shared->hints, a->mark);
+	return true;
+}
+
+static void
+take_answer(struct rh_coherent *c, const struct asked *a, struct rh_cached *to)
+{
+	to->result = RH_CACHE_OFF;
+	if (!(a->is_glance ? take_glance : take_look)(c, a, to))
+		return;
 	/* another connection than that whose age it was judged by */
 	if (a->since_ms != rh_redis_since_ms(c->conf.redis) &&
 	    to->result == RH_CACHE_HIT) {
@@ -297,7 +350,7 @@ rh_coherent_answer(struct rh_coherent *c, struct rh_cached *to)
 	rh_assert(c->nanswered++ < c->nasked);
 	*to = (struct rh_cached){ .result = a->otherwise };
 	if (a->is_sent)
-		take_answer(c, a, rh_redis_read(c->conf.redis), to);
+		take_answer(c, a, to);
 	count(c, a->group, to->result);
 }
 
@@ -352,6 +405,7 @@ rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
 	    .life_ms = life_ms, .place = -1 };
 	if (!c->conf.redis)
 		return;
+	rh_glance_written(&c->conf.shared->hints, tenant, group);
 	make_token(tomb->token);
 	add_key(&k, 'g', tenant, group, NULL);
 	add_key(&k, 'w', tenant, group, NULL);

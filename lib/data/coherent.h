@@ -8,8 +8,8 @@
  *          {tenant}:e:GROUP:ENTRY  generation, as of when, until when, how long
  *                                  it took to make (ms), then the value
  *          {tenant}:l:GROUP:ENTRY  the lease: token, since when
- *          One script for each verb, queued into the session's pipeline; its
- *          answer is read in its turn
+ *          One script for each verb, or a MGET where a look is likely to hit,
+ *          queued into the session's pipeline; its answer is read in its turn
  * Units    milliseconds, of Redis' clock where they stand in Redis: hosts
  *          compare ages, so their clocks need not agree
  * Errors   none: a cache that cannot answer is RH_CACHE_OFF, and the database

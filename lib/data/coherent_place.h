@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "data/coherent.h"
+#include "data/coherent_glance.h"
 
 struct rh_coherent_record {
 	_Atomic uint64_t hash;		/* of tenant and group */
@@ -41,6 +42,7 @@ struct rh_coherent_place {
 
 struct rh_coherent_shared {
 	_Atomic int64_t not_before_ms;	/* what was read before is not trusted */
+	struct rh_glance_hints hints;
 	struct rh_coherent_place places[];
 };
 

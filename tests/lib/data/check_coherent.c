@@ -126,6 +126,14 @@ look(struct worker *w)
 	return result;
 }
 
+/* Where the look before it has hit: one without a lease, and then another. */
+static enum rh_cache_result
+look_again(struct worker *w)
+{
+	ck_assert_int_eq(look(w), RH_CACHE_BUSY);
+	return look(w);
+}
+
 static void
 fill(struct worker *w, const char *value)
 {
@@ -393,7 +401,7 @@ START_TEST(an_evicted_entry_or_lease_lets_nothing_old_in)
 	ck_assert_int_eq(look(a), RH_CACHE_HIT);
 	rh_assert_slice_eq(a->got.value, RH_SLICE("new"));
 	command(b, "DEL", KEY("e", ":20"));
-	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert_int_eq(look_again(a), RH_CACHE_MISS);
 	fill(a, "newer");
 	command(b, "DEL", KEY("g", ""));
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
@@ -424,7 +432,7 @@ START_TEST(what_is_older_than_the_connection_is_not_trusted)
 	rest_ms(3);
 	b = newcomer(1);
 	rest_ms(BRIEF_MS);
-	ck_assert_int_eq(look(b), RH_CACHE_MISS);
+	ck_assert_int_eq(look_again(b), RH_CACHE_MISS);
 	ck_assert_int_eq(look(a), RH_CACHE_HIT);
 	fill(b, "after");
 	ck_assert_int_eq(look(b), RH_CACHE_HIT);
@@ -458,12 +466,12 @@ START_TEST(what_is_older_than_a_write_without_a_tombstone_is_not_trusted)
 	end(a);
 	rh_coherent_done(b->c, &b->tomb);
 	rest_ms(BRIEF_MS);
-	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert_int_eq(look_again(a), RH_CACHE_MISS);
 	fill(a, "new");
 	ck_assert_int_eq(look(a), RH_CACHE_HIT);
 	/* for others it is dropped as soon as that can be */
 	drop(b);
-	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	ck_assert_int_eq(look_again(a), RH_CACHE_MISS);
 }
 END_TEST
 
