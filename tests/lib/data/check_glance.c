@@ -37,6 +37,7 @@ glance(const char *g, const char *e, const struct rh_glance_judge *judge,
 
 /* ---- answers ---- */
 
+/* clang-format off */
 static const struct {
 	const char *g, *e;
 	int64_t now_ms, trusted_ms;
@@ -66,6 +67,7 @@ static const struct {
 	{ G, G "0000000001000" "0000000009000" "00000", 1500, 501, RH_GLANCE_NONE },
 	{ G, "", 1500, 501, RH_GLANCE_NONE },
 };
+/* clang-format on */
 
 START_TEST(it_believes_what_the_script_would)
 {
