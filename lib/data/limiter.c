@@ -71,39 +71,38 @@ rh_limiter_look(struct rh_limiter *l, const struct rh_budget *b)
 /* ---- Redis ---- */
 
 /*
- * Microseconds: a Lua number holds whole ones exactly until the year 2255. A
- * clock that was set back, or a window that became shorter, leaves times that
- * are too far ahead: they count as a full window, and are mended.
+ * Microseconds: a Lua number holds whole ones exactly until the year 2255, and
+ * Redis writes it with 17 digits. A clock that was set back, or a window that
+ * became shorter, leaves times that are too far ahead: they count as a full
+ * window, and are mended.
  */
 enum { TAKE, GIVE };
 struct rh_script rh_limiter_scripts[] = {
 	[TAKE] = { .name = "limiter.take", .lua =
-	    "local t = redis.call('TIME')\n"
+	    "local call = redis.call\n"
+	    "local t = call('TIME')\n"
 	    "local now = t[1] * 1000000 + t[2]\n"
-	    "local function put(key, tat)\n"
-	    "  redis.call('SET', key, string.format('%.0f', tat),"
-	    "    'PX', math.ceil((tat - now) / 1000))\n"
-	    "end\n"
-	    "local denied, tat, used = 0, {}, {}\n"
+	    "local had = call('MGET', unpack(KEYS))\n"
+	    "local used = {}\n"
 	    "for i = 1, #KEYS do\n"
-	    "  local step, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])\n"
-	    "  local had = tonumber(redis.call('GET', KEYS[i]) or 0) or 0\n"
-	    "  tat[i] = math.max(now, math.min(had, now + window))\n"
-	    "  used[i] = tat[i] - now\n"
-	    "  if used[i] > window - step then\n"
-	    "    if had > tat[i] then put(KEYS[i], tat[i]) end\n"
-	    "    denied = i\n"
-	    "    break\n"
+	    "  local step, window = ARGV[2 * i - 1] + 0, ARGV[2 * i] + 0\n"
+	    "  local tat = tonumber(had[i] or 0) or 0\n"
+	    "  local u = tat - now\n"
+	    "  if u < 0 then u = 0 elseif u > window then u = window end\n"
+	    "  used[i] = u\n"
+	    "  if u > window - step then\n"
+	    "    if tat > now + u then\n"
+	    "      call('SET', KEYS[i], now + u, 'PX', math.ceil(u / 1000))\n"
+	    "    end\n"
+	    "    return {i, used[1], used[2] or -1}\n"
 	    "  end\n"
 	    "end\n"
-	    "if denied == 0 then\n"
-	    "  for i = 1, #KEYS do\n"
-	    "    local step = tonumber(ARGV[2 * i - 1])\n"
-	    "    put(KEYS[i], tat[i] + step)\n"
-	    "    used[i] = used[i] + step\n"
-	    "  end\n"
+	    "for i = 1, #KEYS do\n"
+	    "  local u = used[i] + ARGV[2 * i - 1]\n"
+	    "  used[i] = u\n"
+	    "  call('SET', KEYS[i], now + u, 'PX', math.ceil(u / 1000))\n"
 	    "end\n"
-	    "return {denied, used[1], used[2] or -1}\n" },
+	    "return {0, used[1], used[2] or -1}\n" },
 	[GIVE] = { .name = "limiter.give", .lua =
 	    "local t = redis.call('TIME')\n"
 	    "local now = t[1] * 1000000 + t[2]\n"
@@ -111,7 +110,7 @@ struct rh_script rh_limiter_scripts[] = {
 	    "  local had = tonumber(redis.call('GET', KEYS[i]) or 0) or 0\n"
 	    "  local tat = had - tonumber(ARGV[2 * i - 1])\n"
 	    "  if tat > now then\n"
-	    "    redis.call('SET', KEYS[i], string.format('%.0f', tat),"
+	    "    redis.call('SET', KEYS[i], tat,"
 	    "      'PX', math.ceil((tat - now) / 1000))\n"
 	    "  elseif had > 0 then\n"
 	    "    redis.call('DEL', KEYS[i])\n"
