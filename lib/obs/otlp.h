@@ -15,7 +15,7 @@
  *          specification. README.md beside this lists each variable
  *
  * otlp_env.c reads OTEL_*, otlp_encode.c makes the bytes from the ring's
- * records, otlp_ship.c is the thread and the only one to see libcurl.
+ * records, otlp_ship.c is the thread, otlp_post.c the only one to see libcurl.
  */
 #ifndef RH_OBS_OTLP_H
 #define RH_OBS_OTLP_H

@@ -1,10 +1,8 @@
 #include "config.h"
 
-#include "obs/otlp.h"
+#include "obs/otlp_post.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -28,19 +26,16 @@
 /* A pool must stop soon also while its collector is away. */
 #define BACKOFF_STOP_MS	200
 #define ATTEMPTS_STOP	5
-#define REPLY_BYTES	8192
 
 struct rh_shipper {
 	struct rh_shipper_spec spec;
 	pthread_t thread;
-	pthread_mutex_t lock;	/* of what stop touches: the next four */
+	pthread_mutex_t lock;	/* of what stop touches: the next three */
 	pthread_cond_t wake;
 	bool stop;
 	uint64_t stop_by_ns;
-	CURLM *multi;
 
-	CURL *easy;
-	struct curl_slist *headers;
+	struct rh_otlp_post *post;
 	uint64_t jitter;
 	unsigned attempts_at_stop;
 	/* One mapping, untouched until there is a batch, and given back after. */
@@ -48,11 +43,7 @@ struct rh_shipper {
 	size_t memory_n, records_n, encoded_n;
 	struct rh_slice records, body;
 	unsigned spans;		/* in body */
-	char reply[REPLY_BYTES];
-	size_t reply_n;
 };
-
-enum outcome { DELIVERED, REFUSED, RETRY };
 
 static void
 count(struct rh_shipper *s, enum rh_spans_outcome outcome, uint64_t n)
@@ -190,252 +181,12 @@ encode(struct rh_shipper *s, unsigned taken)
 	return s->spans > 0;
 }
 
-static size_t
-on_reply(char *bytes, size_t size, size_t n, void *arg)
-{
-	struct rh_shipper *s = arg;
-	size_t keep = RH_MIN(n, sizeof(s->reply) - s->reply_n);
-
-	memcpy(s->reply + s->reply_n, bytes, keep);
-	s->reply_n += keep;
-	return size * n;
-}
-
-static void
-header(struct rh_shipper *s, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(s->headers, line);
-
-	s->headers = longer ? longer : s->headers;
-}
-
-static void
-headers(struct rh_shipper *s)
-{
-	const struct rh_otlp_conf *conf = s->spec.conf;
-	struct rh_slice list = conf->headers;
-
-	header(s, conf->protocol == RH_OTLP_JSON ?
-	    "Content-Type: application/json" :
-	    "Content-Type: application/x-protobuf");
-	if (conf->gzip)
-		header(s, "Content-Encoding: gzip");
-	header(s, "Expect:");
-	while (list.p) {
-		struct rh_slice one = rh_slice_cut(&list, '\n');
-		char line[4096];
-
-		if (one.n == 0 || one.n >= sizeof(line))
-			continue;
-		memcpy(line, one.p, one.n);
-		line[one.n] = '\0';
-		header(s, line);
-	}
-}
-
-static void
-set_text(CURL *easy, CURLoption option, struct rh_slice text)
-{
-	if (text.n)
-		curl_easy_setopt(easy, option, text.p);
-}
-
-static void
-set_options(struct rh_shipper *s)
-{
-	const struct rh_otlp_conf *conf = s->spec.conf;
-	CURL *e = s->easy;
-
-	curl_easy_setopt(e, CURLOPT_URL, conf->url.p);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_POST, 1L);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, s->headers);
-	curl_easy_setopt(e, CURLOPT_USERAGENT,
-	    "OTel-OTLP-Exporter-Rowhouse/" PACKAGE_VERSION);
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	/* no proxy of the environment's, no redirects, no signals */
-	curl_easy_setopt(e, CURLOPT_PROXY, "");
-	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)conf->timeout_ms);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)conf->timeout_ms);
-	curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_reply);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
-	set_text(e, CURLOPT_CAINFO, conf->certificate);
-	set_text(e, CURLOPT_SSLCERT, conf->client_certificate);
-	set_text(e, CURLOPT_SSLKEY, conf->client_key);
-}
-
-static void
-curl_begin(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-/* With the first batch: where nothing is kept, curl costs nothing. */
-static bool
-connect_once(struct rh_shipper *s)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	CURLM *multi;
-
-	if (s->easy)
-		return true;
-	pthread_once(&once, curl_begin);
-	multi = curl_multi_init();
-	s->easy = multi ? curl_easy_init() : NULL;
-	if (!s->easy) {
-		curl_multi_cleanup(multi);
-		return false;
-	}
-	headers(s);
-	set_options(s);
-	pthread_mutex_lock(&s->lock);
-	s->multi = multi;
-	pthread_mutex_unlock(&s->lock);
-	return true;
-}
-
-/* Drives the transfer, so that stop's deadline can end it at once. */
-static bool
-transfer(struct rh_shipper *s)
-{
-	CURLMsg *message = NULL;
-	bool done = false;
-	int running = 1, left;
-
-	curl_multi_add_handle(s->multi, s->easy);
-	while (curl_multi_perform(s->multi, &running) == CURLM_OK && running) {
-		uint64_t by, now = rh_clock_mono_ns();
-		int wait_ms = 1000;
-
-		if (is_stopping(s, &by)) {
-			if (now >= by)
-				break;
-			wait_ms = (int)RH_MIN((by - now) / MS + 1, 1000);
-		}
-		curl_multi_poll(s->multi, NULL, 0, wait_ms, NULL);
-	}
-	while ((message = curl_multi_info_read(s->multi, &left)))
-		done |= message->msg == CURLMSG_DONE &&
-		    message->data.result == CURLE_OK;
-	curl_multi_remove_handle(s->multi, s->easy);
-	return done;
-}
-
-static bool
-take_varint(struct rh_slice *rest, uint64_t *n)
-{
-	*n = 0;
-	for (unsigned shift = 0; rest->n && shift < 64; shift += 7) {
-		unsigned char c = (unsigned char)rest->p[0];
-
-		*rest = rh_slice_from(*rest, 1);
-		*n |= (uint64_t)(c & 0x7f) << shift;
-		if (c < 0x80)
-			return true;
-	}
-	return false;
-}
-
-/* Finds a field of that tag; false where it is not, or the message breaks. */
-static bool
-find_field(struct rh_slice *rest, uint64_t wanted, uint64_t *n)
-{
-	uint64_t tag;
-
-	while (take_varint(rest, &tag)) {
-		if ((tag & 7) != 0 && (tag & 7) != 2)
-			return false;
-		if (!take_varint(rest, n))
-			return false;
-		if (tag == wanted)
-			return true;
-		if ((tag & 7) == 2) {
-			if (*n > rest->n)
-				return false;
-			*rest = rh_slice_from(*rest, *n);
-		}
-	}
-	return false;
-}
-
-/* ExportTraceServiceResponse { partial_success 1 { rejected_spans 1 } } */
 static uint64_t
-rejected_protobuf(struct rh_slice reply)
+stop_by_ns(void *shipper)
 {
-	uint64_t n;
+	uint64_t by;
 
-	if (!find_field(&reply, 1 << 3 | 2, &n))
-		return 0;
-	reply.n = RH_MIN(reply.n, n);
-	return find_field(&reply, 1 << 3, &n) ? n : 0;
-}
-
-/* "rejectedSpans":"3", or the number; the name stands nowhere else. */
-static uint64_t
-rejected_json(struct rh_slice reply)
-{
-	static const char name[] = "\"rejectedSpans\"";
-	const char *at = memmem(reply.p, reply.n, name, sizeof(name) - 1);
-	const char *end = reply.p + reply.n;
-	uint64_t n = 0;
-
-	if (!at)
-		return 0;
-	at += sizeof(name) - 1;
-	while (at < end && strchr(" \t\r\n:\"", *at))
-		at++;
-	for (; at < end && *at >= '0' && *at <= '9' && n < UINT32_MAX; at++)
-		n = n * 10 + (uint64_t)(*at - '0');
-	return n;
-}
-
-static void
-count_delivered(struct rh_shipper *s)
-{
-	struct rh_slice reply = { s->reply, s->reply_n };
-	uint64_t rejected = s->spec.conf->protocol == RH_OTLP_JSON ?
-	    rejected_json(reply) : rejected_protobuf(reply);
-
-	rejected = RH_MIN(rejected, s->spans);
-	count(s, RH_SPANS_REJECTED, rejected);
-	count(s, RH_SPANS_EXPORTED, s->spans - rejected);
-}
-
-static enum outcome
-outcome_of(long status)
-{
-	if (status >= 200 && status < 300)
-		return DELIVERED;
-	if (status == 429 || status == 502 || status == 503 || status == 504)
-		return RETRY;
-	return REFUSED;
-}
-
-/* One POST. *retry_after_ms: what the collector asks for, or 0. */
-static enum outcome
-post(struct rh_shipper *s, uint64_t *retry_after_ms)
-{
-	curl_off_t after = 0;
-	long status = 0;
-
-	*retry_after_ms = 0;
-	s->reply_n = 0;
-	if (!connect_once(s))
-		return RETRY;
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-	    (curl_off_t)s->body.n);
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, s->body.p);
-	if (!transfer(s))
-		return RETRY;
-	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &after);
-	if (after > 0)
-		*retry_after_ms = (uint64_t)after * 1000;
-	return outcome_of(status);
+	return is_stopping(shipper, &by) ? by : UINT64_MAX;
 }
 
 /* Half of it, and a random part of the other half (xorshift). */
@@ -486,20 +237,20 @@ static bool
 deliver(struct rh_shipper *s)
 {
 	uint64_t give_up = rh_clock_mono_ns() +
-	    (uint64_t)s->spec.conf->export_timeout_ms * MS, after;
-	enum outcome outcome;
+	    (uint64_t)s->spec.conf->export_timeout_ms * MS;
+	struct rh_otlp_answer answer;
 
 	for (unsigned attempts = 0;; attempts++) {
-		outcome = post(s, &after);
-		if (outcome != RETRY ||
-		    !wait_to_retry(s, give_up, attempts, after))
+		answer = rh_otlp_post(s->post, s->body, stop_by_ns, s);
+		if (answer.outcome != RH_OTLP_RETRY || !wait_to_retry(s,
+		    give_up, attempts, answer.retry_after_ms))
 			break;
 	}
-	if (outcome == DELIVERED)
-		count_delivered(s);
-	else
-		count(s, RH_SPANS_DROPPED, s->spans);
-	return outcome != RETRY;
+	answer.rejected = RH_MIN(answer.rejected, s->spans);
+	count(s, RH_SPANS_REJECTED, answer.rejected);
+	count(s, answer.outcome == RH_OTLP_DELIVERED ? RH_SPANS_EXPORTED :
+	    RH_SPANS_DROPPED, s->spans - answer.rejected);
+	return answer.outcome != RH_OTLP_RETRY;
 }
 
 /*
@@ -565,9 +316,7 @@ map_memory(struct rh_shipper *s)
 static void
 destroy(struct rh_shipper *s)
 {
-	curl_easy_cleanup(s->easy);
-	curl_multi_cleanup(s->multi);
-	curl_slist_free_all(s->headers);
+	rh_otlp_post_destroy(&s->post);
 	munmap(s->memory, s->memory_n);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
@@ -590,8 +339,9 @@ rh_shipper_start(const struct rh_shipper_spec *spec)
 		free(s);
 		return NULL;
 	}
+	s->post = rh_otlp_post_new(s->spec.conf);
 	init_wake(s);
-	if (!rh_thread_start(&s->thread, STACK_BYTES, run, s)) {
+	if (!s->post || !rh_thread_start(&s->thread, STACK_BYTES, run, s)) {
 		destroy(s);
 		return NULL;
 	}
@@ -610,9 +360,8 @@ rh_shipper_stop(struct rh_shipper **shipper, int64_t deadline_ms)
 	s->stop_by_ns = rh_clock_mono_ns() +
 	    (uint64_t)RH_MAX(deadline_ms, 0) * MS;
 	pthread_cond_signal(&s->wake);
-	if (s->multi)
-		curl_multi_wakeup(s->multi);
 	pthread_mutex_unlock(&s->lock);
+	rh_otlp_post_wake(s->post);
 	pthread_join(s->thread, NULL);
 	destroy(s);
 	*shipper = NULL;
