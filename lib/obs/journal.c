@@ -5,22 +5,36 @@
 #include "obs/segment_file.h"
 
 static struct rh_seg_journal *
-kept(const struct rh_segment *s, unsigned slot)
+kept(const struct rh_segment *s, unsigned slot, enum rh_seg_journals which)
 {
 	return (struct rh_seg_journal *)((char *)rh_segment_slot(s, slot) +
-	    s->head->journal);
+	    s->head->journal) + which;
+}
+
+static void
+bind(struct rh_journal *j, const struct rh_segment *segment, unsigned slot,
+    enum rh_seg_journals which)
+{
+	*j = (struct rh_journal){ .kept = NULL };
+	if (!segment)
+		return;
+	j->kept = kept(segment, slot, which);
+	j->slot = (char *)rh_segment_slot(segment, slot);
+	j->slot_bytes = segment->head->slot_bytes;
 }
 
 void
 rh_journal_bind(struct rh_journal *j, const struct rh_segment *segment,
     unsigned slot)
 {
-	*j = (struct rh_journal){ .kept = NULL };
-	if (!segment)
-		return;
-	j->kept = kept(segment, slot);
-	j->slot = (char *)rh_segment_slot(segment, slot);
-	j->slot_bytes = segment->head->slot_bytes;
+	bind(j, segment, slot, RH_SEG_OF_REQUESTS);
+}
+
+void
+rh_journal_bind_spans(struct rh_journal *j, const struct rh_segment *segment,
+    unsigned slot)
+{
+	bind(j, segment, slot, RH_SEG_OF_SPANS);
 }
 
 void
@@ -103,6 +117,14 @@ rh_journal_record(struct rh_journal *j, struct rh_ring *ring, size_t n)
 }
 
 void
+rh_journal_release(struct rh_journal *j, struct rh_ring *ring,
+    const struct rh_ring_cursor *cursor)
+{
+	become(j, (uint64_t *)&ring->items_out, cursor->items_out);
+	become(j, (uint64_t *)&ring->tail, cursor->tail);
+}
+
+void
 rh_journal_flight(struct rh_journal *j, struct rh_flight *flight)
 {
 	if (flight)
@@ -157,10 +179,12 @@ is_sound(const struct rh_segment *s, const struct rh_seg_journal *kept,
 void
 rh_journal_settle(const struct rh_segment *s, unsigned slot)
 {
-	struct rh_seg_journal *k = kept(s, slot);
-	unsigned n = atomic_load(&k->armed);
+	for (unsigned i = 0; i < RH_SEG_JOURNALS; i++) {
+		struct rh_seg_journal *k = kept(s, slot, i);
+		unsigned n = atomic_load(&k->armed);
 
-	if (n && is_sound(s, k, n))
-		store(k, (char *)rh_segment_slot(s, slot), n);
-	atomic_store(&k->armed, 0);
+		if (n && is_sound(s, k, n))
+			store(k, (char *)rh_segment_slot(s, slot), n);
+		atomic_store(&k->armed, 0);
+	}
 }

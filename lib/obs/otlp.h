@@ -1,9 +1,11 @@
 /*
  * otlp - ships kept spans to a collector, and asks the environment how.
  *
- * Shape    a thread of each process takes records from its slot's span ring,
+ * Shape    a thread of each process copies records from its slot's span ring,
  *          batches them into ExportTraceServiceRequest (protobuf or JSON),
- *          gzips and POSTs them
+ *          gzips and POSTs them. They stay in the ring until they are
+ *          answered for, so that a process that is killed over them leaves
+ *          them to the next: each at least once, by the same ids
  * Errors   retried: 429, 502, 503, 504, no connection, no reply; with
  *          Retry-After or jittered exponential back-off. Anything else is
  *          dropped and counted; partial_success is counted as rejected and
@@ -86,9 +88,8 @@ struct rh_shipper_spec {
 struct rh_shipper *rh_shipper_start(const struct rh_shipper_spec *spec);
 /*
  * Ships what is left within deadline_ms, sooner where a collector that does
- * not answer makes it pointless to wait; then ends the thread. What was taken
- * from the ring and not delivered by then is counted as dropped; what is still
- * in the ring stays there for whoever has the slot next.
+ * not answer makes it pointless to wait; then ends the thread. What was not
+ * delivered by then is still in the ring, for whoever has it next.
  */
 void rh_shipper_stop(struct rh_shipper **shipper, int64_t deadline_ms);
 

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "obs/journal.h"
 #include "obs/thread.h"
 
 #define MS		((uint64_t)1000000)
@@ -26,6 +27,8 @@
 /* A pool must stop soon also while its collector is away. */
 #define BACKOFF_STOP_MS	200
 #define ATTEMPTS_STOP	5
+/* Then it is taken for what they died of. */
+#define DEATHS_MOST	3
 
 struct rh_shipper {
 	struct rh_shipper_spec spec;
@@ -42,14 +45,31 @@ struct rh_shipper {
 	char *memory;
 	size_t memory_n, records_n, encoded_n;
 	struct rh_slice records, body;
+	/* The batch: it stays in the ring until it is known what became of it. */
+	struct rh_ring_cursor end;
+	uint64_t missed, taken;	/* before it and within it; items of the ring */
 	unsigned spans;		/* in body */
+	struct rh_journal journal;
 };
 
 static void
 count(struct rh_shipper *s, enum rh_spans_outcome outcome, uint64_t n)
 {
 	if (n)
-		rh_count(s->spec.tally, s->spec.spans, outcome, 0, n);
+		rh_journal_count(&s->journal, s->spec.tally, s->spec.spans,
+		    outcome, 0, n);
+}
+
+/* Counts and the ring's end of the batch: all of it is told, or nothing. */
+static void
+settle(struct rh_shipper *s, uint64_t exported, uint64_t rejected)
+{
+	rh_journal_open(&s->journal);
+	count(s, RH_SPANS_EXPORTED, exported);
+	count(s, RH_SPANS_REJECTED, rejected);
+	count(s, RH_SPANS_DROPPED, s->missed + s->taken - exported - rejected);
+	rh_journal_release(&s->journal, s->spec.ring, &s->end);
+	rh_journal_commit(&s->journal);
 }
 
 static bool
@@ -82,9 +102,10 @@ sleep_until(struct rh_shipper *s, uint64_t ns)
 static uint64_t
 pending(const struct rh_ring *ring)
 {
-	uint64_t n = atomic_load(&ring->head) - atomic_load(&ring->tail);
+	uint64_t head = atomic_load(&ring->head);
+	uint64_t tail = atomic_load(&ring->tail);
 
-	return RH_MIN(n, ring->size);
+	return head > tail ? RH_MIN(head - tail, ring->size) : 0;
 }
 
 /* Waits for a batch: by size, by number, or by age. False: stop instead. */
@@ -115,15 +136,16 @@ wait_for_batch(struct rh_shipper *s)
 	return false;
 }
 
-/* Takes whole records, until the batch is full or the ring is empty. */
-static unsigned
+/* Copies whole records, until the batch is full or the ring is empty. */
+static void
 take(struct rh_shipper *s)
 {
 	struct rh_ring *ring = s->spec.ring;
 	char *at = s->memory;
-	unsigned all = 0;
 
-	while (all < s->spec.conf->max_batch) {
+	rh_ring_begin(ring, &s->end);
+	s->missed = s->taken = 0;
+	while (s->taken < (uint64_t)s->spec.conf->max_batch) {
 		size_t left = s->records_n - (size_t)(at - s->memory), n;
 		uint64_t missed = 0;
 		unsigned items = 0;
@@ -131,18 +153,17 @@ take(struct rh_shipper *s)
 
 		if (left < sizeof(length) + ring->size / 4)
 			break;
-		n = rh_ring_take(ring, at + sizeof(length),
+		n = rh_ring_next(ring, &s->end, at + sizeof(length),
 		    left - sizeof(length), &items, &missed);
-		count(s, RH_SPANS_DROPPED, missed);
 		if (n == 0)
 			break;
 		length = (uint32_t)n;
 		memcpy(at, &length, sizeof(length));
 		at += sizeof(length) + n;
-		all += items;
+		s->taken += items;
+		s->missed += missed;
 	}
 	s->records = (struct rh_slice){ s->memory, (size_t)(at - s->memory) };
-	return all;
 }
 
 /* In little memory: a window of 8 KiB instead of 32 costs a few percent. */
@@ -164,8 +185,8 @@ gzip(struct rh_slice *body, char *to, size_t cap)
 }
 
 /* Makes the request of what was taken; what is no span of ours is dropped. */
-static bool
-encode(struct rh_shipper *s, unsigned taken)
+static void
+encode(struct rh_shipper *s)
 {
 	struct rh_buf to;
 
@@ -177,8 +198,6 @@ encode(struct rh_shipper *s, unsigned taken)
 	    !gzip(&s->body, s->memory + s->records_n + s->encoded_n,
 	    s->memory_n - s->records_n - s->encoded_n)))
 		s->spans = 0;
-	count(s, RH_SPANS_DROPPED, taken - s->spans);
-	return s->spans > 0;
 }
 
 static uint64_t
@@ -233,11 +252,12 @@ wait_to_retry(struct rh_shipper *s, uint64_t give_up_ns, unsigned attempts,
 	return true;
 }
 
+/* False: a stop cut it short, and the batch is still the ring's. */
 static bool
 deliver(struct rh_shipper *s)
 {
 	uint64_t give_up = rh_clock_mono_ns() +
-	    (uint64_t)s->spec.conf->export_timeout_ms * MS;
+	    (uint64_t)s->spec.conf->export_timeout_ms * MS, by;
 	struct rh_otlp_answer answer;
 
 	for (unsigned attempts = 0;; attempts++) {
@@ -246,11 +266,30 @@ deliver(struct rh_shipper *s)
 		    give_up, attempts, answer.retry_after_ms))
 			break;
 	}
+	if (answer.outcome == RH_OTLP_RETRY && is_stopping(s, &by) &&
+	    rh_clock_mono_ns() < give_up)
+		return false;
 	answer.rejected = RH_MIN(answer.rejected, s->spans);
-	count(s, RH_SPANS_REJECTED, answer.rejected);
-	count(s, answer.outcome == RH_OTLP_DELIVERED ? RH_SPANS_EXPORTED :
-	    RH_SPANS_DROPPED, s->spans - answer.rejected);
-	return answer.outcome != RH_OTLP_RETRY;
+	settle(s, answer.outcome == RH_OTLP_DELIVERED ?
+	    s->spans - answer.rejected : 0, answer.rejected);
+	return true;
+}
+
+/* One batch, whatever becomes of it; false: it is left to the next owner. */
+static bool
+ship(struct rh_shipper *s)
+{
+	unsigned deaths = rh_ring_dare(s->spec.ring);
+
+	take(s);
+	s->spans = 0;
+	if (deaths < DEATHS_MOST)
+		encode(s);
+	rh_ring_dared(s->spec.ring);
+	if (s->spans)
+		return deliver(s);
+	settle(s, 0, 0);
+	return true;
 }
 
 /*
@@ -260,30 +299,24 @@ deliver(struct rh_shipper *s)
 static void
 flush(struct rh_shipper *s)
 {
-	unsigned taken;
 	uint64_t by;
 
 	while (is_stopping(s, &by) && rh_clock_mono_ns() < by &&
-	    (taken = take(s)))
-		if (encode(s, taken) && !deliver(s))
-			return;
+	    rh_ring_has(s->spec.ring) && ship(s))
+		;
 }
 
 static void *
 run(void *arg)
 {
 	struct rh_shipper *s = arg;
-	bool served = true;
 
 	while (wait_for_batch(s)) {
-		unsigned taken = take(s);
-
-		if (taken && encode(s, taken))
-			served = deliver(s);
+		if (!ship(s))
+			return NULL;
 		madvise(s->memory, s->memory_n, MADV_DONTNEED);
 	}
-	if (served || s->attempts_at_stop == 0)
-		flush(s);
+	flush(s);
 	return NULL;
 }
 
@@ -334,6 +367,7 @@ rh_shipper_start(const struct rh_shipper_spec *spec)
 	if (!s)
 		return NULL;
 	s->spec = *spec;
+	rh_journal_bind_spans(&s->journal, spec->segment, spec->slot);
 	s->jitter = (rh_clock_mono_ns() ^ (uint64_t)getpid() << 32) | 1;
 	if (!map_memory(s)) {
 		free(s);

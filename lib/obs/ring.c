@@ -107,18 +107,32 @@ make_room(struct rh_ring *ring, uint64_t head, uint64_t end)
 	atomic_thread_fence(memory_order_release);
 }
 
+/* Where one of n bytes will start. */
+static uint64_t
+start_of(const struct rh_ring *ring, uint64_t head, size_t n)
+{
+	uint64_t left = ring->size - (head & (ring->size - 1));
+
+	return need(n) > left ? head + left : head;
+}
+
+bool
+rh_ring_has_room(const struct rh_ring *ring, size_t n)
+{
+	uint64_t at = start_of(ring, GET(ring->head), n);
+	uint64_t tail = GET_ACQUIRE(ring->tail), oldest = GET(ring->oldest);
+
+	return at + need(n) - RH_MAX(tail, oldest) <= ring->size;
+}
+
 char *
 rh_ring_reserve(struct rh_ring *ring, size_t n)
 {
-	uint64_t head = GET(ring->head), at = head;
-	uint64_t left = ring->size - (head & (ring->size - 1));
+	uint64_t head = GET(ring->head), at = start_of(ring, head, n);
 
 	if (n > ring->size / 4)
 		return NULL;
-	if (need(n) > left)
-		at += left;
-	if (ring->mode == RH_RING_REFUSE &&
-	    at + need(n) - GET_ACQUIRE(ring->tail) > ring->size)
+	if (ring->mode == RH_RING_REFUSE && !rh_ring_has_room(ring, n))
 		return NULL;
 	make_room(ring, head, at + need(n));
 	ring->reserved = at;
@@ -186,25 +200,63 @@ copy_next(const struct rh_ring *ring, uint64_t size, uint64_t *at,
 	return false;
 }
 
-size_t
-rh_ring_take(struct rh_ring *ring, void *to, size_t cap, unsigned *items,
-    uint64_t *missed)
+void
+rh_ring_begin(const struct rh_ring *ring, struct rh_ring_cursor *c)
 {
-	uint64_t at = GET(ring->tail), out = GET(ring->items_out);
+	c->tail = GET(ring->tail);
+	c->items_out = GET(ring->items_out);
+}
+
+size_t
+rh_ring_next(const struct rh_ring *ring, struct rh_ring_cursor *c, void *to,
+    size_t cap, unsigned *items, uint64_t *missed)
+{
 	struct record r;
 
 	*items = 0;
 	*missed = 0;
-	if (!copy_next(ring, ring->size, &at, &r, to, cap)) {
-		SET_RELEASE(ring->tail, at);
+	if (!copy_next(ring, ring->size, &c->tail, &r, to, cap))
 		return 0;
-	}
 	*items = r.items;
-	*missed = r.before > out ? r.before - out : 0;
-	/* killed between these two, the next reader takes it again */
-	SET(ring->items_out, r.before + r.items);
-	SET_RELEASE(ring->tail, at);
+	*missed = r.before > c->items_out ? r.before - c->items_out : 0;
+	c->items_out = r.before + r.items;
 	return r.length;
+}
+
+void
+rh_ring_release(struct rh_ring *ring, const struct rh_ring_cursor *c)
+{
+	/* killed between these two, the next reader takes it again */
+	SET(ring->items_out, c->items_out);
+	SET_RELEASE(ring->tail, c->tail);
+}
+
+size_t
+rh_ring_take(struct rh_ring *ring, void *to, size_t cap, unsigned *items,
+    uint64_t *missed)
+{
+	struct rh_ring_cursor c;
+	size_t n;
+
+	rh_ring_begin(ring, &c);
+	n = rh_ring_next(ring, &c, to, cap, items, missed);
+	rh_ring_release(ring, &c);
+	return n;
+}
+
+unsigned
+rh_ring_dare(struct rh_ring *ring)
+{
+	unsigned before = GET(ring->dares);
+
+	SET(ring->dares, before + 1);
+	return before;
+}
+
+void
+rh_ring_dared(struct rh_ring *ring)
+{
+	SET(ring->dares, 0);
 }
 
 bool

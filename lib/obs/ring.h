@@ -11,7 +11,8 @@
  *          exporter reads them after they were shipped)
  * Owner    the segment; one process writes, one reads, others may peek; each
  *          position is written by one side only, so no lock is needed and a
- *          kill at any point leaves whole records
+ *          kill at any point leaves whole records. What a reader has copied
+ *          and not let go of is the next reader's
  */
 #ifndef RH_OBS_RING_H
 #define RH_OBS_RING_H
@@ -34,7 +35,8 @@ struct rh_ring {
 	/* the reader's line */
 	_Atomic uint64_t tail;		/* bytes taken */
 	_Atomic uint64_t items_out;	/* items taken or missed */
-	char pad2[48];
+	_Atomic uint32_t dares;		/* see rh_ring_dare */
+	char pad2[44];
 	uint64_t size;			/* bytes, a power of two */
 	uint64_t mode;
 	char bytes[] __attribute__((aligned(64)));
@@ -60,6 +62,26 @@ void rh_ring_commit(struct rh_ring *ring, size_t n, unsigned items);
  */
 void rh_ring_prepare(struct rh_ring *ring, size_t n, unsigned items,
     uint64_t *items_in, uint64_t *head);
+
+/* Whether one of n bytes overwrites nothing that is still to be read. */
+bool rh_ring_has_room(const struct rh_ring *ring, size_t n);
+
+/*
+ * How far a reader has come: up to there it copies, and only when it has done
+ * with all that it lets go. If it dies before, the ring still has everything.
+ */
+struct rh_ring_cursor { uint64_t tail, items_out; };
+void rh_ring_begin(const struct rh_ring *ring, struct rh_ring_cursor *cursor);
+/* As rh_ring_take, but that nothing changes in the ring. */
+size_t rh_ring_next(const struct rh_ring *ring, struct rh_ring_cursor *cursor,
+    void *to, size_t cap, unsigned *items, uint64_t *missed);
+void rh_ring_release(struct rh_ring *ring, const struct rh_ring_cursor *cursor);
+/*
+ * Around what its reader might die of, so that not each one after it does the
+ * same: answers how many in a row have begun it, and not come to the end.
+ */
+unsigned rh_ring_dare(struct rh_ring *ring);
+void rh_ring_dared(struct rh_ring *ring);
 
 /*
  * The next record for the reader, copied to to (cap bytes, at least a quarter

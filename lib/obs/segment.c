@@ -41,7 +41,7 @@ lay_out_slot(struct rh_seg_head *h, const struct rh_segment_spec *spec)
 	h->trace_bytes = power_of_two(spec->trace_ring_bytes);
 	h->journal = rh_seg_align(sizeof(struct rh_slot) +
 	    sizeof(struct rh_flight) + sizeof(struct rh_moment), 64);
-	h->cells = h->journal + sizeof(struct rh_seg_journal);
+	h->cells = h->journal + RH_SEG_JOURNALS * sizeof(struct rh_seg_journal);
 	h->exemplars = rh_seg_align(h->cells +
 	    h->ncells * sizeof(uint64_t), 64);
 	h->log = rh_seg_align(h->exemplars +

@@ -3,7 +3,7 @@
  *
  * Shape    a header (magic, layout version, geometry, hash of the metrics'
  *          layout), named areas, descriptions of the metrics, and a slot for
- *          each process: state, request in flight, last moment recorded, journal,
+ *          each process: state, request in flight, last moment recorded, journals,
  *          metric cells, exemplars; rings of log lines, of spans, of request
  *          records, of traces that are kept apart.
  *          No pointers, offsets only; sparse, so what is never touched costs
@@ -29,7 +29,7 @@
 #include "obs/moment.h"
 #include "obs/ring.h"
 
-#define RH_SEGMENT_VERSION	3
+#define RH_SEGMENT_VERSION	4
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY,		/* or of a process that is no worker */

@@ -56,7 +56,8 @@ slots_are_sound(const struct rh_seg_head *h)
 	    h->journal >= sizeof(struct rh_slot) + sizeof(struct rh_flight) +
 	    sizeof(struct rh_moment) &&
 	    h->journal % 8 == 0 &&
-	    fits(h->journal, 1, sizeof(struct rh_seg_journal), h->cells) &&
+	    fits(h->journal, RH_SEG_JOURNALS, sizeof(struct rh_seg_journal),
+	    h->cells) &&
 	    h->cells % 8 == 0 &&
 	    fits(h->cells, h->ncells, sizeof(uint64_t), h->slot_bytes) &&
 	    h->exemplars % 8 == 0 && fits(h->exemplars, h->nexemplars,

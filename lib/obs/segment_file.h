@@ -98,12 +98,14 @@ struct rh_exemplar {
 	_Atomic int64_t wall_us;	/* 0: none yet */
 };
 
-/* Of a slot: see journal.h. armed: how many of the stores are to be done. */
+/* Of a slot, two: see journal.h. armed: how many of the stores are to be done. */
 struct rh_seg_journal {
 	_Atomic uint32_t armed;
 	uint32_t unused[15];
 	struct { uint64_t at, value; } stores[16];	/* at: within the slot */
 };
+
+enum rh_seg_journals { RH_SEG_OF_REQUESTS, RH_SEG_OF_SPANS, RH_SEG_JOURNALS };
 
 struct rh_segment {
 	char *base;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "obs/journal.h"
 
 /*
  * A pool holds the segment's lock alone; these processes hold it together. Who
@@ -126,6 +127,7 @@ take_slot(const struct rh_segment *s, unsigned *slot, struct rh_buf *why)
 
 		if (is_alive(record))
 			continue;
+		rh_journal_settle(s, i);
 		atomic_store(&record->requests, 0);
 		atomic_store(&record->started_us, rh_clock_wall_us());
 		atomic_fetch_add(&record->generation, 1);

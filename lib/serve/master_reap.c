@@ -234,8 +234,10 @@ rh_master_reap(struct rh_master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->writer.pid)
 			bury_writer(m);
-		if (pid == m->ship.pid)
+		if (pid == m->ship.pid) {
+			rh_journal_settle(m->spec->segment, 0);
 			m->ship.pid = 0;
+		}
 		if (pid == m->trial.pid)
 			rh_master_upgrade_tried(m, status);
 		rh_master_estate_reap(m, pid, status);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "obs/journal.h"
 #include "obs/otlp.h"
 
 /*
@@ -103,5 +104,6 @@ rh_master_ship_end(struct rh_master *m, uint64_t deadline_ms)
 			kill(m->ship.pid, SIGKILL);
 		nanosleep(&nap, NULL);
 	}
+	rh_journal_settle(m->spec->segment, 0);
 	m->ship.pid = 0;
 }

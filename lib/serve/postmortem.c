@@ -3,6 +3,7 @@
 #include "serve/postmortem.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -341,32 +342,74 @@ note(const struct post *p)
 	}
 }
 
+/* What becomes of a dead worker's spans. */
+struct bequest {
+	struct rh_ring *from, *to;
+	char *bytes;		/* a record */
+	struct rh_journal journal;
+	/* its cells, which have no other writer now; ours has rh-ship */
+	struct rh_tally tally;
+	struct rh_family spans;
+};
+
 /*
- * What the worker had kept and not shipped, into the master's ring: a
- * replacement may be long in coming, and nobody else reads that one now.
+ * One record moves: it is in our ring before it leaves its own, so that a kill
+ * in between gives it twice, and never loses it. False: there is no other, or
+ * it would cost one that our ring still has to tell.
+ */
+static bool
+inherit_one(struct bequest *b)
+{
+	struct rh_ring_cursor at;
+	uint64_t missed;
+	unsigned items;
+	size_t n;
+
+	rh_ring_begin(b->from, &at);
+	n = rh_ring_next(b->from, &at, b->bytes, b->from->size / 4, &items,
+	    &missed);
+	if (n && !rh_ring_has_room(b->to, n))
+		return false;
+	if (n) {
+		memcpy(rh_ring_reserve(b->to, n), b->bytes, n);
+		rh_ring_commit(b->to, n, items);
+	}
+	rh_journal_open(&b->journal);
+	if (missed)
+		rh_journal_count(&b->journal, &b->tally, b->spans,
+		    RH_SPANS_DROPPED, 0, missed);
+	rh_journal_release(&b->journal, b->from, &at);
+	rh_journal_commit(&b->journal);
+	return n > 0;
+}
+
+/*
+ * What the worker had kept and not shipped, or was shipping, into the master's
+ * ring: a replacement may be long in coming, and nobody else reads that one
+ * now. What finds no room there waits for the replacement all the same.
  */
 static void
 inherit_spans(const struct post *p)
 {
 	const struct rh_host *h = p->s->host;
-	struct rh_ring *from = rh_segment_spans(h->segment, p->death->slot);
-	struct rh_ring *to = rh_segment_spans(h->segment, 0);
-	struct rh_tally its;
-	uint64_t missed;
-	unsigned items;
-	char *bytes;
-	size_t n;
+	size_t size = rh_segment_ring_bytes(h->segment, RH_SEG_SPANS);
+	struct bequest b = { .from = rh_segment_spans(h->segment,
+	    p->death->slot), .to = rh_segment_spans(h->segment, 0),
+	    .spans = h->series.spans };
 
-	/* in its own cells, which have no other writer now; ours has rh-ship */
-	rh_tally_bind(&its, h->metrics, h->conf->metrics ? h->segment : NULL,
-	    p->death->slot);
-	while (!h->otlp.disabled && rh_ring_has(from) &&
-	    (bytes = rh_ring_reserve(to, from->size / 4))) {
-		n = rh_ring_take(from, bytes, from->size / 4, &items, &missed);
-		rh_count(&its, h->series.spans, RH_SPANS_DROPPED, 0, missed);
-		if (n)
-			rh_ring_commit(to, n, items);
-	}
+	/* a worker that wrote wherever it liked may have done so here */
+	if (!rh_ring_is_sound(b.from, size, RH_RING_OVERWRITE))
+		rh_ring_init(b.from, size, RH_RING_OVERWRITE);
+	if (h->otlp.disabled || !rh_ring_has(b.from) ||
+	    !(b.bytes = malloc(size / 4)))
+		return;
+	rh_tally_bind(&b.tally, h->metrics, h->conf->metrics ? h->segment :
+	    NULL, p->death->slot);
+	rh_journal_bind_spans(&b.journal, h->segment, p->death->slot);
+	while (inherit_one(&b))
+		;
+	rh_ring_dared(b.from);
+	free(b.bytes);
 }
 
 void

@@ -65,13 +65,14 @@ class Traced(Story):
 
     pool = DebugPool
     delay_ms = 50
+    more_env = {}
 
     @classmethod
     def setUpClass(cls):
         cls.collector = Collector()
         cls.addClassCleanup(cls.collector.close)
         cls.env = {"OTEL_EXPORTER_OTLP_ENDPOINT": cls.collector.url,
-                   "OTEL_BSP_SCHEDULE_DELAY": cls.delay_ms}
+                   "OTEL_BSP_SCHEDULE_DELAY": cls.delay_ms, **cls.more_env}
         super().setUpClass()
 
     def server_span(self, request_id):
@@ -372,9 +373,8 @@ class Alone(Traced):
             self.assertEqual((silent.status(), slow.status()), (200, 200))
 
     def test_what_it_had_not_told_yet_is_told(self):
-        # fewer than make it ship before its time: a batch on its way to the
-        # collector when its worker is killed is nobody's to tell
-        ids = [f"before-{self.pid}-{i:04d}" for i in range(40)]
+        # more than a quarter of its ring: some are on their way by then
+        ids = [f"before-{self.pid}-{i:04d}" for i in range(200)]
         with self.stack.client() as c:
             for request_id in ids:
                 c.request("GET", "/livez", headers={"X-Request-Id": request_id})
@@ -386,6 +386,74 @@ class Alone(Traced):
         wait_until(lambda: {span["attributes"].get("rowhouse.request_id")
                             for span in self.collector.spans()} >= set(ids),
                    "all spans", 60.0)
+
+
+def span_ids(requests):
+    return [(span["trace_id"], span["span_id"]) for request in requests
+            if request.accepted for span in request.spans]
+
+
+class Shipping(Traced):
+    """The only worker dies while its spans are on their way."""
+
+    delay_ms = 0
+    more_env = {"OTEL_EXPORTER_OTLP_TIMEOUT": 600000}
+    exporter = True
+    settings = {"workers": 1}
+
+    def held(self):
+        """What the collector has, and does not answer."""
+        return [request for request in self.collector.requests()
+                if "hold" in request.answer]
+
+    def others(self):
+        return [request for request in self.collector.requests()
+                if "hold" not in request.answer]
+
+    def dies(self, kind):
+        """In a request, with 200 before; the one that was held, and their ids."""
+        had = len(self.held())
+        ids = [f"{kind}-{i:04d}" for i in range(201)]
+        self.collector.tell(hold=True)
+        with self.stack.client() as c:
+            def get(request_id):
+                c.request("GET", "/livez", headers={"X-Request-Id": request_id})
+            get(ids[0])
+            held = wait_until(lambda: self.held()[had:], "a batch is held")[0]
+            for request_id in ids[1:-1]:
+                get(request_id)
+            c.request("POST", f"/v1/debug/crash?kind={kind}",
+                      headers={"X-Request-Id": ids[-1]})
+        self.stack.pool.wait_line(request_id=ids[-1], status=500)
+        return held, ids
+
+    def assertBooks(self):
+        """Each span that ended is counted once, however often it was sent."""
+        def counted(outcome):
+            return self.stack.exporter.value(
+                f'rowhouse_spans_total{{outcome="{outcome}"}}')
+        eventually(lambda: self.assertEqual(
+            (counted("exported"), counted("dropped"), counted("rejected")),
+            (len(set(span_ids(self.collector.requests()))), 0, 0)))
+
+    def test_what_was_not_answered_is_sent_again(self):
+        for kind in ("kill", "segv", "exit"):
+            with self.subTest(kind=kind):
+                wait_until(self.stack.ready, "it answers")
+                held, ids = self.dies(kind)
+                self.assertGreater(len(held.spans), 0)
+                # while the first one is held yet
+                wait_until(lambda: {
+                    span["attributes"].get("rowhouse.request_id")
+                    for request in self.others() if request.accepted
+                    for span in request.spans} >= set(ids), "all spans", 20.0)
+                wait_until(lambda: set(span_ids([held])) <=
+                           set(span_ids(self.others())), "what was held", 20.0)
+                self.collector.release()
+                # and nothing else came twice
+                once = span_ids(self.others())
+                self.assertEqual(len(once), len(set(once)))
+                self.assertBooks()
 
 
 class Waiting(Story):

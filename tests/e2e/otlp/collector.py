@@ -15,10 +15,12 @@ As a program, for everybody else:
     POST /_tell    [{"status": 503, "headers": {"Retry-After": "1"}}, ...]
     GET  /_spans   what was accepted, as JSON
     GET  /_requests  what was asked, without bodies
+    POST /_release   all that is held goes on
 
 An answer is told for one request, in order; after the last told one all are
 200. Members: status, headers, body, rejected (partial_success), delay_s,
-close (no reply), hang (no reply, and open until the collector ends).
+close (no reply), hang (no reply, and open until the collector ends), hold (all
+that only once release() was called; what is told later is held anew).
 """
 import argparse
 import gzip
@@ -100,7 +102,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/_spans": lambda: owner.spans(),
             "/_requests": lambda: [
                 {"path": r.path, "headers": dict(r.headers.items()),
-                 "bytes": len(r.raw), "answer": r.answer}
+                 "bytes": len(r.raw), "answer": {
+                     **r.answer, "hold": "hold" in r.answer}}
                 for r in owner.requests()],
         }.get(self.path)
         if shown is None:
@@ -117,10 +120,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 owner.tell(**answer)
             self.reply(204)
             return
+        if self.path == "/_release":
+            owner.release()
+            self.reply(204)
+            return
         answer = owner.take_answer()
         request = Request(self.path, self.headers, body, answer)
         owner.store(request)
         time.sleep(answer.get("delay_s", 0))
+        if answer.get("hold"):
+            answer["hold"].wait()
         if answer.get("hang"):
             owner.ended.wait()
         if answer.get("hang") or answer.get("close"):
@@ -165,6 +174,7 @@ class Collector:
         """port: of one that was closed, to come back; tls: an ssl.SSLContext."""
         self.ended = threading.Event()
         self._news = threading.Condition()
+        self._held = threading.Event()
         self._answers, self._requests, self._connections = [], [], []
         if not port:
             port = held_port()
@@ -187,7 +197,14 @@ class Collector:
 
     def tell(self, **answer):
         with self._news:
+            if answer.pop("hold", False):
+                answer["hold"] = self._held
             self._answers.append(answer)
+
+    def release(self):
+        with self._news:
+            self._held.set()
+            self._held = threading.Event()
 
     def take_answer(self):
         with self._news:
@@ -226,6 +243,7 @@ class Collector:
 
     def close(self):
         self.ended.set()
+        self.release()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -276,8 +276,7 @@ class Retries(Ship):
         d = self.driver(url)
         d.put(2)
         time.sleep(0.3)
-        counts = d.tell("counts")  # the batch itself is on its way
-        self.assertEqual((counts["exported"], counts["dropped"]), (0, 0))
+        self.assertBooks(d.tell("counts"), held=6)
         self.collector = Collector(port)
         self.addCleanup(self.collector.close)
         self.assertEqual(len(self.collector.wait_for(6)), 6)
@@ -483,6 +482,20 @@ class Drops(Ship):
         # the newest are what is left
         self.assertIn("trace 1497", {s["name"] for s in spans})
 
+    def test_what_is_on_its_way_may_be_overwritten(self):
+        """It is told as what the collector says, and the rest as lost."""
+        self.collector.tell(hold=True)
+        d = self.driver(ring=16384)
+        d.put(1)
+        self.collector.wait_for_requests(1)
+        counts = d.put(500)
+        self.assertBooks(counts, held=1503)
+        self.collector.release()
+        counts = d.until(held=0)
+        self.assertGreater(counts["dropped"], 1000)
+        self.assertEqual((counts["exported"], counts["rejected"]),
+                         (len(self.collector.spans()), 0))
+
     def test_spans_beyond_the_most_are_dropped(self):
         d = self.driver()
         d.put(1, 40)
@@ -504,7 +517,7 @@ class Stop(Ship):
         self.d.put(1)
         self.collector.wait_for_requests(1)
         self.d.put(1)
-        self.stopped(300, dropped=3, held=3, exported=0)
+        self.stopped(300, dropped=0, held=6, exported=0)
 
     def test_nobody_there(self):
         url = self.collector.url
@@ -526,8 +539,19 @@ class Stop(Ship):
         self.d = self.driver()
         self.d.put(1)
         self.collector.wait_for_requests(1)
-        self.stopped(1000, dropped=3)
+        self.stopped(1000, dropped=0, held=3)
         self.assertEqual(len(self.collector.requests()), 1)
+
+    def test_who_comes_next_sends_what_was_not_answered(self):
+        self.collector.tell(hold=True, close=True)
+        self.d = self.driver()
+        self.d.put(2)
+        self.collector.wait_for_requests(1)
+        self.stopped(0, held=6)
+        self.collector.release()
+        self.d.start()
+        self.assertEqual(len(self.collector.wait_for(6)), 6)
+        self.assertBooks(self.d.until(exported=6), dropped=0, held=0)
 
     def test_stop_twice(self):
         self.d = self.driver()

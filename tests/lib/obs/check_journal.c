@@ -125,7 +125,6 @@ die_in_commit(const struct worker *w, const struct pool *p, unsigned stores)
 	struct rh_seg_journal *kept = w->journal.kept;
 	char *slot = (char *)rh_segment_slot(p->segment, 1);
 
-	ck_assert_uint_eq(w->journal.n, 6);
 	atomic_store(&kept->armed, w->journal.n);
 	for (unsigned i = 0; i < stores; i++)
 		memcpy(slot + kept->stores[i].at, &kept->stores[i].value, 8);
@@ -149,11 +148,65 @@ START_TEST(what_was_armed_is_ended_by_the_master)
 	pool_open(&p, scratch_open());
 	worker_open(&w, &p);
 	write_down(&w, &p);
+	ck_assert_uint_eq(w.journal.n, 6);
 	die_in_commit(&w, &p, deaths[_i]);
 	rh_journal_settle(p.segment, 1);
 	assert_one(&p);
 	rh_journal_settle(p.segment, 1);
 	assert_one(&p);
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
+/* A batch of spans: what became of it, and that its ring is done with it. */
+static void
+write_down_spans(struct worker *w, const struct pool *p)
+{
+	struct rh_ring *ring = rh_segment_spans(p->segment, 1);
+	struct rh_ring_cursor at;
+	uint64_t missed;
+	unsigned items;
+	char bytes[64];
+
+	rh_journal_bind_spans(&w->journal, p->segment, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		memcpy(rh_ring_reserve(ring, 5), "span", 5);
+		rh_ring_commit(ring, 5, 2);
+	}
+	rh_ring_begin(ring, &at);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_uint_eq(rh_ring_next(ring, &at, bytes, sizeof(bytes),
+		    &items, &missed), 5);
+	rh_journal_open(&w->journal);
+	rh_journal_count(&w->journal, &w->tally, p->requests, 0, 0, 4);
+	rh_journal_release(&w->journal, ring, &at);
+}
+
+static const unsigned deaths_over_spans[] = { 0, 1, 2, 3 };
+
+START_TEST(what_became_of_spans_is_ended_by_the_master)
+{
+	struct rh_ring *ring;
+	struct worker w, spans;
+	struct pool p;
+
+	pool_open(&p, scratch_open());
+	ring = rh_segment_spans(p.segment, 1);
+	worker_open(&w, &p);
+	worker_open(&spans, &p);
+	write_down(&w, &p);
+	write_down_spans(&spans, &p);
+	ck_assert_uint_eq(ring->items_out, 0);
+	ck_assert_uint_eq(spans.journal.n, 3);
+	die_in_commit(&spans, &p, deaths_over_spans[_i]);
+	rh_journal_settle(p.segment, 1);
+	rh_journal_settle(p.segment, 1);
+	ck_assert_uint_eq(cell(&p, p.requests, 0), 4);
+	ck_assert_uint_eq(ring->items_in - ring->items_out, 2);
+	ck_assert(rh_ring_is_sound(ring, 16384, RH_RING_OVERWRITE));
+	ck_assert(rh_ring_has(ring));
+	/* the other one's was not armed */
+	ck_assert_uint_eq(shown(&p), 0);
 	rh_segment_close(&p.segment);
 }
 END_TEST
@@ -167,6 +220,7 @@ START_TEST(what_was_armed_is_ended_by_the_next_pool)
 	pool_open(&p, path);
 	worker_open(&w, &p);
 	write_down(&w, &p);
+	ck_assert_uint_eq(w.journal.n, 6);
 	die_in_commit(&w, &p, deaths[_i]);
 	rh_segment_close(&p.segment);
 	pool_open(&p, path);
@@ -229,6 +283,7 @@ END_TEST
 RH_CHECK_MAIN("obs/journal",
     RH_CASE(nothing_shows_before_the_commit),
     RH_LOOP(what_was_armed_is_ended_by_the_master, deaths),
+    RH_LOOP(what_became_of_spans_is_ended_by_the_master, deaths_over_spans),
     RH_LOOP(what_was_armed_is_ended_by_the_next_pool, deaths),
     RH_CASE(a_full_ring_counts_its_line_with_the_request),
     RH_LOOP(rubbish_is_not_stored, rubbish))

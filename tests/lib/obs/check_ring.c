@@ -142,6 +142,51 @@ START_TEST(overwriting_tells_how_many_items_went)
 }
 END_TEST
 
+/* A reader that is killed before it lets go has changed nothing. */
+START_TEST(what_is_not_let_go_of_is_the_next_reader_s)
+{
+	struct rh_ring *ring = ring_of(modes[_i]), before;
+	uint64_t words[SIZE / 8], missed;
+	struct rh_ring_cursor c;
+	unsigned items;
+
+	for (uint64_t i = 0; i < 5; i++)
+		ck_assert(put(ring, i, 3, 2));
+	memcpy(&before, ring, sizeof(before));
+	for (unsigned reader = 0; reader < 3; reader++) {
+		rh_ring_begin(ring, &c);
+		for (uint64_t i = 0; i < 3; i++) {
+			ck_assert_uint_eq(number_of(words, rh_ring_next(ring,
+			    &c, words, sizeof(words), &items, &missed)), i);
+			ck_assert_uint_eq(items, 2);
+			ck_assert_uint_eq(missed, 0);
+		}
+		ck_assert_mem_eq(&before, ring, sizeof(before));
+	}
+	rh_ring_release(ring, &c);
+	ck_assert(rh_ring_is_sound(ring, SIZE, modes[_i]));
+	ck_assert_uint_eq(ring->items_in - ring->items_out, 4);
+	ck_assert_uint_eq(number_of(words, rh_ring_take(ring, words,
+	    sizeof(words), &items, &missed)), 3);
+}
+END_TEST
+
+START_TEST(room_is_what_overwrites_nothing_unread)
+{
+	struct rh_ring *ring = ring_of(modes[_i]);
+	uint64_t words[SIZE / 8], missed, in = 0;
+	unsigned items;
+
+	while (rh_ring_has_room(ring, 800))
+		ck_assert(put(ring, in++, 100, 1));
+	ck_assert_uint_ge(in, SIZE / 800 - 2);
+	ck_assert_uint_eq(put(ring, in, 100, 1), modes[_i] == RH_RING_OVERWRITE);
+	rh_ring_take(ring, words, sizeof(words), &items, &missed);
+	ck_assert_uint_eq(missed, modes[_i] == RH_RING_OVERWRITE);
+	ck_assert(rh_ring_has_room(ring, 800));
+}
+END_TEST
+
 START_TEST(onlookers_see_what_was_taken_too)
 {
 	struct rh_ring *ring = ring_of(modes[_i]);
@@ -275,6 +320,8 @@ RH_CHECK_MAIN("obs/ring",
     RH_LOOP(more_than_a_quarter_is_refused, modes),
     RH_CASE(a_full_ring_refuses_and_keeps_what_it_has),
     RH_CASE(overwriting_tells_how_many_items_went),
+    RH_LOOP(what_is_not_let_go_of_is_the_next_reader_s, modes),
+    RH_LOOP(room_is_what_overwrites_nothing_unread, modes),
     RH_LOOP(onlookers_see_what_was_taken_too, modes),
     RH_LOOP(a_killed_writer_leaves_whole_records, modes),
     RH_CASE(random_bytes_are_survived))
