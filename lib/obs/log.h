@@ -125,7 +125,9 @@ enum { RH_DRAIN_EMPTY = 1, RH_DRAIN_LEAVE = 2 };
  * The writer process: copies whole lines from every slot's ring to fd (which
  * may block for as long as it likes), at most PIPE_BUF bytes a write where fd
  * is a pipe, until *stop is set and the rings are empty; with RH_DRAIN_LEAVE it
- * leaves what is in them to another writer. What fd fails to take
+ * leaves what is in them to another writer. So does a writer that is killed:
+ * lines leave their ring when fd has them, so that those it was at are written
+ * by the next, twice perhaps. What fd fails to take
  * is dropped, as is what is left when it takes nothing for a second after
  * *stop. How many lines were dropped it says in one line, a second after the
  * last. Ignores SIGPIPE. Has the segment's own slot (rh_segment_writer_slot),

@@ -24,6 +24,12 @@
 #define CALM_NS		UINT64_C(1000000000)	/* without a drop: it is over */
 #define LONG_NS		UINT64_C(10000000000)	/* where it does not end */
 
+/* A ring that lines of the batch are in, and up to where. */
+struct held {
+	struct rh_ring *ring;
+	struct rh_ring_cursor end;
+};
+
 struct drain {
 	const struct rh_segment *segment;
 	int fd;
@@ -39,6 +45,8 @@ struct drain {
 	struct rh_log log;	/* of our own slot */
 	uint64_t told, dropped;	/* lines dropped: as announced, as last seen */
 	uint64_t grown_ns, since_ns;	/* when it last grew, when first untold */
+	unsigned nheld;
+	struct held held[RH_SEG_SLOTS_MAX];
 	char batch[BATCH_MAX + RH_LINE_MAX];
 };
 
@@ -92,13 +100,28 @@ write_all(struct drain *d, const char *p, size_t n)
 }
 
 static void
-flush(struct drain *d)
+hold(struct drain *d, struct rh_ring *ring, const struct rh_ring_cursor *end)
+{
+	if (d->nheld == 0 || d->held[d->nheld - 1].ring != ring)
+		d->nheld++;
+	d->held[d->nheld - 1] = (struct held){ ring, *end };
+}
+
+/* Killed before, a writer leaves its batch to the next one. */
+static void
+let_go(struct drain *d)
+{
+	for (unsigned i = 0; i < d->nheld; i++)
+		rh_ring_release(d->held[i].ring, &d->held[i].end);
+	d->nheld = 0;
+}
+
+static void
+write_batch(struct drain *d)
 {
 	size_t done = 0;
 	uint64_t written;
 
-	if (d->n == 0)
-		return;
 	if (d->torn)
 		d->torn = write_all(d, "\n", 1) == 0;
 	if (!d->torn)
@@ -111,16 +134,28 @@ flush(struct drain *d)
 	d->n = 0;
 }
 
+static void
+flush(struct drain *d)
+{
+	if (d->n)
+		write_batch(d);
+	let_go(d);
+}
+
 static bool
 collect(struct drain *d, struct rh_ring *ring)
 {
+	struct rh_ring_cursor at;
 	bool any = false;
 	uint64_t missed;
 	unsigned items;
 	size_t n;
 
-	while (rh_ring_has(ring) && (n = rh_ring_take(ring, d->batch + d->n,
-	    RH_LINE_MAX, &items, &missed))) {
+	if (!rh_ring_has(ring))
+		return false;
+	rh_ring_begin(ring, &at);
+	while ((n = rh_ring_next(ring, &at, d->batch + d->n, RH_LINE_MAX,
+	    &items, &missed))) {
 		any = true;
 		if (d->n + n > d->limit) {
 			char *line = d->batch + d->n;
@@ -129,7 +164,10 @@ collect(struct drain *d, struct rh_ring *ring)
 			memmove(d->batch, line, n);
 		}
 		d->n += n;
+		hold(d, ring, &at);
 	}
+	/* past what is no line of ours, too */
+	hold(d, ring, &at);
 	return any;
 }
 
@@ -283,7 +321,7 @@ rh_log_drain(const struct rh_segment *segment, int fd,
 	int idle = 0;
 	bool any;
 
-	memset(&d, 0, offsetof(struct drain, batch));
+	memset(&d, 0, offsetof(struct drain, held));
 	d.segment = segment;
 	d.fd = fd;
 	d.stop = stop;

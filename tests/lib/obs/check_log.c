@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -466,6 +467,63 @@ START_TEST(a_reader_that_never_reads_cannot_hold_the_end)
 }
 END_TEST
 
+static char
+state_of(pid_t pid)
+{
+	FILE *f = fopen(rh_arena_printf(rh_check_arena(), "/proc/%d/stat",
+	    (int)pid), "r");
+	char state = 0;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %c", &state), 1);
+	fclose(f);
+	return state;
+}
+
+/* In poll, with lines that fd does not take: nowhere else it sleeps then. */
+static bool
+is_blocked(const struct pool *p, pid_t pid, int fd)
+{
+	struct pollfd out = { .fd = fd, .events = POLLOUT };
+
+	return poll(&out, 1, 0) == 0 && rh_ring_has(p->log.ring) &&
+	    state_of(pid) == 'S';
+}
+
+/* What it had read and not written is the next one's. */
+START_TEST(a_killed_drain_leaves_its_lines_to_the_next)
+{
+	int pipes[2];
+	struct pool p;
+	uint64_t dropped;
+	unsigned i = 0, n;
+	pid_t pid;
+
+	pool_open(&p);
+	ck_assert_int_eq(pipe(pipes), 0);
+	pid = drain_start(&p, pipes[1], pipes[0]);
+	for (; !is_blocked(&p, pid, pipes[1]); usleep(1000))
+		for (n = 0; n < 50; n++)
+			say(&p, i++);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	scratch_reap(pid, SIGKILL);
+	dropped = counted(&p, 1);
+	pid = drain_start(&p, pipes[1], pipes[0]);
+	close(pipes[1]);
+	while (rh_segment_slot(p.segment,
+	    rh_segment_writer_slot(p.segment))->pid != pid)
+		usleep(1000);
+	ck_assert_int_eq(kill(pid, SIGTERM), 0);
+	n = read_lines(pipes[0]);
+	scratch_reap(pid, 0);
+	ck_assert_uint_eq(n, i - dropped + told.lines);
+	ck_assert_uint_eq(told.sum, dropped);
+	ck_assert_uint_eq(counted(&p, 0), n);
+	ck_assert_uint_eq(counted(&p, 1), dropped);
+	rh_segment_close(&p.segment);
+}
+END_TEST
+
 START_TEST(a_sleeping_drain_is_woken)
 {
 	int pipes[2];
@@ -587,6 +645,7 @@ RH_CHECK_MAIN("obs/log",
     RH_CASE(a_reader_that_is_back_hears_of_it_once),
     RH_CASE(what_nobody_was_told_of_is_told_at_the_start),
     RH_CASE(a_reader_that_never_reads_cannot_hold_the_end),
+    RH_CASE(a_killed_drain_leaves_its_lines_to_the_next),
     RH_CASE(a_sleeping_drain_is_woken),
     RH_CASE(a_second_drain_waits_for_the_first),
     RH_CASE(lines_of_all_slots_reach_a_file),
