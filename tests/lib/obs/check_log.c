@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -349,7 +348,7 @@ static unsigned
 read_lines(int fd)
 {
 	FILE *f = fdopen(fd, "r");
-	unsigned n = read_some(f, UINT_MAX);
+	unsigned n = read_some(f, UINT32_MAX);
 
 	fclose(f);
 	return n;
@@ -384,7 +383,7 @@ START_TEST(a_stalled_reader_costs_lines_and_counts_them)
 	ck_assert_uint_eq(read_some(f, (unsigned)(lines - dropped)),
 	    lines - dropped);
 	drain_stop(&p, pid);
-	ck_assert_uint_eq(read_some(f, UINT_MAX), 1);
+	ck_assert_uint_eq(read_some(f, UINT32_MAX), 1);
 	fclose(f);
 	ck_assert_uint_eq(told.lines, 1);
 	ck_assert_uint_eq(told.sum, dropped);
