@@ -25,7 +25,7 @@ grant select, insert on effects to rowhouse_app;
 
 def run(url, redis_url, **env):
     env = dict(os.environ, ROWHOUSE_TEST_URL=url, ROWHOUSE_TEST_REDIS=redis_url,
-               CK_TIMEOUT_MULTIPLIER=str(patience(2)), **env)
+               CK_TIMEOUT_MULTIPLIER=str(patience(1)), **env)
     return subprocess.run([os.path.join(BUILD, "tests/lib/data/check_limiter")],
                           env=env, check=False, timeout=patience(600)).returncode
 

@@ -25,7 +25,7 @@ if __name__ == "__main__":
     with Postgres() as postgres:
         postgres.query(TABLES)
         env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url,
-                   CK_TIMEOUT_MULTIPLIER=str(patience(2)))
+                   CK_TIMEOUT_MULTIPLIER=str(patience(1)))
         done = [subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
                                env=env, check=False, timeout=patience(300))
                 for name in ("check_pipe", "check_hold")]

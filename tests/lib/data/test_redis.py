@@ -25,7 +25,7 @@ if __name__ == "__main__":
                 [os.path.join(BUILD, "tests/lib/data", name)], check=False,
                 # a cluster is made, resharded and loses two masters
                 env=dict(os.environ, ROWHOUSE_TEST_DIR=temp.path,
-                         CK_TIMEOUT_MULTIPLIER=str(patience(3))),
+                         CK_TIMEOUT_MULTIPLIER=str(patience(1))),
                 timeout=patience(600))
             status = status or done.returncode
     finally:
