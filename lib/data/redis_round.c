@@ -179,6 +179,13 @@ static const char *const refusals[] = {
 	NULL
 };
 
+/* Of a command's keys some have moved, and the others are about to. */
+static bool
+is_halfway(const struct rh_redis_value *v)
+{
+	return v->kind == RH_REDIS_ERROR && rh_redis_is_error(v, "TRYAGAIN");
+}
+
 /* True: it is to be sent once more. */
 static bool
 judge(struct rh_redis *r, struct rh_redis_cmd *cmd, bool last)
@@ -200,8 +207,6 @@ judge(struct rh_redis *r, struct rh_redis_cmd *cmd, bool last)
 		return false;
 	if (cmd->script && !cmd->with_text && rh_redis_is_error(v, "NOSCRIPT"))
 		return cmd->with_text = true;
-	if (rh_redis_is_error(v, "TRYAGAIN"))
-		return true;
 	if (!rh_redis_is_error(v, "MOVED") && !rh_redis_is_error(v, "ASK"))
 		return false;
 	if (!(n = rh_redis_redirect(r, cmd->node, v->text, &slot)))
@@ -211,29 +216,37 @@ judge(struct rh_redis *r, struct rh_redis_cmd *cmd, bool last)
 	return true;
 }
 
-/* How many are to be sent once more. */
-static unsigned
-round_judge(struct rh_redis *r, bool last)
+/*
+ * Whether some are to be sent once more. Those that stand between two nodes wait
+ * for as long as it takes, but for half of the time that there is: who moves them
+ * is slow, and their node is not.
+ */
+static bool
+round_judge(struct rh_redis *r, unsigned *round, uint64_t *budget_ns)
 {
-	unsigned again = 0;
-	bool wait = false;
+	const bool may_wait = *budget_ns / RH_MS_NS >
+	    (uint64_t)r->conf->timeout_ms / 2;
+	bool again = false, wait = false;
 
 	for (unsigned i = r->flushed; i < r->queued && !r->err; i++) {
 		struct rh_redis_cmd *cmd = &r->cmds[i];
 
 		/* one that was answered in a round before has no node */
-		if (!cmd->node || !judge(r, cmd, last)) {
+		if (!cmd->node || !(is_halfway(cmd->value) ? may_wait :
+		    judge(r, cmd, *round == ROUNDS_MAX))) {
 			cmd->node = NULL;
 			continue;
 		}
-		wait |= rh_redis_is_error(cmd->value, "TRYAGAIN");
+		wait |= is_halfway(cmd->value);
 		cmd->value = NULL;
-		again++;
+		again = true;
 	}
-	/* its keys are on their way to another node */
-	if (wait)
-		rh_redis_poll(NULL, 0, rh_clock_mono_ns() + RH_MS_NS);
-	return again;
+	*round += !wait;
+	if (!wait)
+		return again;
+	rh_redis_poll(NULL, 0, rh_clock_mono_ns() + RH_MS_NS);
+	*budget_ns -= RH_MIN(*budget_ns, RH_MS_NS);
+	return true;
 }
 
 /* ---- there and back ---- */
@@ -265,7 +278,7 @@ rh_redis_rounds(struct rh_redis *r)
 	uint64_t budget_ns = (uint64_t)r->conf->timeout_ms * RH_MS_NS;
 	struct rh_redis_cmd map = { .wire = RH_SLICE_NONE };
 
-	for (unsigned i = 1;; i++) {
+	for (unsigned round = 1;;) {
 		struct rh_redis_node *asked;
 
 		if (!rh_redis_nodes_open(r) ||
@@ -275,7 +288,7 @@ rh_redis_rounds(struct rh_redis *r)
 		if (asked)
 			rh_redis_map_learn(r, asked, map.value);
 		map.node = NULL;
-		if (!round_judge(r, i == ROUNDS_MAX))
+		if (!round_judge(r, &round, &budget_ns))
 			return;
 	}
 }

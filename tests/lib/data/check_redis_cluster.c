@@ -284,14 +284,6 @@ slots_move_and_nothing_is_lost(void)
 	redis_user_close(&user);
 }
 
-START_TEST(slots_have_their_nodes_also_while_they_move)
-{
-	cluster_open();
-	tenant_has_one_node_and_one_trip();
-	slots_move_and_nothing_is_lost();
-}
-END_TEST
-
 /* The tenants of a master, by the map that the session has. */
 static bool
 is_of(int tenant, const struct redis_stand *s)
@@ -299,6 +291,47 @@ is_of(int tenant, const struct redis_stand *s)
 	return rh_redis_node_of(user.r, rh_redis_slot(key_of(tenant, "n")))->port ==
 	    s->port;
 }
+
+/* The second of a tenant's keys comes after the first, and later than at once. */
+static void
+keys_on_their_way_are_waited_for(void)
+{
+	const struct redis_stand *from, *to;
+	int slot, status;
+	pid_t pid;
+
+	redis_user_open(&user, nodes[0].tcp_url, AMPLE_MS);
+	count_once(0);
+	from = is_of(0, &nodes[0]) ? &nodes[0] : &nodes[1];
+	from = is_of(0, &nodes[2]) ? &nodes[2] : from;
+	to = from == &nodes[0] ? &nodes[1] : &nodes[0];
+	slot = rh_redis_slot(key_of(0, "n"));
+	shell("redis-cli -e -s %s CLUSTER SETSLOT %d IMPORTING $(redis-cli -s %s"
+	    " CLUSTER MYID) >/dev/null", to->socket, slot, from->socket);
+	shell("redis-cli -e -s %s CLUSTER SETSLOT %d MIGRATING $(redis-cli -s %s"
+	    " CLUSTER MYID) >/dev/null", from->socket, slot, to->socket);
+	shell("redis-cli -e -s %s MIGRATE 127.0.0.1 %u '{tenant-0}:n' 0 5000"
+	    " >/dev/null", from->socket, to->port);
+	if ((pid = fork()) == 0) {
+		redis_pause(300);
+		shell("redis-cli -e -s %s MIGRATE 127.0.0.1 %u '{tenant-0}:m' 0"
+		    " 5000 >/dev/null", from->socket, to->port);
+		_exit(0);
+	}
+	count_once(0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	redis_user_close(&user);
+}
+
+START_TEST(slots_have_their_nodes_also_while_they_move)
+{
+	cluster_open();
+	tenant_has_one_node_and_one_trip();
+	slots_move_and_nothing_is_lost();
+	keys_on_their_way_are_waited_for();
+}
+END_TEST
 
 static char why[700];	/* the last one failed */
 
