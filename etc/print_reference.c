@@ -15,7 +15,9 @@
 
 static struct rh_serve_conf conf;
 static const struct rh_conf_table tables[] = {
-	{ rh_serve_directives, &conf }, { NULL, NULL },
+	{ rh_serve_directives, &conf, NULL },
+	{ rh_placement_directives, conf.placements, &rh_placement_section },
+	{ 0 },
 };
 
 static const char *const types[] = {
@@ -130,6 +132,14 @@ print_man(struct rh_buf *to)
 {
 	rh_buf_slice(to, rh_slice_of(head));
 	for (const struct rh_directive *d = rh_serve_directives; d->name; d++)
+		put_directive(to, d);
+	rh_buf_printf(to, ".SH PLACEMENTS\n.TP\n"
+	    ".BI \"%s \" name \" { directives }\"\n",
+	    rh_placement_section.name);
+	put_roff(to, rh_placement_section.meaning);
+	rh_buf_lit(to, "\n");
+	for (const struct rh_directive *d = rh_placement_directives; d->name;
+	    d++)
 		put_directive(to, d);
 	rh_buf_slice(to, rh_slice_of(tail));
 }

@@ -367,13 +367,29 @@ read_files(struct job *job, struct migrate_options *o)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int
-open_db(struct job *job, const struct rh_serve_conf *conf, bool writes)
+/* NULL: nobody has said where it is. */
+static const char *
+url_of(const struct rh_serve_conf *conf, const struct rh_placement_conf *p)
 {
-	const char *url = conf->admin_database_url.n ?
-	    conf->admin_database_url.p : conf->database_url.p;
+	if (p)
+		return p->admin_database_url.n ? p->admin_database_url.p :
+		    p->database_url.p;
+	return conf->admin_database_url.n ? conf->admin_database_url.p :
+	    conf->database_url.p;
+}
+
+static int
+open_db(struct job *job, const struct rh_serve_conf *conf,
+    const char *placement, bool writes)
+{
+	const struct rh_placement_conf *p = placement ?
+	    rh_serve_conf_placement(conf, rh_slice_of(placement)) : NULL;
+	const char *url = url_of(conf, p);
 	struct rh_err *err;
 
+	if (placement && !p)
+		return rh_program_fail(job->program, "%s has no placement"
+		    " \"%s\"", job->program->conf_path, placement);
 	if (!url)
 		return rh_program_fail(job->program, "no database: set"
 		    " admin_database_url in %s, or ADMIN_DATABASE_URL in the"
@@ -400,7 +416,7 @@ run_command(struct rh_program *program, int argc, char **argv)
 		return rh_program_fail(program, "what to do? -h says what"
 		    " \"%s\" takes", program->command->name);
 	job.json = o->json;
-	if (read_files(&job, o) || open_db(&job, o->conf, work->writes))
+	if (read_files(&job, o) || open_db(&job, o->conf, o->placement, work->writes))
 		return EXIT_FAILURE;
 	return work->run(&job);
 }

@@ -16,6 +16,7 @@ struct migrate_options {
 	const struct rh_serve_conf *conf;
 	const char *dirs[MIGRATE_DIRS_MAX + 1];
 	size_t n_dirs;
+	const char *placement;	/* NULL: home */
 	bool json;
 };
 

@@ -8,20 +8,27 @@
 static struct rh_serve_conf conf;
 
 static const struct rh_conf_table tables[] = {
-	{ rh_serve_directives, &conf }, { NULL, NULL },
+	{ rh_serve_directives, &conf, NULL },
+	{ rh_placement_directives, conf.placements, &rh_placement_section },
+	{ 0 },
 };
 
 static const struct rh_option own_options[] = {
 	{ "-d", "DIR", "folder of migrations; more than one may be given",
 	    "$ROWHOUSE_MIGRATIONS, or " RH_MIGRATIONS },
+	{ "-p", "NAME", "the database of that placement, instead of home's", NULL },
 	{ 0 }
 };
 
 static void
 option(struct rh_program *self, int letter, const char *value)
 {
-	(void)letter;
-	migrate_options_add_dir(self->own, value);
+	struct migrate_options *own = self->own;
+
+	if (letter == 'p')
+		own->placement = value;
+	else
+		migrate_options_add_dir(own, value);
 }
 
 int

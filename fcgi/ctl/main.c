@@ -9,8 +9,9 @@
 struct rh_serve_conf ctl_conf;
 
 static const char *const ours[] = {
-	"segment", "admin_database_url", "connect_timeout", "statement_timeout",
-	"redis_url", "redis_connect_timeout", "redis_timeout", "redis_retry"
+	"segment", "admin_database_url", "move_database_url",
+	"connect_timeout", "statement_timeout", "redis_url",
+	"redis_connect_timeout", "redis_timeout", "redis_retry"
 };
 static struct rh_directive directives[RH_COUNT(ours) + 1];
 
@@ -26,8 +27,11 @@ static const struct rh_command commands[] = {
 int
 main(int argc, char **argv)
 {
-	const struct rh_conf_table tables[] = { { directives, &ctl_conf },
-	    { NULL, NULL } };
+	const struct rh_conf_table tables[] = {
+		{ directives, &ctl_conf, NULL },
+		{ rh_placement_directives, ctl_conf.placements,
+		    &rh_placement_section },
+		{ 0 } };
 	struct rh_program program = { .name = "rowhouse-ctl",
 	    .summary = "Asks a Rowhouse pool, and tells it.",
 	    .commands = commands, .tables = tables,

@@ -46,8 +46,8 @@ run(struct rh_program *self, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	const struct rh_conf_table tables[] = { { directives, &conf },
-	    { NULL, NULL } };
+	const struct rh_conf_table tables[] = { { directives, &conf, NULL },
+	    { rh_no_directives, NULL, &rh_placement_section }, { 0 } };
 	struct rh_program program = { .name = "rowhouse-exporter",
 	    .summary = "Shows a Rowhouse pool to Prometheus, and to its operator.",
 	    .tables = tables, .unknown = RH_CONF_UNKNOWN_OK, .run = run };

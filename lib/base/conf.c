@@ -22,6 +22,7 @@
 #define UNSET_OPEN	"${\001:-"
 
 struct statement {
+	const char *title;	/* of its section; NULL: it stands in none */
 	const char *name;
 	const char *value;
 	unsigned line;
@@ -43,6 +44,9 @@ struct reading {
 	size_t n_opts;
 	struct statement *first, **last;
 	struct fault *faults;
+	const struct rh_conf_table *section;	/* NULL: there is none */
+	const char **titles;
+	unsigned n_titles;
 	/* where libconfuse stopped, and the lines of the statements before */
 	char message[256];
 	unsigned line, good, good_before;
@@ -63,13 +67,21 @@ add_fault(struct reading *r, unsigned line, const char *text)
 }
 
 static const struct rh_directive *
-find_directive(const struct rh_conf_table *t, const char *name)
+find_directive(const struct rh_conf_table *t, const struct statement *s)
 {
 	for (; t->directives; t++)
 		for (const struct rh_directive *d = t->directives; d->name; d++)
-			if (strcmp(d->name, name) == 0)
+			if (!s->title == !t->section &&
+			    strcmp(d->name, s->name) == 0)
 				return d;
 	return NULL;
+}
+
+static bool
+stands_in(const struct statement *s, const char *title)
+{
+	return s->title && title ? strcmp(s->title, title) == 0 :
+	    s->title == title;
 }
 
 /* --- the text --- */
@@ -258,6 +270,8 @@ on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct statement *s = RH_NEW(now->arena, struct statement);
 
+	if (cfg->title)
+		s->title = rh_arena_strdup(now->arena, rh_slice_of(cfg->title));
 	s->name = rh_arena_strdup(now->arena, rh_slice_of(opt->name));
 	s->value = rh_arena_strdup(now->arena,
 	    rh_slice_of(cfg_opt_getnstr(opt, 0)));
@@ -292,10 +306,41 @@ is_declared(const struct reading *r, const char *name)
 	return false;
 }
 
+/* What is known at all may stand anywhere; where it belongs is judged later. */
+static cfg_opt_t *
+opts_and_section(struct reading *r)
+{
+	size_t n = r->n_opts;
+	cfg_opt_t *all = rh_arena_zalloc(r->arena, n + 2, sizeof(*all));
+	cfg_opt_t section = CFG_SEC("", r->opts, CFGF_MULTI | CFGF_TITLE);
+	cfg_opt_t end = CFG_END();
+
+	memcpy(all, r->opts, n * sizeof(*all));
+	if (r->section) {
+		section.name = r->section->section->name;
+		all[n++] = section;
+	}
+	all[n] = end;
+	return all;
+}
+
+static void
+take_titles(struct reading *r, cfg_t *cfg)
+{
+	const char *name = r->section->section->name;
+
+	r->n_titles = cfg_size(cfg, name);
+	r->titles = rh_arena_zalloc(r->arena, r->n_titles + 1,
+	    sizeof(*r->titles));
+	for (unsigned i = 0; i < r->n_titles; i++)
+		r->titles[i] = rh_arena_strdup(r->arena,
+		    rh_slice_of(cfg_title(cfg_getnsec(cfg, name, i))));
+}
+
 static bool
 parse_once(struct reading *r)
 {
-	cfg_t *cfg = cfg_init(r->opts, CFGF_NONE);
+	cfg_t *cfg = cfg_init(opts_and_section(r), CFGF_NONE);
 	bool ok;
 
 	rh_assert(cfg != NULL);
@@ -306,6 +351,8 @@ parse_once(struct reading *r)
 	r->line = r->good = r->good_before = 0;
 	cfg_set_error_function(cfg, on_error);
 	ok = cfg_parse_buf(cfg, r->text) == CFG_SUCCESS;
+	if (ok && r->section)
+		take_titles(r, cfg);
 	cfg_free(cfg);
 	now = NULL;
 	return ok;
@@ -478,17 +525,26 @@ nearest(const struct reading *r, const char *name)
 	return found;
 }
 
+/* The first of them. */
+static const struct statement *
+find_statement(const struct reading *r, const char *title, const char *name)
+{
+	for (const struct statement *s = r->first; s; s = s->next)
+		if (stands_in(s, title) && strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
+
 static void
 judge_names(struct reading *r, enum rh_conf_unknown unknown)
 {
 	for (const struct statement *s = r->first; s; s = s->next) {
 		const char *like;
 
-		if (find_directive(r->tables, s->name)) {
-			const struct statement *before = r->first;
+		if (find_directive(r->tables, s)) {
+			const struct statement *before = find_statement(r,
+			    s->title, s->name);
 
-			while (strcmp(before->name, s->name) != 0)
-				before = before->next;
 			if (before != s)
 				add_fault(r, s->line, rh_arena_printf(r->arena,
 				    "%s: given twice, first on line %u",
@@ -498,20 +554,17 @@ judge_names(struct reading *r, enum rh_conf_unknown unknown)
 		if (unknown == RH_CONF_UNKNOWN_OK)
 			continue;
 		like = nearest(r, s->name);
+		if (like && strcmp(like, s->name) == 0) {
+			add_fault(r, s->line, rh_arena_printf(r->arena,
+			    "%s: stands %s section", s->name,
+			    s->title ? "outside of any" : "inside of a"));
+			continue;
+		}
 		add_fault(r, s->line, rh_arena_printf(r->arena,
 		    "%.64s: no such directive%s%s%s", s->name,
 		    like ? "; did you mean " : "", like ? like : "",
 		    like ? "?" : ""));
 	}
-}
-
-static const struct statement *
-find_statement(const struct reading *r, const char *name)
-{
-	for (const struct statement *s = r->first; s; s = s->next)
-		if (strcmp(s->name, name) == 0)
-			return s;
-	return NULL;
 }
 
 static void
@@ -567,17 +620,48 @@ take_value(struct reading *r, const struct statement *s,
 }
 
 static void
+judge_record(struct reading *r, const struct rh_directive *d, void *to,
+    const char *title)
+{
+	for (; d->name; d++) {
+		const struct statement *s = find_statement(r, title, d->name);
+
+		if (s)
+			take_value(r, s, d, to);
+		else
+			take_default(r, d, to);
+	}
+}
+
+static void
+judge_sections(struct reading *r, const struct rh_conf_table *t)
+{
+	const struct rh_conf_section *of = t->section;
+
+	if (!t->directives->name)
+		return;		/* a program that has no use for them */
+	if (r->n_titles >= of->most) {
+		add_fault(r, 0, rh_arena_printf(r->arena,
+		    "%s: more than %u of them", of->name, of->most - 1));
+		return;
+	}
+	memset(t->to, 0, of->bytes * of->most);
+	for (unsigned i = 0; i < r->n_titles; i++) {
+		char *record = (char *)t->to + i * of->bytes;
+
+		*(struct rh_slice *)(void *)record = rh_slice_of(r->titles[i]);
+		judge_record(r, t->directives, record, r->titles[i]);
+	}
+}
+
+static void
 judge_values(struct reading *r)
 {
 	for (const struct rh_conf_table *t = r->tables; t->directives; t++)
-		for (const struct rh_directive *d = t->directives; d->name; d++) {
-			const struct statement *s = find_statement(r, d->name);
-
-			if (s)
-				take_value(r, s, d, t->to);
-			else
-				take_default(r, d, t->to);
-		}
+		if (t->section)
+			judge_sections(r, t);
+		else
+			judge_record(r, t->directives, t->to, NULL);
 }
 
 static void
@@ -597,6 +681,9 @@ rh_conf_read(const char *path, const struct rh_conf_table *tables,
 {
 	struct reading r = { .path = path, .tables = tables, .arena = arena };
 
+	for (const struct rh_conf_table *t = tables; t->directives; t++)
+		if (t->section)
+			r.section = t;
 	if (read_text(&r)) {
 		fault_controls(&r);
 		blank_comments(&r);

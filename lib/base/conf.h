@@ -4,8 +4,9 @@
  * Shape    libconfuse syntax (name = value, "${VAR}", "${VAR:-default}", in
  *          the table's defaults too; a VAR that is set but empty is empty, one
  *          that is not set and has no default is a fault), one flat list of
- *          directives; each row says type, default, bounds, whether a reload
- *          takes it, and what it means
+ *          directives, and sections of such under names of their own; each
+ *          row says type, default, bounds, whether a reload takes it, and what
+ *          it means
  * Units    durations in milliseconds (500ms, 10s, 5min, 1h, 7d), sizes in
  *          bytes (64k, 1m, 2g); a bare number is milliseconds or bytes
  * Errors   all faults of a file at once, "file:line: message", in the buffer
@@ -54,14 +55,30 @@ struct rh_directive {
 /* { "workers", RH_CONF(INT, struct rh_serve_conf, workers), "8", "1", "512", RH_RESTART, "…", NULL } */
 #define RH_CONF(kind, record, member)	RH_C_##kind, RH_AT(kind, record, member)
 
-/* Several tables (serve's, the application's) may describe several structs. */
-struct rh_conf_table {
-	const struct rh_directive *directives;	/* ended by { 0 } */
-	void *to;
+/*
+ * "name TITLE { directives }", several of them. A record begins with its title,
+ * a struct rh_slice with a NUL behind it; the first without one is the end.
+ */
+struct rh_conf_section {
+	const char *name;
+	const char *meaning;
+	size_t bytes;		/* of a record */
+	unsigned most;		/* records, and one more for the end */
 };
 
 /*
- * Reads path into every table's struct. tables ends with { NULL, NULL }.
+ * Several tables (serve's, the application's) may describe several structs; at
+ * most one of them is a section's: its records are at to, and a reload takes
+ * all of them.
+ */
+struct rh_conf_table {
+	const struct rh_directive *directives;	/* ended by { 0 } */
+	void *to;
+	const struct rh_conf_section *section;	/* NULL: they stand by themselves */
+};
+
+/*
+ * Reads path into every table's struct. tables ends with { 0 }.
  * Answers false with one line for each fault in *faults; what was in the
  * structs is then not to be used (a directive with a fault is left as it
  * was). unknown is RH_CONF_UNKNOWN_OK for a program that shares the file with

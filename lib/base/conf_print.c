@@ -10,13 +10,14 @@
  * for the secret itself.
  */
 static void
-print_row(struct rh_buf *to, const struct rh_directive *d, const void *record)
+print_row(struct rh_buf *to, const struct rh_directive *d, const void *record,
+    const char *indent)
 {
 	const struct rh_slice *text =
 	    (const void *)((const char *)record + d->at);
 	bool masked = d->type == RH_C_SECRET && text->n;
 
-	rh_buf_printf(to, "%s%s = ", masked ? "# " : "", d->name);
+	rh_buf_printf(to, "%s%s%s = ", indent, masked ? "# " : "", d->name);
 	if (masked)
 		rh_buf_lit(to, "\"********\"");
 	else
@@ -24,13 +25,34 @@ print_row(struct rh_buf *to, const struct rh_directive *d, const void *record)
 	rh_buf_char(to, '\n');
 }
 
+static void
+print_section(struct rh_buf *to, const struct rh_conf_table *t)
+{
+	const char *record = t->to;
+
+	for (;; record += t->section->bytes) {
+		const struct rh_slice *title = (const void *)record;
+
+		if (!title->n)
+			return;
+		rh_buf_printf(to, "%s %.*s {\n", t->section->name,
+		    RH_SLICE_ARG(*title));
+		for (const struct rh_directive *d = t->directives; d->name; d++)
+			print_row(to, d, record, "\t");
+		rh_buf_lit(to, "}\n");
+	}
+}
+
 void
 rh_conf_print(struct rh_buf *to, const struct rh_conf_table *tables)
 {
-	for (; tables->directives; tables++)
-		for (const struct rh_directive *d = tables->directives; d->name;
-		    d++)
-			print_row(to, d, tables->to);
+	for (; tables->directives; tables++) {
+		if (tables->section && tables->directives->name)
+			print_section(to, tables);
+		for (const struct rh_directive *d = tables->directives;
+		    !tables->section && d->name; d++)
+			print_row(to, d, tables->to, "");
+	}
 }
 
 static bool
@@ -74,7 +96,8 @@ put_bounds(struct rh_buf *to, const struct rh_directive *d)
 }
 
 static void
-print_reference_row(struct rh_buf *to, const struct rh_directive *d)
+print_reference_row(struct rh_buf *to, const struct rh_directive *d,
+    const char *indent)
 {
 	char memory[1024];
 	struct rh_buf text;
@@ -88,11 +111,22 @@ print_reference_row(struct rh_buf *to, const struct rh_directive *d)
 		rh_buf_lit(&text, " Required.");
 	print_comment(to, rh_buf_get(&text));
 	if (!d->dflt)
-		rh_buf_printf(to, "#%s =\n\n", d->name);
+		rh_buf_printf(to, "#%s%s =\n\n", indent, d->name);
 	else if (is_text(d))
-		rh_buf_printf(to, "#%s = \"%s\"\n\n", d->name, d->dflt);
+		rh_buf_printf(to, "#%s%s = \"%s\"\n\n", indent, d->name,
+		    d->dflt);
 	else
-		rh_buf_printf(to, "#%s = %s\n\n", d->name, d->dflt);
+		rh_buf_printf(to, "#%s%s = %s\n\n", indent, d->name, d->dflt);
+}
+
+static void
+print_reference_section(struct rh_buf *to, const struct rh_conf_table *t)
+{
+	print_comment(to, rh_slice_of(t->section->meaning));
+	rh_buf_printf(to, "#%s NAME {\n\n", t->section->name);
+	for (const struct rh_directive *d = t->directives; d->name; d++)
+		print_reference_row(to, d, "\t");
+	rh_buf_lit(to, "#}\n\n");
 }
 
 void
@@ -103,10 +137,13 @@ rh_conf_print_reference(struct rh_buf *to, const struct rh_conf_table *tables)
 	    " sizes:\n"
 	    "# k, m, g. \"${VAR}\" and \"${VAR:-default}\" in double quotes take the"
 	    "\n# environment's; a secret may also be \"file:/path\".\n\n");
-	for (; tables->directives; tables++)
-		for (const struct rh_directive *d = tables->directives; d->name;
-		    d++)
-			print_reference_row(to, d);
+	for (; tables->directives; tables++) {
+		if (tables->section)
+			print_reference_section(to, tables);
+		for (const struct rh_directive *d = tables->directives;
+		    !tables->section && d->name; d++)
+			print_reference_row(to, d, "");
+	}
 	if (!to->full)
 		to->n--;	/* the blank line after the last one */
 }

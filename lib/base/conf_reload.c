@@ -42,9 +42,13 @@ rh_conf_tables_like(const struct rh_conf_table *tables, struct rh_arena *arena)
 		n++;
 	like = rh_arena_zalloc(arena, n + 1, sizeof(*like));
 	for (size_t i = 0; i < n; i++) {
+		const struct rh_conf_section *section = tables[i].section;
+
 		like[i].directives = tables[i].directives;
-		like[i].to = rh_arena_zalloc(arena, 1,
-		    extent(tables[i].directives));
+		like[i].section = section;
+		like[i].to = section ?
+		    rh_arena_zalloc(arena, section->most, section->bytes) :
+		    rh_arena_zalloc(arena, 1, extent(tables[i].directives));
 	}
 	return like;
 }
@@ -53,12 +57,18 @@ void
 rh_conf_reload(const struct rh_conf_table *now,
     const struct rh_conf_table *next)
 {
-	for (; now->directives; now++, next++)
+	for (; now->directives; now++, next++) {
+		if (now->section) {
+			memcpy(now->to, next->to,
+			    now->section->bytes * now->section->most);
+			continue;
+		}
 		for (const struct rh_directive *d = now->directives; d->name; d++)
 			if (d->change == RH_RELOAD)
 				memcpy((char *)now->to + d->at,
 				    (const char *)next->to + d->at,
 				    bytes_of(d->type));
+	}
 }
 
 void
@@ -69,7 +79,7 @@ rh_conf_restart_needed(struct rh_buf *to, const struct rh_conf_table *now,
 
 	for (; now->directives; now++, next++)
 		for (const struct rh_directive *d = now->directives; d->name; d++) {
-			if (d->change != RH_RESTART ||
+			if (now->section || d->change != RH_RESTART ||
 			    rh_conf_value_is_same(d, now->to, next->to))
 				continue;
 			rh_buf_printf(to, "%s%s", first ? "" : ", ", d->name);

@@ -290,8 +290,10 @@ run(struct rh_program *self, int argc, char **argv)
 static void
 check(const struct rh_conf_table *tables, struct rh_buf *faults)
 {
-	rh_serve_conf_check(tables->to, faults);
-	rh_serve_conf_check_urls(tables->to, faults);
+	rh_serve_conf_check(tables[0].to, faults);
+	rh_serve_conf_check_urls(tables[0].to, faults);
+	rh_serve_conf_check_placements(tables[1].to, faults);
+	rh_serve_conf_check_placement_urls(tables[1].to, faults);
 }
 
 static const struct rh_option own_options[] = {
@@ -310,7 +312,10 @@ option(struct rh_program *self, int letter, const char *value)
 int
 rh_app_main(const struct rh_app *application, int argc, char **argv)
 {
-	struct rh_conf_table tables[8] = { { rh_serve_directives, &conf } };
+	struct rh_conf_table tables[8] = {
+		{ rh_serve_directives, &conf, NULL },
+		{ rh_placement_directives, conf.placements, &rh_placement_section },
+	};
 	struct rh_program program = { .name = application->name,
 		.summary = application->description, .tables = tables,
 		.check = check, .run = run, .options = own_options,
@@ -318,8 +323,8 @@ rh_app_main(const struct rh_app *application, int argc, char **argv)
 
 	app = application;
 	for (size_t i = 0; app->tables && app->tables[i].directives; i++) {
-		rh_assert(i + 2 < RH_COUNT(tables));
-		tables[i + 1] = app->tables[i];
+		rh_assert(i + 3 < RH_COUNT(tables));
+		tables[i + 2] = app->tables[i];
 	}
 	return rh_program_main(&program, argc, argv);
 }

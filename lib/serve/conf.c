@@ -45,6 +45,7 @@ const struct rh_directive rh_serve_directives[] = {
 
 	{ "database_url",        C(SECRET, database_url),           "${DATABASE_URL:-}",             NULL,    NULL,      RH_RELOAD,  "PostgreSQL for the application's role, as libpq reads it", NULL },
 	{ "admin_database_url",  C(SECRET, admin_database_url),     "${ADMIN_DATABASE_URL:-}",       NULL,    NULL,      RH_RELOAD,  "PostgreSQL for the role that owns the tables: rowhouse-migrate and rowhouse-ctl only", NULL },
+	{ "move_database_url",   C(SECRET, move_database_url),      "${MOVE_DATABASE_URL:-}",        NULL,    NULL,      RH_RELOAD,  "PostgreSQL for a superuser: rowhouse-ctl tenant move only, and the server that a tenant moves to connects by it as well", NULL },
 	{ "connect_timeout",     C(MS, connect_timeout_ms),         "3s",                            "100ms", "1min",    RH_RELOAD,  "how long PostgreSQL may take to accept a connection", NULL },
 	{ "statement_timeout",   C(MS, statement_timeout_ms),       "10s",                           "10ms",  "10min",   RH_RELOAD,  "how long a statement may run; then 504", NULL },
 	{ "prepared_statements", C(ENUM, prepared_statements),      "auto",                          NULL,    NULL,      RH_RELOAD,  "off behind a pooler in transaction mode that does not know them; auto finds out", prepared_names },
@@ -96,6 +97,26 @@ const struct rh_directive rh_serve_directives[] = {
 };
 /* clang-format on */
 
+#define P(member) RH_CONF(SECRET, struct rh_placement_conf, member)
+/* clang-format off */
+const struct rh_directive rh_placement_directives[] = {
+	{ "database_url",       P(database_url),       NULL, NULL, NULL, RH_RELOAD, "PostgreSQL for the application's role, as libpq reads it", NULL },
+	{ "admin_database_url", P(admin_database_url), "",   NULL, NULL, RH_RELOAD, "PostgreSQL for the role that owns the tables: rowhouse-migrate -p and rowhouse-ctl only", NULL },
+	{ "move_database_url",  P(move_database_url),  "",   NULL, NULL, RH_RELOAD, "PostgreSQL for a superuser: rowhouse-ctl tenant move only", NULL },
+	{ "redis_url",          P(redis_url),          "",   NULL, NULL, RH_RELOAD, "Redis, as above; empty: those tenants do without", NULL },
+	{ 0 }
+};
+/* clang-format on */
+const struct rh_conf_section rh_placement_section = {
+	.name = "placement",
+	.meaning = "a database, and a Redis, for the tenants that are placed"
+	    " there (rowhouse-ctl tenant move): a database with all of the"
+	    " migrations. What is not set here is as above. A reload takes it.",
+	.bytes = sizeof(struct rh_placement_conf),
+	.most = RH_PLACEMENTS_MAX + 1,
+};
+const struct rh_directive rh_no_directives[] = { { 0 } };
+
 bool
 rh_serve_conf_concurrency(const struct rh_serve_conf *conf, unsigned *most)
 {
@@ -137,6 +158,46 @@ check_trust(const struct rh_serve_conf *conf, struct rh_buf *faults)
 		rh_buf_printf(faults, "trust_traceparent: \"%.*s\" is no network"
 		    " like 10.0.0.0/8 or fd00::/8\n", RH_SLICE_ARG(fault));
 	rh_arena_destroy(&arena);
+}
+
+/* As it stands in the database, on a command line, in a log. */
+static bool
+is_placement_name(struct rh_slice name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && (i == 0 || (c != '-' &&
+		    c != '_' && !(c >= '0' && c <= '9'))))
+			return false;
+	}
+	return name.n <= RH_PLACEMENT_NAME_MAX &&
+	    !rh_slice_is(name, RH_SLICE(RH_PLACEMENT_HOME));
+}
+
+void
+rh_serve_conf_check_placements(const struct rh_placement_conf *p,
+    struct rh_buf *faults)
+{
+	for (; p->name.n; p++) {
+		if (!is_placement_name(p->name))
+			rh_buf_printf(faults, "placement: \"%.*s\" is no name:"
+			    " up to %d of a-z, 0-9, - and _, a letter first,"
+			    " and not " RH_PLACEMENT_HOME "\n",
+			    RH_SLICE_ARG(p->name), RH_PLACEMENT_NAME_MAX);
+		if (p->database_url.n == 0)
+			rh_buf_printf(faults, "placement: %.*s has no"
+			    " database_url\n", RH_SLICE_ARG(p->name));
+	}
+}
+
+const struct rh_placement_conf *
+rh_serve_conf_placement(const struct rh_serve_conf *conf, struct rh_slice name)
+{
+	for (const struct rh_placement_conf *p = conf->placements; p->name.n; p++)
+		if (rh_slice_is(p->name, name))
+			return p;
+	return NULL;
 }
 
 void

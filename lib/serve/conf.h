@@ -16,6 +16,17 @@ enum rh_sizing { RH_SIZING_STATIC, RH_SIZING_DYNAMIC, RH_SIZING_ONDEMAND };
 enum rh_limiter_wanted { RH_LIMITS_AUTO, RH_LIMITS_REDIS, RH_LIMITS_SHM, RH_LIMITS_POSTGRES };
 enum rh_prepared { RH_PREPARED_AUTO, RH_PREPARED_ON, RH_PREPARED_OFF };
 
+/* Of "placement NAME { }": a database, and a Redis, of some tenants' own. */
+struct rh_placement_conf {
+	struct rh_slice name;
+	struct rh_slice database_url, admin_database_url, move_database_url;
+	struct rh_slice redis_url;
+};
+#define RH_PLACEMENTS_MAX 16
+#define RH_PLACEMENT_NAME_MAX 31
+/* What tenants without a placement have; no placement's name. */
+#define RH_PLACEMENT_HOME "home"
+
 struct rh_serve_conf {
 	struct rh_slice listen;
 	struct rh_slice listen_owner, listen_group;
@@ -40,7 +51,7 @@ struct rh_serve_conf {
 	int64_t headers_max_bytes;
 	int64_t body_max_bytes;
 
-	struct rh_slice database_url, admin_database_url;
+	struct rh_slice database_url, admin_database_url, move_database_url;
 	int64_t connect_timeout_ms, statement_timeout_ms;
 	int prepared_statements;
 
@@ -73,9 +84,17 @@ struct rh_serve_conf {
 	struct rh_slice service_name;
 	struct rh_slice exporter_listen;
 	struct rh_slice exporter_token;
+
+	/* no directive's, but those of sections; the first without a name ends it */
+	struct rh_placement_conf placements[RH_PLACEMENTS_MAX + 1];
 };
 
 extern const struct rh_directive rh_serve_directives[];
+/* The table of the sections: its records are placements. */
+extern const struct rh_directive rh_placement_directives[];
+extern const struct rh_conf_section rh_placement_section;
+/* For a program that shares the file, and has no use for them. */
+extern const struct rh_directive rh_no_directives[];
 /*
  * Those that a program has use for, n of them, and { 0 } behind: so it neither
  * asks for nor ever holds a secret that it can do without.
@@ -92,8 +111,16 @@ RH_MUST_CHECK bool rh_serve_conf_concurrency(const struct rh_serve_conf *conf,
 /* What the table cannot say: faults across directives, a line each. */
 void rh_serve_conf_check(const struct rh_serve_conf *conf,
     struct rh_buf *faults);
+/* The same of placements, which are another table's. */
+void rh_serve_conf_check_placements(const struct rh_placement_conf *placements,
+    struct rh_buf *faults);
+/* NULL: there is none of that name. */
+const struct rh_placement_conf *rh_serve_conf_placement(
+    const struct rh_serve_conf *conf, struct rh_slice name);
 /* conf_check.c: what the sessions say to their addresses, likewise. */
 void rh_serve_conf_check_urls(const struct rh_serve_conf *conf,
     struct rh_buf *faults);
+void rh_serve_conf_check_placement_urls(
+    const struct rh_placement_conf *placements, struct rh_buf *faults);
 
 #endif

@@ -37,17 +37,24 @@ def sanitizer_reports(temp):
     return found
 
 
+def directive(name, value):
+    """A line of rowhouse.conf: numbers as they are, the rest in quotes; a
+    dict is a section, "placement big" its name."""
+    if isinstance(value, dict):
+        return f"{name} {{\n" + "".join(
+            directive(*inner) for inner in value.items()) + "}\n"
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    if isinstance(value, (int, float)):
+        return f"{name} = {value}\n"
+    value = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name} = "{value}"\n'
+
+
 def write_conf(path, settings):
-    """rowhouse.conf: numbers as they are, the rest in quotes."""
+    """rowhouse.conf of these settings."""
     with open(path, "w", encoding="utf-8") as f:
-        for name, value in settings.items():
-            if isinstance(value, bool):
-                value = "on" if value else "off"
-            if isinstance(value, (int, float)):
-                f.write(f"{name} = {value}\n")
-            else:
-                value = str(value).replace("\\", "\\\\").replace('"', '\\"')
-                f.write(f'{name} = "{value}"\n')
+        f.writelines(directive(*setting) for setting in settings.items())
     os.chmod(path, 0o600)
 
 

@@ -40,7 +40,7 @@ static const struct rh_directive directives[] = {
 static char path[64];
 static struct conf conf;
 static const struct rh_conf_table tables[] = {
-	{ directives, &conf }, { NULL, NULL },
+	{ directives, &conf, NULL }, { 0 },
 };
 
 static const char *
@@ -371,7 +371,7 @@ START_TEST(several_tables_share_the_file)
 {
 	struct other other = { 0 };
 	const struct rh_conf_table two[] = {
-		{ directives, &conf }, { others, &other }, { NULL, NULL },
+		{ directives, &conf, NULL }, { others, &other, NULL }, { 0 },
 	};
 	static const char text[] = "workers = 3\nunset = x\nname = n\n";
 
@@ -382,10 +382,104 @@ START_TEST(several_tables_share_the_file)
 }
 END_TEST
 
+struct shop {
+	struct rh_slice name, key;
+	int64_t seats;
+};
+#define SHOPS 2
+static struct shop shops[SHOPS + 1];
+/* clang-format off */
+static const struct rh_directive shop_directives[] = {
+	{ "key",   RH_CONF(SECRET, struct shop, key), NULL, NULL, NULL, RH_RELOAD, "of its door", NULL },
+	{ "seats", RH_CONF(INT, struct shop, seats),  "4",  "1",  "9",  RH_RELOAD, "to sit on", NULL },
+	{ 0 }
+};
+/* clang-format on */
+static const struct rh_conf_section shop_section = { "shop", "a shop.",
+	sizeof(struct shop), SHOPS + 1 };
+static const struct rh_conf_table with_shops[] = {
+	{ directives, &conf, NULL },
+	{ shop_directives, shops, &shop_section }, { 0 },
+};
+static const struct rh_directive none[] = { { 0 } };
+static const struct rh_conf_table without_shops[] = {
+	{ directives, &conf, NULL }, { none, NULL, &shop_section }, { 0 },
+};
+
+static const char *
+read_shops(const char *text)
+{
+	return read_with(with_shops, text, strlen(text), RH_CONF_UNKNOWN_FAULT);
+}
+
+START_TEST(sections_have_records_of_their_own)
+{
+	ck_assert_str_eq(read_shops("shop a {\n\tkey = x\n\tseats = 2\n}\n"
+	    "workers = 3\nshop b { key = y }\n"), "");
+	ck_assert_int_eq(conf.workers, 3);
+	rh_assert_slice_eq(shops[0].name, RH_SLICE("a"));
+	rh_assert_slice_eq(shops[0].key, RH_SLICE("x"));
+	ck_assert_int_eq(shops[0].seats, 2);
+	rh_assert_slice_eq(shops[1].name, RH_SLICE("b"));
+	ck_assert_int_eq(shops[1].seats, 4);
+	ck_assert_uint_eq(shops[2].name.n, 0);
+	ck_assert_str_eq(read_shops(""), "");
+	ck_assert_uint_eq(shops[0].name.n, 0);
+}
+END_TEST
+
+static const struct { const char *text, *faults; } bad_shops[] = {
+	{ "shop a {\n}\n", ": key: required, and not given\n" },
+	{ "shop a {\nkey = x\nkey = y\n}\n", ":3: key: given twice, first on line 2\n" },
+	{ "shop a {\nkey = x\nseats = 10\n}\n", ":3: seats: 10 is above the most, 9\n" },
+	{ "shop a {\nkey = x\nworkers = 3\n}\n", ":3: workers: stands outside of any section\n" },
+	{ "shop a {\nkey = x\nchairs = 3\n}\n", ":3: chairs: no such directive\n" },
+	{ "seats = 3\n", ":1: seats: stands inside of a section\n" },
+	{ "shop a { key = x }\nshop b { key = x }\nshop c { key = x }\n", ": shop: more than 2 of them\n" },
+};
+
+START_TEST(faults_of_sections_are_named)
+{
+	ck_assert_str_eq(read_shops(bad_shops[_i].text), bad_shops[_i].faults);
+}
+END_TEST
+
+START_TEST(sections_of_others_are_let_be)
+{
+	const char *text = "shop a {\nkey = x\nchairs = 3\n}\nworkers = 3\n";
+
+	ck_assert_str_eq(read_with(without_shops, text, strlen(text),
+	    RH_CONF_UNKNOWN_OK), "");
+	ck_assert_int_eq(conf.workers, 3);
+}
+END_TEST
+
+START_TEST(sections_are_printed_and_reloaded)
+{
+	const struct rh_conf_table *next =
+	    rh_conf_tables_like(with_shops, rh_check_arena());
+	const char *text = "shop b { key = hush }";
+	struct rh_buf out;
+
+	ck_assert_str_eq(read_shops("shop a { key = x }"), "");
+	ck_assert_str_eq(read_with(next, text, strlen(text),
+	    RH_CONF_UNKNOWN_FAULT), "");
+	rh_buf_init(&out, rh_check_arena(), 64, 4096);
+	rh_conf_restart_needed(&out, with_shops, next);
+	ck_assert_uint_eq(out.n, 0);
+	rh_conf_reload(with_shops, next);
+	rh_assert_slice_eq(shops[0].name, RH_SLICE("b"));
+	ck_assert_uint_eq(shops[1].name.n, 0);
+	rh_conf_print(&out, with_shops + 1);
+	rh_assert_slice_eq(rh_buf_get(&out), RH_SLICE("shop b {\n\t# key ="
+	    " \"********\"\n\tseats = 4\n}\n"));
+}
+END_TEST
+
 START_TEST(the_missing_are_named)
 {
 	struct other other = { 0 };
-	const struct rh_conf_table one[] = { { others, &other }, { NULL, NULL } };
+	const struct rh_conf_table one[] = { { others, &other, NULL }, { 0 } };
 
 	set_environment();
 	ck_assert_str_eq(read_with(one, "", 0, RH_CONF_UNKNOWN_FAULT),
@@ -530,7 +624,7 @@ START_TEST(a_reload_says_what_needs_a_restart)
 {
 	struct conf before;
 	const struct rh_conf_table was[] = {
-		{ directives, &before }, { NULL, NULL },
+		{ directives, &before, NULL }, { 0 },
 	};
 	struct rh_buf out;
 
@@ -557,6 +651,10 @@ RH_CHECK_MAIN("base/conf",
     RH_CASE(an_endless_file_is_a_fault),
     RH_CASE(others_directives_pass_where_they_may),
     RH_CASE(several_tables_share_the_file),
+    RH_CASE(sections_have_records_of_their_own),
+    RH_LOOP(faults_of_sections_are_named, bad_shops),
+    RH_CASE(sections_of_others_are_let_be),
+    RH_CASE(sections_are_printed_and_reloaded),
     RH_CASE(the_missing_are_named),
     RH_LOOP(a_secret_may_stand_in_a_file, secrets),
     RH_CASE(a_secrets_file_must_be_readable),

@@ -25,7 +25,7 @@ static const struct rh_directive directives[] = {
 };
 static struct conf conf;
 static const struct rh_conf_table tables[] = {
-	{ directives, &conf }, { NULL, NULL },
+	{ directives, &conf, NULL }, { 0 },
 };
 
 static void
