@@ -5,6 +5,8 @@
 
 #include "accounts/accounts.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "tenancy/directory.h"
 #include "tenancy/password.h"
@@ -181,26 +183,97 @@ sign_in(struct rh_call *c)
 	    RH_SLICE("/v1/sessions/current"), 0);
 }
 
-/* DELETE /v1/sessions/current	204 | 401 403 */
+static void
+forget(struct rh_call *c, const struct rh_list *memberships)
+{
+	const struct membership *of = memberships->items;
+	struct rh_uuid *tenants = rh_arena_zalloc(c->arena, memberships->n,
+	    sizeof(*tenants));
+
+	for (size_t i = 0; i < memberships->n; i++)
+		tenants[i] = of[i].id;
+	rh_recall_forget(c, tenants, memberships->n);
+}
+
+/*
+ * Its copies first: it is never known at a placement and not at home. Where a
+ * placement cannot be told, the session is as it was at home, and the caller
+ * comes again.
+ */
+static struct rh_err *
+sign_out_elsewhere(struct rh_call *c)
+{
+	struct rh_list memberships;
+	struct rh_err *err = rh_pipe_error(c->pipe);
+
+	if (err)
+		return err;
+	rh_principal_read(&c->who);
+	while (rh_call_next_place(c)) {
+		accounts_repo_session_shut(c, &memberships);
+		if ((err = rh_pipe_error(c->pipe))) {
+			rh_call_home(c);
+			return err;
+		}
+		forget(c, &memberships);
+	}
+	return NULL;
+}
+
+/* DELETE /v1/sessions/current	204 | 401 403 503 */
 static struct rh_err *
 sign_out(struct rh_call *c)
 {
-	const struct membership *of;
 	struct rh_list memberships;
-	struct rh_uuid *tenants;
 	struct rh_err *err;
 
+	if (c->token.kind == RH_TOKEN_SESSION && rh_call_has_places(c) &&
+	    (err = sign_out_elsewhere(c)))
+		return err;
 	if (!accounts_repo_session_close(c, &memberships))
 		return rh_err_new(c->arena, RH_E_DENIED, "session.none",
 		    "This is an API key; only a session can be signed out.");
 	if ((err = rh_pipe_error(c->pipe)))
 		return err;
-	of = memberships.items;
-	tenants = rh_arena_zalloc(c->arena, memberships.n, sizeof(*tenants));
-	for (size_t i = 0; i < memberships.n; i++)
-		tenants[i] = of[i].id;
-	rh_recall_forget(c, tenants, memberships.n);
+	forget(c, &memberships);
 	return rh_reply_none(c->rq);
+}
+
+static int
+by_slug(const void *a, const void *b)
+{
+	const struct membership *x = a, *y = b;
+	int order = memcmp(x->slug.p, y->slug.p, RH_MIN(x->slug.n, y->slug.n));
+
+	if (order)
+		return order;
+	return (x->slug.n > y->slug.n) - (x->slug.n < y->slug.n);
+}
+
+/* The user's tenants at every place. */
+static struct rh_err *
+memberships_elsewhere(struct rh_call *c, struct rh_uuid user,
+    struct rh_list *all)
+{
+	size_t each = sizeof(struct membership), n = all->n;
+	struct rh_list more;
+	struct rh_err *err;
+
+	while (rh_call_next_place(c)) {
+		accounts_repo_memberships(c, user, &more);
+		if ((err = rh_pipe_error(c->pipe))) {
+			rh_call_home(c);
+			return err;
+		}
+		all->items = rh_arena_grow(c->arena, (void *)all->items,
+		    n * each, (n + more.n) * each);
+		memcpy((char *)all->items + n * each, more.items,
+		    more.n * each);
+		n += more.n;
+	}
+	all->n = n;
+	qsort((void *)all->items, n, each, by_slug);
+	return NULL;
 }
 
 /* GET /v1/me	200 {user,memberships} */
@@ -208,10 +281,15 @@ static struct rh_err *
 me(struct rh_call *c)
 {
 	struct me out;
+	struct rh_err *err;
 
 	if (!accounts_repo_me(c, &out.user, &out.memberships))
 		return rh_err_new(c->arena, RH_E_ANON, "token.unknown",
 		    "The token is not known, has expired or was revoked.");
+	if (c->token.kind == RH_TOKEN_SESSION && rh_call_has_places(c) &&
+	    ((err = rh_pipe_error(c->pipe)) ||
+	    (err = memberships_elsewhere(c, out.user.id, &out.memberships))))
+		return err;
 	return rh_reply_one(c->rq, me_shape, &out, 0);
 }
 

@@ -69,6 +69,11 @@ void accounts_repo_session_open(struct rh_call *c,
 /* memberships: where it let its user in. */
 bool accounts_repo_session_close(struct rh_call *c,
     struct rh_list *memberships);
+/* At a placement: home's session of c->who, and its user's memberships there. */
+void accounts_repo_session_shut(struct rh_call *c,
+    struct rh_list *memberships);
+void accounts_repo_memberships(struct rh_call *c, struct rh_uuid user,
+    struct rh_list *memberships);
 /* Of the request's own token. */
 bool accounts_repo_me(struct rh_call *c, struct user *user,
     struct rh_list *memberships);

@@ -7,7 +7,8 @@
 #define OUTSIDE	"users and their sessions stand outside of tenants"
 #define USER	"id, email, name, created_at, updated_at, version"
 
-enum { SIGNUP, PASSWORD, REHASH, SESSION_OPEN, SESSION_CLOSE, USER_OF_TOKEN, MEMBERSHIPS };
+enum { SIGNUP, PASSWORD, REHASH, SESSION_OPEN, SESSION_CLOSE, USER_OF_TOKEN, MEMBERSHIPS,
+	SESSION_SHUT, MEMBERSHIPS_OF_USER };
 
 /* clang-format off */
 struct rh_stmt accounts_stmts[] = {
@@ -25,6 +26,10 @@ struct rh_stmt accounts_stmts[] = {
 	    "select " USER " from user_of_token($1)" },
 	[MEMBERSHIPS] = { .name = "accounts.memberships", .global = OUTSIDE, .sql =
 	    "select tenant_id, slug, name, role from memberships_of_token($1)" },
+	[SESSION_SHUT] = { .name = "accounts.session_shut", .global = OUTSIDE, .sql =
+	    "select session_shut($1, $2, $3)" },
+	[MEMBERSHIPS_OF_USER] = { .name = "accounts.memberships_of_user", .global = OUTSIDE, .sql =
+	    "select tenant_id, slug, name, role from memberships_of_user($1)" },
 	{ 0 }
 };
 
@@ -110,4 +115,26 @@ accounts_repo_me(struct rh_call *c, struct user *user,
 	memberships->n = rh_pipe_rows(c->pipe, membership_columns,
 	    sizeof(struct membership), &memberships->items);
 	return found;
+}
+
+void
+accounts_repo_memberships(struct rh_call *c, struct rh_uuid user,
+    struct rh_list *memberships)
+{
+	rh_pipe_send(c->pipe, &accounts_stmts[MEMBERSHIPS_OF_USER],
+	    RH_UUID(user));
+	memberships->n = rh_pipe_rows(c->pipe, membership_columns,
+	    sizeof(struct membership), &memberships->items);
+}
+
+void
+accounts_repo_session_shut(struct rh_call *c, struct rh_list *memberships)
+{
+	rh_pipe_send(c->pipe, &accounts_stmts[SESSION_SHUT], RH_HASH(&c->token),
+	    RH_UUID(c->who.token_id), RH_UUID(c->who.user_id));
+	rh_pipe_send(c->pipe, &accounts_stmts[MEMBERSHIPS_OF_USER],
+	    RH_UUID(c->who.user_id));
+	(void)rh_pipe_done(c->pipe);
+	memberships->n = rh_pipe_rows(c->pipe, membership_columns,
+	    sizeof(struct membership), &memberships->items);
 }

@@ -33,11 +33,21 @@ rh_pg_trouble(const struct rh_pg *pg)
 	return pg->trouble;
 }
 
-static void
-note_open(const struct rh_pg *pg, bool open)
+void
+rh_pg_share_gauge(struct rh_pg *pg, unsigned *open)
 {
+	pg->open = open;
+}
+
+static void
+note_open(struct rh_pg *pg, bool open)
+{
+	if (pg->open && open != pg->is_counted)
+		*pg->open += open ? 1 : -1u;
+	pg->is_counted = open;
 	if (pg->obs->tally)
-		rh_gauge_set(pg->obs->tally, pg->obs->connections, 0, open);
+		rh_gauge_set(pg->obs->tally, pg->obs->connections, 0,
+		    pg->open ? *pg->open : open);
 }
 
 void

@@ -47,6 +47,8 @@ struct rh_pg *rh_pg_new(struct rh_arena *worker_arena,
  * (now: at once). True when it is open.
  */
 bool rh_pg_ready(struct rh_pg *pg, bool now);
+/* Several sessions of one worker: they count themselves together, here. */
+void rh_pg_share_gauge(struct rh_pg *pg, unsigned *open);
 /* Why the last attempt failed, or "" . */
 const char *rh_pg_trouble(const struct rh_pg *pg);
 void rh_pg_close(struct rh_pg *pg);
@@ -57,6 +59,9 @@ void rh_pg_close(struct rh_pg *pg);
  */
 struct rh_pipe *rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena,
     struct rh_trace *trace);
+/* Likewise, for a request that has asked elsewhere before: its counts go on. */
+struct rh_pipe *rh_pg_begin_on(struct rh_pg *pg, struct rh_arena *arena,
+    struct rh_trace *trace, const struct rh_pipe *before);
 /*
  * Until when the request may wait for the server, mono ns; rh_pg_end forgets
  * it. At that time the statement is cancelled, and the pipe's error is

@@ -13,6 +13,7 @@ static const struct state {
 	bool transient;
 } states[] = {
 	{ "RH2", RH_E_CONFLICT, "answered", "It was answered before.", 0, false },
+	{ "RH307", RH_E_UNAVAILABLE, "tenant.moved", "The tenant is being moved; try again.", 1, false },
 	{ "RH401", RH_E_ANON, "token.unknown", "The token is not known, has expired or was revoked.", 0, false },
 	{ "RH403", RH_E_DENIED, "role.too_low", "The token's role does not allow this.", 0, false },
 	{ "RH404", RH_E_MISSING, "tenant.missing", "There is no such tenant.", 0, false },

@@ -40,6 +40,8 @@ struct rh_pg {
 	struct pg_conn *conn;
 	const struct rh_pg_conf *conf;
 	const struct rh_pg_obs *obs;
+	unsigned *open;		/* how many of them are, this one included; NULL: it counts alone */
+	bool is_counted;
 	bool prepared;
 	bool forgot;		/* it lost what was prepared: open another */
 	bool begun;		/* BEGIN was answered, and no end of it yet */

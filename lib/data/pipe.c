@@ -28,6 +28,17 @@ rh_pg_begin(struct rh_pg *pg, struct rh_arena *arena, struct rh_trace *trace)
 	return &pg->pipe;
 }
 
+struct rh_pipe *
+rh_pg_begin_on(struct rh_pg *pg, struct rh_arena *arena,
+    struct rh_trace *trace, const struct rh_pipe *before)
+{
+	struct rh_pipe *p = rh_pg_begin(pg, arena, trace);
+
+	p->round_trips = before->round_trips;
+	p->wait_ns = before->wait_ns;
+	return p;
+}
+
 void
 rh_pg_again(struct rh_pg *pg)
 {

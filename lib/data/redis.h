@@ -46,6 +46,7 @@ struct rh_redis_obs {
 	struct rh_family round_trips;	/* store: RH_REDIS_STORE */
 	struct rh_family up;		/* dependency: RH_REDIS_DEPENDENCY */
 	struct rh_flight *flight;	/* is told what it waits for; NULL: none */
+	bool placed;			/* some tenants' alone: no dependency of all */
 };
 /* Their place in the dimensions of serve/series.c. */
 enum { RH_REDIS_STORE = 1, RH_REDIS_DEPENDENCY = 1 };

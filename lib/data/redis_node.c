@@ -63,7 +63,7 @@ rh_redis_tell_up(const struct rh_redis *r)
 	for (unsigned i = 0; i < r->nnodes; i++)
 		up &= !r->nodes[i]->breaker.open ||
 		    (r->is_cluster && !r->nodes[i]->in_map);
-	if (r->obs->tally)
+	if (r->obs->tally && !r->obs->placed)
 		rh_gauge_set(r->obs->tally, r->obs->up, RH_REDIS_DEPENDENCY,
 		    up);
 }

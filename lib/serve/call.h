@@ -69,6 +69,14 @@ struct rh_call {
 	struct rh_ask ask;		/* n 0: the limiter was not asked */
 	struct rh_ask owed;		/* given back after the reply; n 0: nothing */
 	struct rh_recall recall;
+	/* place.c's */
+	uint64_t placement;		/* the tenant's, as this host knows it; 0: home */
+	uint64_t moved_ns;		/* mono: since when its tenant is on its way; 0: it is not */
+	unsigned moved_from;		/* places that it has left behind */
+	bool learned;			/* its id was looked up by this request */
+	bool sought;			/* so was its token, at other places */
+	unsigned redis_trips;		/* at the places before this one */
+	uint64_t redis_ns;
 };
 
 /*
@@ -116,6 +124,15 @@ struct rh_err *rh_call_reply_page(struct rh_call *c,
  */
 void rh_recall_forget(struct rh_call *c, const struct rh_uuid *tenants,
     size_t n);
+
+/*
+ * For what concerns a user at every place: the request goes on at the next one
+ * each time, home comes first; false, and home again: that was the last one.
+ */
+RH_MUST_CHECK bool rh_call_next_place(struct rh_call *c);
+/* Out of turn, where one of them failed. */
+void rh_call_home(struct rh_call *c);
+bool rh_call_has_places(const struct rh_call *c);
 
 /* {path of the request}/{id}, for Location. */
 struct rh_slice rh_call_location(struct rh_call *c, struct rh_uuid id);

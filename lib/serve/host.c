@@ -35,6 +35,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	unsigned n = 0;
 
 	rh_stmts_register(rh_authorize_stmts);
+	rh_stmts_register(rh_place_stmts);
 	rh_stmts_register(rh_event_stmts);
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
@@ -74,7 +75,8 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false },
 		{ "concurrency", rh_concurrency_bytes(slots), false },
-		{ "coherent", rh_coherent_shared_bytes(slots), false },
+		{ "coherent", rh_coherent_shared_bytes(slots) *
+		    (1 + RH_PLACEMENTS_MAX), false },
 		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t), false },
 		{ RH_HISTORY_AREA, rh_past_bytes(h), true },
 		{ NULL, 0, false }
@@ -106,6 +108,21 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	return true;
 }
 
+static void
+places_tune(struct rh_host *h)
+{
+	h->nplaces = 0;
+	for (const struct rh_placement_conf *p = h->conf->placements; p->name.n;
+	    p++) {
+		struct rh_place_conf *place = &h->places[h->nplaces++];
+
+		*place = (struct rh_place_conf){ rh_placement_hash(p->name),
+			h->pg, h->redis };
+		place->pg.url = p->database_url.p;
+		place->redis.url = p->redis_url.p;
+	}
+}
+
 void
 rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 {
@@ -121,6 +138,7 @@ rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 	h->redis = (struct rh_redis_conf){ (char *)conf->redis_url.p,
 		conf->redis_connect_timeout_ms, conf->redis_timeout_ms,
 		conf->redis_retry_ms, h->app->name };
+	places_tune(h);
 	rh_cursor_key(conf->secret_key);
 	/* rh_serve_conf_check has refused what would be a fault */
 	rh_assert(rh_cidrs_get(&h->trusted, conf->trust_traceparent, arena,

@@ -18,6 +18,7 @@
 #include "obs/segment.h"
 #include "serve/app.h"
 #include "serve/conf.h"
+#include "serve/place.h"
 #include "serve/pool.h"
 #include "serve/series.h"
 #include "tenancy/concurrency.h"
@@ -47,6 +48,8 @@ struct rh_host {
 	struct rh_cidrs trusted;	/* trust_traceparent */
 	struct rh_pg_conf pg;
 	struct rh_redis_conf redis;
+	struct rh_place_conf places[RH_PLACEMENTS_MAX];
+	unsigned nplaces;	/* home is none of them */
 	struct rh_slice openapi;
 	bool alone;		/* no master: lines go to stderr */
 	const struct rh_program *program;	/* whose file a reload reads */

@@ -213,12 +213,20 @@ purge(struct rh_server *s, uint64_t until_ns)
 }
 
 void
+rh_idempotent_purge_at(struct rh_server *s)
+{
+	if (s->purges)
+		(void)purge(s, rh_clock_mono_ns() + PURGE_LATE_MS * MS_NS);
+}
+
+void
 rh_idempotent_purge(struct rh_server *s)
 {
 	const struct rh_serve_conf *conf = s->host->conf;
 	uint64_t now = rh_clock_mono_ns();
 	int64_t gone = 0;
 
+	s->purges = s->purge_ns && now >= s->purge_ns;
 	if (now < s->purge_ns)
 		return;
 	if (s->purge_ns)	/* not all of a pool that has just started */

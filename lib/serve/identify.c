@@ -102,5 +102,6 @@ rh_identify(struct rh_call *c)
 		c->tenant = tenant.id;
 		c->tenant_label = tenant.label;
 		c->plan = tenant.limits;
+		c->placement = tenant.placement;
 	}
 }

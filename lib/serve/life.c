@@ -29,24 +29,40 @@ credentials(struct rh_call *c)
 	    "This needs an Authorization field with a bearer token.");
 }
 
+/* From now on this host knows it. */
+static void
+tenant_put(struct rh_call *c)
+{
+	struct rh_host *h = c->server->host;
+
+	c->plan = c->who.plan;
+	c->tenant_label = rh_metrics_value_live(h->metrics, h->series.tenants,
+	    c->tenant_slug);
+	rh_directory_put(h->directory, (unsigned)c->conf->tenants_max,
+	    c->tenant_slug, &(struct rh_tenant){ c->tenant, c->tenant_label,
+	    c->plan, c->placement });
+}
+
 /* A tenant that this host sees for the first time costs a round trip more. */
 static struct rh_err *
 tenant_learn(struct rh_call *c)
 {
-	struct rh_host *h = c->server->host;
-	struct rh_tenant tenant;
 	struct rh_err *err;
 
+	if (c->server->nplaces > 1) {
+		if ((err = rh_place_learn(c)))
+			return err;
+		if (c->learned) {
+			rh_recall_learned(c);
+			return rh_admit_known(c);
+		}
+	}
 	if ((err = rh_authorize_slug(c->pipe, &c->token, c->tenant_slug,
 	    c->rq->match.route->role, &c->who)))
 		return err;
 	rh_principal_read(&c->who);
-	tenant.limits = c->plan = c->who.plan;
-	tenant.id = c->tenant = c->who.tenant_id;
-	tenant.label = c->tenant_label = rh_metrics_value_live(h->metrics,
-	    h->series.tenants, c->tenant_slug);
-	rh_directory_put(h->directory, (unsigned)c->conf->tenants_max,
-	    c->tenant_slug, &tenant);
+	c->tenant = c->who.tenant_id;
+	tenant_put(c);
 	rh_recall_learned(c);
 	return rh_admit_known(c);
 }
@@ -83,6 +99,10 @@ settle(struct rh_call *c, struct rh_err *err)
 	struct rh_err *said = rh_pipe_error(c->pipe);
 
 	rh_principal_read(&c->who);
+	if (c->learned && !rh_uuid_is_nil(c->who.user_id)) {
+		c->learned = false;
+		tenant_put(c);
+	}
 	rh_flight_who(c->server->flight, c->who.user_id, c->who.token_id,
 	    c->who.role);
 	said = rh_admit_settle(c, said);
@@ -127,7 +147,9 @@ handle(struct rh_call *c)
 
 	for (int i = 1;; i++) {
 		err = attempt(c);
-		if (!err || i == TRIES || !may_try_again(c, err))
+		if (err && rh_place_again(c, &err))
+			i = 0;	/* that was another place's word; bounded there */
+		else if (!err || i >= TRIES || !may_try_again(c, err))
 			return err;
 		rh_reply_clear(&c->rq->reply);
 		rh_pg_again(c->server->pg);
@@ -155,6 +177,14 @@ redis(struct rh_call *c, bool *recalled)
 	return err;
 }
 
+/* A tenant of another database than home, which costs nobody else a thing. */
+static struct rh_err *
+place(struct rh_call *c)
+{
+	return c->rq->match.route->access == RH_TENANT ?
+	    rh_place_enter(c, c->placement) : NULL;
+}
+
 static struct rh_err *
 run(struct rh_call *c, const struct rh_router *router)
 {
@@ -169,6 +199,7 @@ run(struct rh_call *c, const struct rh_router *router)
 	if (err ||
 	    (err = no_query(c)) ||			/* 400 */
 	    (err = credentials(c)) ||			/* 401 */
+	    (c->placement && (err = place(c))) ||
 	    (err = redis(c, &recalled)) || recalled ||	/* 429, and the one Redis trip */
 	    (err = rh_idempotent_read(c)))		/* 400 413 415 */
 		return err;
@@ -240,6 +271,8 @@ call_close(struct rh_call *c)
 	rh_pg_end(s->pg);
 	if (s->redis)
 		rh_redis_end(s->redis);
+	if (s->at != s->places)
+		rh_place_leave(s);
 	rh_admit_leave(c);
 	s->log.request_id = RH_SLICE_NONE;
 	s->log.tenant = RH_SLICE_NONE;

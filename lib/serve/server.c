@@ -77,16 +77,24 @@ longest_ms(const struct rh_serve_conf *conf)
 	return ms + conf->statement_timeout_ms;
 }
 
-static void
-coherent_open(struct rh_server *s)
+struct rh_coherent *
+rh_server_coherent(struct rh_server *s, struct rh_redis *redis, unsigned place)
 {
 	const struct rh_host *h = s->host;
 	const struct rh_coherent_obs obs = { &s->tally, h->series.cache_requests,
 		h->series.caches };
+	char *area = (char *)h->coherent +
+	    place * rh_coherent_shared_bytes(h->slots);
 
-	s->coherent = rh_coherent_new(s->own, &(struct rh_coherent_conf){
-	    s->redis, h->coherent, h->slots, s->slot,
-	    longest_ms(h->conf) }, &obs);
+	return rh_coherent_new(s->own, &(struct rh_coherent_conf){
+	    redis, (void *)area, h->slots, s->slot, longest_ms(h->conf) },
+	    &obs);
+}
+
+static void
+coherent_open(struct rh_server *s)
+{
+	s->coherent = rh_server_coherent(s, s->redis, 0);
 	/* what the one before us in this slot was killed over */
 	rh_redis_begin(s->redis, s->arena, NULL);
 	rh_coherent_inherit(s->coherent);
@@ -106,7 +114,8 @@ redis_open(struct rh_server *s)
 		return;
 	}
 	s->redis_obs = (struct rh_redis_obs){ &s->tally,
-		h->series.round_trips, h->series.dependency_up, s->flight };
+		h->series.round_trips, h->series.dependency_up, s->flight,
+		false };
 	s->redis = rh_redis_new(s->own, &h->redis, &s->redis_obs);
 	(void)rh_redis_warm(s->redis);
 	redis_note(s);
@@ -133,9 +142,12 @@ rh_server_start(void *server, unsigned slot)
 	    s->host->series.query_duration, s->host->series.round_trips,
 	    s->host->series.connections, s->flight };
 	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
+	rh_pg_share_gauge(s->pg, &s->pg_open);
+	if (!s->sheds)
+		redis_open(s);
+	rh_places_open(s);
 	if (s->sheds)
 		return true;
-	redis_open(s);
 	s->limiter = (struct rh_limiter){ s->host->limits, RH_LIMIT_KEYS,
 		s->redis, NULL };
 	ready = rh_pg_ready(s->pg, true);
@@ -171,6 +183,7 @@ rh_server_idle(void *server)
 		rh_idempotent_purge(s);
 	if (s->redis)
 		redis_idle(s);
+	rh_places_idle(s, rh_idempotent_purge_at);
 }
 
 void
@@ -189,6 +202,7 @@ rh_server_stop(void *server, int64_t deadline_ms)
 
 	rh_pg_close(s->pg);
 	rh_redis_close(s->redis);
+	rh_places_close(s);
 	if (s->shipper)
 		rh_shipper_stop(&s->shipper, RH_MAX(deadline_ms - now_ms, 0));
 	rh_arena_destroy(&s->arena);

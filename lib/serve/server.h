@@ -13,6 +13,7 @@
 #include "obs/metric.h"
 #include "serve/call.h"
 #include "serve/host.h"
+#include "serve/place.h"
 
 struct rh_server {
 	struct rh_host *host;
@@ -21,13 +22,18 @@ struct rh_server {
 	struct rh_arena *own;		/* for the worker's life */
 	struct rh_arena *arena;		/* for a request's */
 	struct rh_fcgx *fx;
+	/* where the request is: home's, or a placement's */
 	struct rh_pg *pg;
+	struct rh_redis *redis;		/* NULL: not configured */
 	struct rh_coherent *coherent;	/* NULL: there is no Redis */
+	struct rh_place *at;
+	struct rh_place *places;	/* home first */
+	unsigned nplaces;
 	struct rh_limiter limiter;
 	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;
-	struct rh_redis *redis;		/* NULL: not configured */
-	struct rh_redis_obs redis_obs;
+	unsigned pg_open;		/* sessions, of all places */
+	struct rh_redis_obs redis_obs, placed_redis_obs;
 	bool redis_away;		/* as the log was told */
 	struct rh_log log;
 	struct rh_tally tally;
@@ -37,11 +43,16 @@ struct rh_server {
 	struct rh_shipper *shipper;
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
 	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
+	bool purges;			/* they were, a moment ago */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
 	struct rh_call call;
 };
+
+/* server.c: a cache in that Redis; place: its place in the segment's area. */
+struct rh_coherent *rh_server_coherent(struct rh_server *s,
+    struct rh_redis *redis, unsigned place);
 
 /* The hooks of serve/pool.h. */
 bool rh_server_start(void *server, unsigned slot);
@@ -115,6 +126,8 @@ RH_MUST_CHECK struct rh_err *rh_idempotent_settle(struct rh_call *c,
     struct rh_err *err);
 /* What has expired, now and then, by a worker that is idle. */
 void rh_idempotent_purge(struct rh_server *s);
+/* The same at another place, whenever it was time at home. */
+void rh_idempotent_purge_at(struct rh_server *s);
 /* account.c: what is in work, for whoever looks at the segment … */
 void rh_account_begin(struct rh_call *c);
 /* … whether the trace is kept, known before the reply goes out … */

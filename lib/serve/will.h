@@ -23,7 +23,7 @@
  * seats' words, the parcels, how any area of the segment is laid out. Programs
  * that differ in it do not succeed each other.
  */
-#define RH_WILL_VERSION		(1001u + RH_SEGMENT_VERSION)
+#define RH_WILL_VERSION		(1002u + RH_SEGMENT_VERSION)
 #define RH_WILL_ENV		"ROWHOUSE_WILL"
 /* Of the trial: the version that the master would leave. */
 #define RH_TRIAL_ENV		"ROWHOUSE_TRIAL"

@@ -14,6 +14,7 @@ struct entry {
 	_Atomic uint32_t state;
 	uint32_t label;
 	struct rh_uuid id;
+	_Atomic uint64_t placement;
 	_Atomic uint32_t limits[LIMITS];
 	uint8_t length;
 	char slug[RH_SLUG_MAX - 1 + 8];
@@ -88,6 +89,8 @@ rh_directory_find(const struct rh_directory *d, unsigned tenants,
 		return false;
 	tenant->id = e->id;
 	tenant->label = e->label;
+	tenant->placement = atomic_load_explicit(&e->placement,
+	    memory_order_relaxed);
 	tenant->limits = (struct rh_limits){ limit_get(e, TENANT),
 		limit_get(e, TOKEN), limit_get(e, TENANT_WRITE),
 		limit_get(e, TOKEN_WRITE), limit_get(e, WINDOW_MS) };
@@ -105,6 +108,23 @@ rh_directory_limit(struct rh_directory *d, unsigned tenants,
 }
 
 void
+rh_directory_place(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, uint64_t placement)
+{
+	const struct entry *e = entry_find(d, tenants, slug);
+
+	if (e)
+		atomic_store_explicit(&d->entries[e - d->entries].placement,
+		    placement, memory_order_relaxed);
+}
+
+uint64_t
+rh_placement_hash(struct rh_slice name)
+{
+	return name.n ? rh_hash64(name.p, name.n) | 1 : 0;
+}
+
+void
 rh_directory_put(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, const struct rh_tenant *tenant)
 {
@@ -117,6 +137,8 @@ rh_directory_put(struct rh_directory *d, unsigned tenants,
 		if (atomic_compare_exchange_strong(&e->state, &state, WRITING)) {
 			e->label = tenant->label;
 			e->id = tenant->id;
+			atomic_store_explicit(&e->placement, tenant->placement,
+			    memory_order_relaxed);
 			limits_put(e, &tenant->limits);
 			e->length = (uint8_t)slug.n;
 			memcpy(e->slug, slug.p, slug.n);

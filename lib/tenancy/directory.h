@@ -3,7 +3,8 @@
  *
  * Shape    an open-addressed table in the segment; slugs never change and are
  *          never given twice, so an entry is written once and stays. Its limits
- *          may change: a word each, and who reads meanwhile has some of both
+ *          may change: a word each, and who reads meanwhile has some of both;
+ *          so may its placement, a word
  * Errors   a full table remembers nothing more: such a tenant costs a second
  *          round trip each time
  * Owner    the segment's area "tenants"; a worker killed while it wrote loses
@@ -29,6 +30,7 @@ struct rh_tenant {
 	struct rh_uuid id;
 	uint32_t label;		/* of the metrics' tenant dimension */
 	struct rh_limits limits;
+	uint64_t placement;	/* rh_placement_hash of its name; 0: home */
 };
 
 size_t rh_directory_bytes(unsigned tenants);
@@ -40,6 +42,11 @@ void rh_directory_put(struct rh_directory *d, unsigned tenants,
 /* What the database says by now. A tenant that is not known stays so. */
 void rh_directory_limit(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, const struct rh_limits *limits);
+/* It lives there from now on. A tenant that is not known stays so. */
+void rh_directory_place(struct rh_directory *d, unsigned tenants,
+    struct rh_slice slug, uint64_t placement);
+/* Never 0, but for no name: the same on every host, whatever its configuration. */
+uint64_t rh_placement_hash(struct rh_slice name);
 /* As a slug may look: ^[a-z][a-z0-9-]{1,38}[a-z0-9]$ */
 bool rh_slug_is(struct rh_slice slug);
 

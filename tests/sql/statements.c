@@ -9,6 +9,7 @@
 #include "api/resources.h"
 #include "base/buf.h"
 #include "data/limiter.h"
+#include "serve/place.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
 
@@ -50,6 +51,7 @@ main(void)
 	show("authorize", rh_authorize_stmts);
 	show("limiter", rh_limiter_stmts);
 	show("idempotency", rh_idempotency_stmts);
+	show("place", rh_place_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

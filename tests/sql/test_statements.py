@@ -24,14 +24,14 @@ INSERTED = re.compile(
     r"insert into \w+ \(tenant_id,[^)]*\)\s+(?:values \(|select )\$1\b")
 TENANT_ARGUMENT = {     # function: which of its arguments is the tenant
     "authorize_key": 2, "authorize_session": 2, "member_set_role": 1, "member_remove": 1,
-    "idempotency_claim": 1,
+    "idempotency_claim": 1, "session_adopt": 2,
 }
 WRITES = re.compile(r"\b(?:insert into|update|delete from) (\w+)\b")
 WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "session_open", "session_close", "password_rehash",
                      "limit_take", "limit_give", "limit_purge",
                      "idempotency_claim", "idempotency_store_outside",
-                     "idempotency_purge"}
+                     "idempotency_purge", "session_adopt", "session_shut"}
 CALLING_THEM = {"idempotency_claim_outside"}
 # A change without an event, and why.
 SILENT = {
@@ -39,6 +39,8 @@ SILENT = {
     "accounts.rehash": "a user's, in no tenant; nothing changed for anybody",
     "accounts.session_open": "a user's, in no tenant",
     "accounts.session_close": "a user's, in no tenant",
+    "accounts.session_shut": "a user's, in no tenant",
+    "place.session_adopt": "a session that was opened at home",
     "limiter.take": "a request that is counted is no change",
     "limiter.give": "the same, taken back",
     "limiter.purge": "what is idle says no more than no row",

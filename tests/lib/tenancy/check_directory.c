@@ -231,6 +231,31 @@ START_TEST(a_slug_is_what_the_database_takes)
 }
 END_TEST
 
+START_TEST(a_tenant_moves)
+{
+	struct rh_directory *d = table(TENANTS);
+	struct rh_slice text = RH_SLICE("mover"), other = RH_SLICE("stayer");
+	uint64_t big = rh_placement_hash(RH_SLICE("big"));
+	struct rh_tenant t = tenant(1);
+
+	ck_assert_uint_eq(rh_placement_hash(RH_SLICE_NONE), 0);
+	ck_assert_uint_ne(big, 0);
+	ck_assert_uint_ne(big, rh_placement_hash(RH_SLICE("bigger")));
+	rh_directory_place(d, TENANTS, text, big);	/* nobody of that name */
+	rh_directory_put(d, TENANTS, text, &t);
+	t.placement = big;
+	rh_directory_put(d, TENANTS, other, &t);
+	ck_assert(rh_directory_find(d, TENANTS, text, &t));
+	ck_assert_uint_eq(t.placement, 0);
+	rh_directory_place(d, TENANTS, text, big);
+	rh_directory_place(d, TENANTS, other, 0);
+	ck_assert(rh_directory_find(d, TENANTS, text, &t));
+	ck_assert_uint_eq(t.placement, big);
+	ck_assert(rh_directory_find(d, TENANTS, other, &t));
+	ck_assert_uint_eq(t.placement, 0);
+}
+END_TEST
+
 START_TEST(a_slug_has_no_nul)
 {
 	ck_assert(!rh_slug_is(RH_SLICE("ab\0c")));
@@ -247,4 +272,5 @@ RH_CHECK_MAIN("tenancy/directory",
     RH_CASE(a_writer_that_died_loses_one_cell),
     RH_CASE(writers_that_are_killed_leave_nothing_wrong),
     RH_LOOP(a_slug_is_what_the_database_takes, slugs),
+    RH_CASE(a_tenant_moves),
     RH_CASE(a_slug_has_no_nul))
