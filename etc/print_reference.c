@@ -65,8 +65,8 @@ static const char head[] =
 static const char tail[] =
 ".SH ENVIRONMENT\n"
 ".TP\n"
-".B DATABASE_URL, ADMIN_DATABASE_URL, ROWHOUSE_SECRET_KEY\n"
-"Defaults of database_url, admin_database_url, secret_key.\n"
+".B DATABASE_URL, ADMIN_DATABASE_URL, MOVE_DATABASE_URL, ROWHOUSE_SECRET_KEY\n"
+"Defaults of database_url, admin_database_url, move_database_url, secret_key.\n"
 ".TP\n"
 ".B OTEL_*\n"
 "The variables of the OpenTelemetry specification; lib/obs/README.md lists\n"

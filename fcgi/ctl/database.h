@@ -16,11 +16,15 @@ struct database {
 	struct rh_pg_obs obs;
 	struct rh_pg *pg;
 	struct rh_pipe *pipe;
+	struct rh_arena *arena;		/* the program's */
 };
 
 /* stmts: ended by { 0 }, all that will be sent. */
 struct database *database_open(const struct rh_program *self,
     struct rh_stmt *stmts);
+/* Another one, by its url, as the role that stands there. */
+struct database *database_connect(const struct rh_program *self,
+    const char *url);
 void database_close(struct database **db);
 
 #endif

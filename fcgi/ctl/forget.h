@@ -11,8 +11,14 @@
 #include "base/program.h"
 #include "base/slice.h"
 
-/* group: as in struct rh_route. After the change is committed. */
-void forget(const struct rh_program *self, struct rh_uuid tenant,
-    struct rh_slice group);
+/*
+ * group: as in struct rh_route. After the change is committed. url NULL or "":
+ * there is no Redis. False, said on stderr: it does not answer.
+ */
+RH_MUST_CHECK bool forget_at(const struct rh_program *self, const char *url,
+    struct rh_uuid tenant, struct rh_slice group);
+/* All entries of a tenant that is served elsewhere. */
+RH_MUST_CHECK bool forget_all(const struct rh_program *self, const char *url,
+    struct rh_uuid tenant);
 
 #endif

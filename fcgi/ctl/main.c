@@ -18,7 +18,7 @@ static struct rh_directive directives[RH_COUNT(ours) + 1];
 /* clang-format off */
 static const struct rh_command commands[] = {
 	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
-	{ "tenant", "limit SLUG", "what a tenant may do: shows its limits, and changes those that are given", tenant_options, tenant_run },
+	{ "tenant", "limit|move SLUG [PLACEMENT]", "limit: what it may do, shown, and changed where something is given; move: to the database of a placement, or home", tenant_options, tenant_run },
 	{ "trace", "REQUEST_ID|TRACE_ID", "one request: where its time went, and why its trace was kept or not", trace_options, trace_run },
 	{ 0 }
 };

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ctl/conf.h"
 #include "ctl/database.h"
 #include "ctl/forget.h"
+#include "ctl/move.h"
 
 enum {
 	TENANT, TOKEN, TENANT_WRITE, TOKEN_WRITE, WINDOW, LIMITS,
-	RESET = LIMITS, JSON, OPTIONS
+	RESET = LIMITS, ABORT, JSON, OPTIONS
 };
 
 /* clang-format off */
@@ -22,16 +24,17 @@ const struct rh_option tenant_options[] = {
 	[TOKEN_WRITE] = { "--token-write", "N", "the same for one token's", NULL },
 	[WINDOW] = { "--window", "TIME", "what they are counted in, as in 60s: a second to an hour", NULL },
 	[RESET] = { "--reset", NULL, "all as configured, before what else is given", NULL },
+	[ABORT] = { "--abort", NULL, "move: undo one that was begun, and not switched yet", NULL },
 	[JSON] = { "--json", NULL, "one JSON object", NULL },
 	{ 0 }
 };
 
 /* ---- the database: this role owns the tables, and sees what rowhouse_auth may ---- */
 
-enum { DROP, SET, SHOW };
+enum { DROP, SET, SHOW, WHERE };
 static struct rh_stmt stmts[] = {
 	[DROP] = { .name = "tenant_limits.drop", .global = "an operator names any tenant", .sql =
-	    "delete from tenant_limits l using tenants t where l.tenant_id = t.id and t.slug = $1" },
+	    "delete from tenant_limits l using tenants t where l.tenant_id = t.id and t.slug = $1 and not l.away" },
 	/* -1: as it was */
 	[SET] = { .name = "tenant_limits.set", .global = "an operator names any tenant", .sql =
 	    "insert into tenant_limits as l (tenant_id, tenant, token, tenant_write, token_write, window_ms)"
@@ -48,6 +51,18 @@ static struct rh_stmt stmts[] = {
 	    " coalesce(l.token_write, 0), coalesce(l.window_ms, 0)"
 	    " from tenants t left join tenant_limits l on l.tenant_id = t.id"
 	    " where t.slug = $1 and t.deleted_at is null" },
+	/* at home */
+	[WHERE] = { .name = "tenant_limits.place", .global = "an operator names any tenant", .sql =
+	    "select coalesce(placement, ''), coalesce(move_to, '') from tenants where slug = $1" },
+	{ 0 }
+};
+
+struct where {
+	struct rh_slice placement, move_to;
+};
+static const struct rh_field where_columns[] = {
+	{ RH_FIELD("placement", TEXT, struct where, placement) },
+	{ RH_FIELD("move_to", TEXT, struct where, move_to) },
 	{ 0 }
 };
 
@@ -87,6 +102,46 @@ ask(struct database *db, struct rh_slice slug, const struct plan *change,
 		(void)rh_pipe_done(db->pipe);
 	*found = rh_pipe_row(db->pipe, columns, now);
 	return rh_pipe_error(db->pipe);
+}
+
+/*
+ * The database that the tenant lives in, home's closed where that is another;
+ * while it moves nobody can say which of the two a change would stay in.
+ */
+static struct database *
+open_place(const struct rh_program *self, struct rh_slice slug, bool changes,
+    const char **redis_url)
+{
+	struct database *db = database_open(self, stmts);
+	const struct rh_placement_conf *p;
+	struct where w = { .placement = RH_SLICE_NONE };
+	struct rh_err *err;
+
+	*redis_url = ctl_conf.redis_url.p;
+	if (!db)
+		return NULL;
+	rh_pipe_send(db->pipe, &stmts[WHERE], RH_TEXT(slug));
+	(void)rh_pipe_row(db->pipe, where_columns, &w);
+	if ((err = rh_pipe_error(db->pipe)))
+		rh_program_fail(self, "%s", err->cause ? err->cause :
+		    err->detail);
+	else if (w.move_to.n && changes)
+		rh_program_fail(self, "it is on its way to %.*s: again when it"
+		    " is there", RH_SLICE_ARG(w.move_to));
+	else if (!w.placement.n)
+		return db;
+	else if (!(p = rh_serve_conf_placement(&ctl_conf, w.placement)) ||
+	    !p->admin_database_url.n)
+		rh_program_fail(self, "%s has no admin_database_url of"
+		    " placement %.*s", self->conf_path,
+		    RH_SLICE_ARG(w.placement));
+	else {
+		database_close(&db);
+		*redis_url = p->redis_url.p;
+		return database_connect(self, p->admin_database_url.p);
+	}
+	database_close(&db);
+	return NULL;
 }
 
 /* ---- what was given ---- */
@@ -182,11 +237,13 @@ limit(const struct rh_program *self, struct rh_slice slug,
 {
 	struct plan change, now = { .of = { 0 } };
 	bool changes = false, found = false;
+	const char *redis_url;
 	struct database *db;
 	struct rh_err *err;
 
 	if (!change_read(self, values, &change, &changes) ||
-	    !(db = database_open(self, stmts)))
+	    !(db = open_place(self, slug, changes || values[RESET],
+	    &redis_url)))
 		return EXIT_FAILURE;
 	err = ask(db, slug, &change, changes, values[RESET], &now, &found);
 	database_close(&db);
@@ -198,7 +255,8 @@ limit(const struct rh_program *self, struct rh_slice slug,
 		    RH_SLICE_ARG(slug));
 	/* its plan stands beside who is let in */
 	if (changes || values[RESET])
-		forget(self, now.id, RH_SLICE("principals"));
+		(void)!forget_at(self, redis_url, now.id,
+		    RH_SLICE("principals"));
 	return print(self, slug, &now, values[JSON]);
 }
 
@@ -209,7 +267,13 @@ tenant_run(struct rh_program *self, int argc, char **argv)
 
 	if (!rh_program_take_options(self, &argc, argv, values))
 		return EXIT_FAILURE;
-	if (argc != 3 || strcmp(argv[1], "limit") != 0)
-		return rh_program_fail(self, "tenant: wants \"limit SLUG\"");
+	if (argc >= 3 && strcmp(argv[1], "move") == 0 &&
+	    argc == (values[ABORT] ? 3 : 4))
+		return tenant_move(self, rh_slice_of(argv[2]),
+		    argc == 4 ? rh_slice_of(argv[3]) : RH_SLICE_NONE,
+		    values[ABORT], values[JSON]);
+	if (argc != 3 || strcmp(argv[1], "limit") != 0 || values[ABORT])
+		return rh_program_fail(self, "tenant: wants \"limit SLUG\","
+		    " \"move SLUG PLACEMENT\" or \"move SLUG --abort\"");
 	return limit(self, rh_slice_of(argv[2]), values);
 }

@@ -1,5 +1,6 @@
 /*
- * tenant - rowhouse-ctl tenant: a tenant's plan, in the database.
+ * tenant - rowhouse-ctl tenant: a tenant's plan, in the database; its moves
+ * are move.h's.
  *
  * Shape    tenant limit SLUG shows the limits; options change them first, in
  *          the same transaction. Every pool learns of it with the tenant's

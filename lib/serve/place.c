@@ -10,7 +10,10 @@
 #include "tenancy/authorize.h"
 
 /* A request waits so long for the end of its tenant's move, then it is 503. */
-enum { MOVE_WAIT_MS = 500, MOVE_LOOK_MS = 10, MOVES_MAX = 3, UNKNOWN_RETRY_S = 5 };
+enum {
+	MOVE_WAIT_MS = 500, MOVE_LOOK_MS = 10, MOVES_MAX = 3,
+	UNKNOWN_RETRY_S = 5
+};
 #define MS_NS	UINT64_C(1000000)
 
 enum { WHERE, FIND, ADOPT };
@@ -233,7 +236,8 @@ where(struct rh_call *c, struct where *w, bool *found)
 	const struct rh_arg args[] = { RH_TEXT(c->tenant_slug) };
 
 	ask_at(c, &c->server->places[0]);
-	rh_pipe_send_args(c->pipe, &rh_place_stmts[WHERE], args, RH_COUNT(args));
+	rh_pipe_send_args(c->pipe, &rh_place_stmts[WHERE], args,
+	    RH_COUNT(args));
 	*found = rh_pipe_row(c->pipe, where_columns, w);
 	return rh_pipe_error(c->pipe);
 }
@@ -315,7 +319,7 @@ follow(struct rh_call *c, struct rh_err **err)
 
 /* ---- a token that its database does not know ---- */
 
-/* Home has it, and the tenant's place a member: it is let in there from now on. */
+/* Home has it, and the tenant's place its member: from now on it is let in. */
 static bool
 adopt(struct rh_call *c, struct rh_err **err)
 {
@@ -356,8 +360,8 @@ is_known(struct rh_call *c, struct rh_place *p)
 
 /*
  * A key is known in its tenant's database alone. Outside of tenants its request
- * goes on there; in another tenant's it is that of a foreign one, and its caller
- * hears the same whether there is such a tenant or not.
+ * goes on there; in another tenant's it is that of a foreign one, and its
+ * caller hears the same whether there is such a tenant or not.
  */
 static bool
 seek(struct rh_call *c, struct rh_err **err)
