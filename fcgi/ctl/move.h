@@ -27,7 +27,8 @@ struct move_found {
 enum move_stmt {
 	MOVE_LOCK, MOVE_FIND, MOVE_BEGIN, MOVE_END, MOVE_FLIP, MOVE_FENCE, MOVE_CHECK,
 	MOVE_PUBLISH, MOVE_SLOT, MOVE_SUBSCRIBED, MOVE_SUBSCRIBE,
-	MOVE_UNSUBSCRIBE, MOVE_UNPUBLISH, MOVE_COPIED, MOVE_LAG, MOVE_RUNNING,
+	MOVE_UNSUBSCRIBE, MOVE_UNPUBLISH, MOVE_COPIED, MOVE_FAILED, MOVE_LAG,
+	MOVE_RUNNING,
 	MOVE_LEFT, MOVE_LSN, MOVE_REACHED, MOVE_TENANT, MOVE_TENANT_TAKE,
 	MOVE_USERS, MOVE_USERS_TAKE, MOVE_COUNT, MOVE_KNOWN, MOVE_CLEAR,
 	MOVE_USERS_DROP
@@ -42,6 +43,44 @@ RH_MUST_CHECK struct rh_err *move_ask_text(struct database *db,
     struct rh_slice *to);
 RH_MUST_CHECK struct rh_err *move_find(struct database *home,
     struct rh_slice slug, struct move_found *to, bool *found);
+
+/* ---- move.c and move_steps.c ---- */
+
+struct place {
+	struct rh_slice name;
+	const char *url, *redis_url;
+	struct database *db;
+};
+
+struct move {
+	const struct rh_program *self;
+	struct rh_slice slug;
+	struct rh_uuid id;
+	struct place home, source, target;
+	struct rh_slice rows;		/* of each table, as compared */
+	int64_t paused_ms;
+};
+
+#define ID(m)	RH_UUID((m)->id)
+/* move_ask_*(db, stmt, args, n) of what stands behind. */
+#define ARGS(...)	((const struct rh_arg[]){ __VA_ARGS__ }),		\
+	(unsigned)(sizeof((const struct rh_arg[]){ __VA_ARGS__ }) /		\
+	sizeof(struct rh_arg))
+
+int64_t move_now_ms(void);
+/* Progress, on stderr. */
+void move_say(const struct move *m, const char *what);
+struct rh_err *move_fault(const struct move *m, const char *what,
+    struct rh_slice where);
+/* Until its answer is that; late: the reason where it is not by then. */
+RH_MUST_CHECK struct rh_err *move_await(struct move *m, struct place *p,
+    enum move_stmt stmt, int64_t wanted, int64_t until_ms, const char *late,
+    const struct rh_arg *args, unsigned n);
+/* is_there: the switch was made by a run before this one. */
+RH_MUST_CHECK struct rh_err *move_go(struct move *m, bool is_there);
+RH_MUST_CHECK struct rh_err *move_abandon(struct move *m);
+
+/* ---- the command ---- */
 
 int tenant_move(struct rh_program *self, struct rh_slice slug,
     struct rh_slice to, bool abort, bool json);

@@ -46,6 +46,9 @@ struct rh_stmt move_stmts[] = {
 	    "select count(*) filter (where srsubstate <> 'r') from pg_subscription_rel"
 	    " where srsubid = (select s.oid from pg_subscription s join pg_database d on d.oid = s.subdbid"
 	    "  where subname = move_name($1) and datname = current_database())" },
+	[MOVE_FAILED] = { .name = "move.failed", .global = ANY, .sql =
+	    "select coalesce(sum(apply_error_count + sync_error_count), 0)::bigint"
+	    " from pg_stat_subscription_stats where subname = move_name($1)" },
 	[MOVE_LAG] = { .name = "move.lag", .global = ANY, .sql =
 	    "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint"
 	    " from pg_replication_slots where slot_name = move_name($1)" },

@@ -33,6 +33,12 @@ rh_pg_trouble(const struct rh_pg *pg)
 	return pg->trouble;
 }
 
+bool
+rh_pg_is_open(const struct rh_pg *pg)
+{
+	return pg->conn != NULL;
+}
+
 void
 rh_pg_share_gauge(struct rh_pg *pg, unsigned *open)
 {

@@ -47,6 +47,7 @@ struct rh_pg *rh_pg_new(struct rh_arena *worker_arena,
  * (now: at once). True when it is open.
  */
 bool rh_pg_ready(struct rh_pg *pg, bool now);
+bool rh_pg_is_open(const struct rh_pg *pg);
 /* Several sessions of one worker: they count themselves together, here. */
 void rh_pg_share_gauge(struct rh_pg *pg, unsigned *open);
 /* Why the last attempt failed, or "" . */

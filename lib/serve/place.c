@@ -106,7 +106,8 @@ rh_places_idle(struct rh_server *s, void (*tend)(struct rh_server *s))
 			continue;
 		if (p->redis)
 			rh_redis_idle(p->redis);
-		if (!rh_pg_ready(p->pg, false))
+		/* to open it may take long, and others' requests would wait */
+		if (!rh_pg_is_open(p->pg))
 			continue;
 		s->pg = p->pg;
 		tend(s);

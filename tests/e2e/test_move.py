@@ -8,6 +8,7 @@ sys.dont_write_bytecode = True
 
 from harness import main, patience, program  # noqa: E402
 from harness.placed import Placed, Writers  # noqa: E402
+from harness.pool import write_conf  # noqa: E402
 
 
 class Move(Placed):
@@ -48,8 +49,33 @@ class Move(Placed):
             done = self.ctl(*operands)
             self.assertEqual((done.returncode, done.stdout), (1, ""), done)
             self.assertIn(said, done.stderr)
+        conf = f"{s.temp}/other.conf"
+        for said, home, place in (
+                ("not a superuser's", s.postgres.admin_url, {}),
+                ("the database of another place", s.postgres.super_url,
+                 {"move_database_url": s.postgres.super_url})):
+            write_conf(conf, {**s.pool.settings, "move_database_url": home,
+                              "placement big": {**self.placement(), **place}})
+            done = self.ctl("move", t.slug, "big", conf=conf)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+            self.assertIn(said, done.stderr)
         self.nothing_left()
         self.expect(200, "GET", f"{t.path}/projects", t.token)
+
+
+class NotLogical(Placed):
+
+    pg_settings = {}
+
+    def test_a_source_that_cannot_replicate_is_told_so_first(self):
+        s = self.stack
+        t = s.signup()
+        done = self.ctl("move", t.slug, "big")
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertIn("home: needs wal_level = logical", done.stderr)
+        self.nothing_left()
+        self.expect(201, "POST", f"{t.path}/projects", t.token, {"name": "Here"})
+        self.assertEqual(self.rows(self.big, t), {})
 
 
 STEPS = ("makes room where it goes", "publishes its rows", "subscribes to them", "copies its rows",

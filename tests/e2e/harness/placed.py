@@ -51,9 +51,9 @@ class Placed(Story):
             f"select move_count('{tenant.id}', '-infinity')")[0][0])
         return {table: n for table, n in counts.items() if n}
 
-    def ctl(self, *operands):
+    def ctl(self, *operands, conf=None):
         return subprocess.run(
-            [program("rowhouse-ctl"), "-c", self.stack.pool.conf, "tenant", *operands],
+            [program("rowhouse-ctl"), "-c", conf or self.stack.pool.conf, "tenant", *operands],
             env=self.stack.pool.env, capture_output=True, text=True, check=False,
             timeout=patience(120))
 
