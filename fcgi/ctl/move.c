@@ -69,6 +69,18 @@ places_open(struct move *m, struct rh_slice from, struct rh_slice to)
 	return true;
 }
 
+static void
+places_close(struct move *m)
+{
+	struct database *home = m->home.db;
+	struct place *const both[] = { &m->source, &m->target };
+
+	for (size_t i = 0; i < RH_COUNT(both); i++)
+		if (both[i]->db != home)
+			database_close(&both[i]->db);
+	database_close(&home);
+}
+
 /* ---- the command ---- */
 
 static int
@@ -86,6 +98,9 @@ print(const struct move *m, bool json)
 		    RH_UUID_LEN, id, RH_SLICE_ARG(m->source.name),
 		    RH_SLICE_ARG(m->target.name), RH_SLICE_ARG(m->rows),
 		    (long long)m->paused_ms);
+	else if (rh_slice_is(m->source.name, m->target.name))
+		rh_buf_printf(&to, "%.*s: at %.*s\n", RH_SLICE_ARG(m->slug),
+		    RH_SLICE_ARG(m->source.name));
 	else
 		rh_buf_printf(&to, "%.*s: from %.*s to %.*s, paused for %lld"
 		    " ms\n", RH_SLICE_ARG(m->slug),
@@ -112,6 +127,8 @@ run(struct move *m, struct move_found *found, struct rh_slice to, bool abort)
 	if ((err = abort ? move_abandon(m) : move_go(m, is_there)))
 		return rh_program_fail(m->self, "%s", err->cause ? err->cause :
 		    err->detail);
+	if (abort)
+		m->target.name = m->source.name;
 	return EXIT_SUCCESS;
 }
 
@@ -134,28 +151,34 @@ find(struct move *m, struct move_found *found)
 	return EXIT_SUCCESS;
 }
 
+static int
+find_and_run(struct move *m, struct rh_slice to, bool abort)
+{
+	struct move_found found;
+
+	if (find(m, &found))
+		return EXIT_FAILURE;
+	if (abort && !found.to.n)
+		return rh_program_fail(m->self, "no move of it is under way");
+	if (found.to.n && to.n && !rh_slice_is(found.to, to))
+		return rh_program_fail(m->self, "a move to %.*s is under way:"
+		    " end it, or --abort it", RH_SLICE_ARG(found.to));
+	if (found.to.n || !rh_slice_is(found.at, to))
+		return run(m, &found, abort ? found.to : to, abort);
+	m->source.name = m->target.name = to;
+	return EXIT_SUCCESS;
+}
+
 int
 tenant_move(struct rh_program *self, struct rh_slice slug, struct rh_slice to,
     bool abort, bool json)
 {
 	struct move m = { .self = self, .slug = slug,
 		.rows = RH_SLICE_INIT("null") };
-	struct move_found found;
+	int status;
 
 	rh_stmts_register(move_stmts);
-	if (find(&m, &found))
-		return EXIT_FAILURE;
-	if (abort && !found.to.n)
-		return rh_program_fail(self, "no move of it is under way");
-	if (found.to.n && to.n && !rh_slice_is(found.to, to))
-		return rh_program_fail(self, "a move to %.*s is under way: end"
-		    " it, or --abort it", RH_SLICE_ARG(found.to));
-	if (abort)
-		to = found.to;
-	if (!found.to.n && rh_slice_is(found.at, to)) {
-		m.source.name = m.target.name = to;
-		return print(&m, json);
-	}
-	return run(&m, &found, to, abort) == EXIT_SUCCESS ? print(&m, json) :
-	    EXIT_FAILURE;
+	status = find_and_run(&m, to, abort);
+	places_close(&m);
+	return status == EXIT_SUCCESS ? print(&m, json) : status;
 }

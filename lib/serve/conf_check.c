@@ -9,7 +9,7 @@
  * The memory is for one URL, and a file has a bound.
  */
 static void
-check_redis(struct rh_slice text, struct rh_buf *faults)
+check_redis(const char *whose, struct rh_slice text, struct rh_buf *faults)
 {
 	struct rh_arena *arena;
 	struct rh_redis_url url;
@@ -21,7 +21,7 @@ check_redis(struct rh_slice text, struct rh_buf *faults)
 	arena = rh_arena_new(1024, 4 << 20);
 	rh_buf_init_fixed(&why, memory, sizeof(memory));
 	if (!rh_redis_url_get(&url, text, arena, &why))
-		rh_buf_printf(faults, "redis_url: %.*s\n",
+		rh_buf_printf(faults, "%sredis_url: %.*s\n", whose,
 		    RH_SLICE_ARG(rh_buf_get(&why)));
 	rh_arena_destroy(&arena);
 }
@@ -30,7 +30,7 @@ void
 rh_serve_conf_check_urls(const struct rh_serve_conf *conf,
     struct rh_buf *faults)
 {
-	check_redis(conf->redis_url, faults);
+	check_redis("", conf->redis_url, faults);
 }
 
 void
@@ -38,5 +38,5 @@ rh_serve_conf_check_placement_urls(const struct rh_placement_conf *p,
     struct rh_buf *faults)
 {
 	for (; p->name.n; p++)
-		check_redis(p->redis_url, faults);
+		check_redis("placement: a ", p->redis_url, faults);
 }

@@ -60,6 +60,31 @@ class Config(unittest.TestCase):
         for name in ("database_url", "secret_key"):
             self.assertIn(name, done.stderr)
 
+    def test_faults_of_placements_are_named(self):
+        conf = self.write(
+            'database_url = "x"\n'
+            'secret_key = "0123456789abcdef0123456789abcdef"\n'
+            'placement big {\n'
+            '    database_url = "y"\n'
+            '    redis_url = "nonsense"\n'
+            '    workers = 3\n'
+            '}\n'
+            'placement Big { database_url = "" }\n'
+            'placement home { database_url = "z" }\n')
+        done = self.pool.run_option("-t", conf=conf)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"bad\.conf:6: workers: ")
+        for said in ('"Big" is no name', "Big has no database_url", '"home" is no name',
+                     "a redis_url: begins with neither"):
+            self.assertIn(said, done.stderr)
+
+    def test_placements_are_printed_without_their_secrets(self):
+        self.pool.configure(**{"placement big": {"database_url": "user=hush-hush"}})
+        done = self.pool.run_option("-T")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("placement big {\n", done.stdout)
+        self.assertNotIn("hush-hush", done.stdout)
+
     def test_a_fault_keeps_the_pool_from_starting(self):
         done = self.pool.run_option(conf=self.write("workers = none\n"))
         self.assertEqual(done.returncode, 1)
