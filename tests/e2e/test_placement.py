@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """A tenant on a database of its own, and a Redis: two clusters, one pool."""
 
+import os
+import signal
 import sys
 import zlib
 
@@ -93,13 +95,22 @@ class Keys(Placed):
         self.assertEqual(got.json["user"]["email"], t.email)
         self.assertEqual([m["tenant"]["slug"] for m in got.json["memberships"]], [t.slug])
 
-    def test_a_pool_that_does_not_know_the_placement_says_503(self):
+    def test_a_pool_that_does_not_know_the_placement_says_503_until_it_is_told(self):
         s = self.stack
         t = s.signup()
         self.place(t)
         s.postgres.query(f"update tenants set placement = 'elsewhere' where id = '{t.id}'")
         self.assertProblem(s.api("GET", f"{t.path}/projects", t.token), 503,
                            type="urn:rowhouse:problem:placement.unknown")
+        before = dict(s.pool.settings)
+        s.pool.configure(**{"placement elsewhere": self.placement()})
+        os.kill(s.pool.pid, signal.SIGHUP)
+        wait_until(lambda: s.api("GET", f"{t.path}/projects", t.token).status == 200,
+                   "a reload tells it", 20.0)
+        s.pool.restore(before)
+        os.kill(s.pool.pid, signal.SIGHUP)
+        wait_until(lambda: s.api("GET", f"{t.path}/projects", t.token).status == 503,
+                   "and another one that it is gone", 20.0)
 
 
 class Sessions(Placed):

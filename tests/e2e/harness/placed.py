@@ -90,12 +90,14 @@ class Writers:
 
     def __init__(self, story, tenant, clients=8):
         self.stack, self.tenant = story.stack, tenant
-        made = story.expect(201, "POST", f"{tenant.path}/projects", tenant.token, {"name": "Load"})
+        made = story.expect(201, "POST", f"{tenant.path}/projects", tenant.token,
+                            {"name": "Load"})
         self.path = f"{made.headers['Location']}/tasks"
         self.done = threading.Event()
         self.made, self.put_off = [0] * clients, [0] * clients
         self.odd = []
-        self.threads = [threading.Thread(target=self._client, args=(n,)) for n in range(clients)]
+        self.threads = [threading.Thread(target=self._client, args=(n,))
+                        for n in range(clients)]
 
     def _client(self, n):
         try:
