@@ -85,8 +85,9 @@ class Placed(Story):
 
 
 class Writers:
-    """8 clients that create tasks of their own, one after another, every other
-    of them with an Idempotency-Key. What is answered 503 with a Retry-After was not done, and is asked for again."""
+    """8 clients that create tasks of their own, one after another: every other
+    of them with an Idempotency-Key, every fourth with a session. What is
+    answered 503 with a Retry-After was not done, and is asked for again."""
 
     def __init__(self, story, tenant, clients=8):
         self.stack, self.tenant = story.stack, tenant
@@ -100,11 +101,12 @@ class Writers:
                         for n in range(clients)]
 
     def _client(self, n):
+        token = self.tenant.session if n % 4 == 3 else self.tenant.token
         try:
             with self.stack.client() as c:
                 while not self.done.is_set():
                     title = f"{n}-{self.made[n]}"
-                    got = c.request("POST", self.path, self.tenant.token, {"title": title},
+                    got = c.request("POST", self.path, token, {"title": title},
                                     {"Idempotency-Key": f"key-{title}"} if n % 2 else None)
                     if got.status == 201:
                         self.made[n] += 1
