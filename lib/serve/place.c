@@ -105,7 +105,7 @@ rh_places_idle(struct rh_server *s, void (*tend)(struct rh_server *s))
 		if (!p->used)
 			continue;
 		if (p->redis)
-			rh_redis_idle(p->redis);
+			rh_server_redis_idle(s, p->redis, p->coherent);
 		/* to open it may take long, and others' requests would wait */
 		if (!rh_pg_is_open(p->pg))
 			continue;

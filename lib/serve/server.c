@@ -158,14 +158,14 @@ rh_server_start(void *server, unsigned slot)
 	return ready;
 }
 
-static void
-redis_idle(struct rh_server *s)
+void
+rh_server_redis_idle(struct rh_server *s, struct rh_redis *redis,
+    struct rh_coherent *coherent)
 {
-	rh_redis_idle(s->redis);
-	redis_note(s);
-	rh_redis_begin(s->redis, s->arena, NULL);
-	rh_coherent_idle(s->coherent);
-	rh_redis_end(s->redis);
+	rh_redis_idle(redis);
+	rh_redis_begin(redis, s->arena, NULL);
+	rh_coherent_idle(coherent);
+	rh_redis_end(redis);
 	rh_arena_reset(s->arena);
 }
 
@@ -181,8 +181,10 @@ rh_server_idle(void *server)
 	dependency_note(s, ready);
 	if (ready)
 		rh_idempotent_purge(s);
-	if (s->redis)
-		redis_idle(s);
+	if (s->redis) {
+		rh_server_redis_idle(s, s->redis, s->coherent);
+		redis_note(s);
+	}
 	rh_places_idle(s, rh_idempotent_purge_at);
 }
 

@@ -56,6 +56,9 @@ struct rh_coherent *rh_server_coherent(struct rh_server *s,
 
 /* The hooks of serve/pool.h. */
 bool rh_server_start(void *server, unsigned slot);
+/* While there is no request: the session's, and its cache's, duties. */
+void rh_server_redis_idle(struct rh_server *s, struct rh_redis *redis,
+    struct rh_coherent *coherent);
 void rh_server_idle(void *server);
 void rh_server_stop(void *server, int64_t deadline_ms);
 void rh_server_trouble(void *server, const char *what, int error);
