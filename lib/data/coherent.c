@@ -76,6 +76,14 @@ glance_send(struct rh_coherent *c, const struct rh_coherent_keys *k)
 	    k->key[1]);
 }
 
+/* 1 to 65536: the fewer, the earlier a refresh. */
+static int64_t
+dice_of(const struct rh_coherent *c, const struct rh_coherent_asked *a)
+{
+	return rh_glance_is_late(&c->conf.shared->hints, a->mark) ? 1 :
+	    (int64_t)throw() + 1;
+}
+
 static void
 look_send(struct rh_coherent *c, struct rh_coherent_asked *a,
     struct rh_coherent_keys *k)
@@ -90,7 +98,7 @@ look_send(struct rh_coherent *c, struct rh_coherent_asked *a,
 	args[0] = rh_coherent_token(a->token);
 	args[1] = rh_coherent_number(lease, c->conf.lease_ms);
 	args[2] = rh_coherent_number(age, a->trusted_ms);
-	args[3] = rh_coherent_number(dice, (int64_t)throw() + 1);
+	args[3] = rh_coherent_number(dice, dice_of(c, a));
 	rh_redis_run(c->conf.redis, &rh_coherent_scripts[RH_COHERENT_LOOK],
 	    k->key, k->n, args, RH_COUNT(args));
 }
@@ -203,8 +211,10 @@ take_glance(struct rh_coherent *c, const struct rh_coherent_asked *a,
 		return false;
 	found = rh_glance_at(v, &judge, &to->value);
 	to->result = found == RH_GLANCE_NONE ? RH_CACHE_BUSY : RH_CACHE_HIT;
-	if (found != RH_GLANCE_HIT)
+	if (found == RH_GLANCE_NONE)
 		rh_glance_missed(&c->conf.shared->hints, a->mark);
+	else if (found == RH_GLANCE_LATE)
+		rh_glance_late(&c->conf.shared->hints, a->mark);
 	return true;
 }
 

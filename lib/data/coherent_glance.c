@@ -29,7 +29,7 @@ rh_glance_mark(const struct rh_glance_hints *hints, struct rh_uuid tenant,
 	uint64_t hash = hash_of(tenant, group);
 
 	hash += writes_of(hints, hash) * UINT64_C(0x9e3779b97f4a7c15);
-	return (hash ^ rh_hash64(entry.p, entry.n) * 5) | 1;
+	return (hash ^ rh_hash64(entry.p, entry.n) * 5) | 3;
 }
 
 static _Atomic uint64_t *
@@ -38,11 +38,23 @@ place_of(struct rh_glance_hints *hints, uint64_t mark)
 	return &hints->hits[(mark >> 32) % RH_GLANCE_HINTS];
 }
 
+static uint64_t
+hint_of(const struct rh_glance_hints *hints, uint64_t mark)
+{
+	return atomic_load_explicit(&hints->hits[(mark >> 32) %
+	    RH_GLANCE_HINTS], memory_order_relaxed);
+}
+
 bool
 rh_glance_is_likely(const struct rh_glance_hints *hints, uint64_t mark)
 {
-	return atomic_load_explicit(&hints->hits[(mark >> 32) %
-	    RH_GLANCE_HINTS], memory_order_relaxed) == mark;
+	return hint_of(hints, mark) == mark;
+}
+
+bool
+rh_glance_is_late(const struct rh_glance_hints *hints, uint64_t mark)
+{
+	return hint_of(hints, mark) == mark - 1;
 }
 
 /* A line of memory that all workers read is written where it changes alone. */
@@ -59,6 +71,14 @@ rh_glance_missed(struct rh_glance_hints *hints, uint64_t mark)
 {
 	atomic_compare_exchange_strong_explicit(place_of(hints, mark), &mark, 0,
 	    memory_order_relaxed, memory_order_relaxed);
+}
+
+void
+rh_glance_late(struct rh_glance_hints *hints, uint64_t mark)
+{
+	atomic_compare_exchange_strong_explicit(place_of(hints, mark),
+	    &(uint64_t){ mark }, mark - 1, memory_order_relaxed,
+	    memory_order_relaxed);
 }
 
 void

@@ -24,15 +24,18 @@ enum { RH_GLANCE_HINTS = 4096, RH_GLANCE_GROUPS = 512 };
 
 struct rh_glance_hints {
 	_Atomic uint32_t writes[RH_GLANCE_GROUPS];
-	_Atomic uint64_t hits[RH_GLANCE_HINTS];	/* 0: none */
+	_Atomic uint64_t hits[RH_GLANCE_HINTS];	/* 0: none; even: late */
 };
 
-/* What stands for the entry as of now; never 0. */
+/* What stands for the entry as of now; odd. */
 uint64_t rh_glance_mark(const struct rh_glance_hints *hints,
     struct rh_uuid tenant, struct rh_slice group, struct rh_slice entry);
 bool rh_glance_is_likely(const struct rh_glance_hints *hints, uint64_t mark);
 void rh_glance_hit(struct rh_glance_hints *hints, uint64_t mark);
 void rh_glance_missed(struct rh_glance_hints *hints, uint64_t mark);
+/* It hit, and the dice want it refreshed: the next look's script is to see to it. */
+void rh_glance_late(struct rh_glance_hints *hints, uint64_t mark);
+bool rh_glance_is_late(const struct rh_glance_hints *hints, uint64_t mark);
 /* This host is about to change what is in the group. */
 void rh_glance_written(struct rh_glance_hints *hints, struct rh_uuid tenant,
     struct rh_slice group);

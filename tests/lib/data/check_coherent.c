@@ -110,6 +110,7 @@ settled(struct worker *w)
 static enum rh_cache_result
 look_at(struct worker *w, struct rh_slice in, struct rh_slice at)
 {
+	rh_arena_reset(w->arena);
 	begin(w);
 	rh_coherent_look(w->c, tenant, in, at);
 	rh_coherent_answer(w->c, &w->got);

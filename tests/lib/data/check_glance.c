@@ -176,6 +176,21 @@ START_TEST(a_hint_is_of_one_entry_and_ends_with_a_miss)
 }
 END_TEST
 
+START_TEST(who_is_late_is_looked_at_by_a_script)
+{
+	struct rh_glance_hints *h = hints_new();
+	uint64_t mark = rh_glance_mark(h, tenant, group, entry);
+
+	rh_glance_late(h, mark);
+	ck_assert(!rh_glance_is_late(h, mark));		/* nobody said it hit */
+	rh_glance_hit(h, mark);
+	rh_glance_late(h, mark);
+	ck_assert(rh_glance_is_late(h, mark) && !rh_glance_is_likely(h, mark));
+	rh_glance_hit(h, mark);
+	ck_assert(!rh_glance_is_late(h, mark) && rh_glance_is_likely(h, mark));
+}
+END_TEST
+
 START_TEST(a_write_ends_those_of_its_group)
 {
 	struct rh_glance_hints *h = hints_new();
@@ -197,4 +212,5 @@ RH_CHECK_MAIN("data/glance",
     RH_CASE(the_longer_it_took_the_earlier_it_is_late),
     RH_CASE(the_clock_is_what_time_says),
     RH_CASE(a_hint_is_of_one_entry_and_ends_with_a_miss),
+    RH_CASE(who_is_late_is_looked_at_by_a_script),
     RH_CASE(a_write_ends_those_of_its_group))
