@@ -1,5 +1,5 @@
 /*
- * obs - what counting, scraping and tracing cost, without a service around it.
+ * observe - what counting, scraping and tracing cost, without a service around it.
  *
  * Each figure is the median of batches, in CPU time of this thread, so that
  * others on the machine do not count; a scrape's wall time is shown as well.
