@@ -120,14 +120,13 @@ line_who(struct rh_line *line, const struct rh_call *c)
 static void
 line_stores(struct rh_line *line, const struct rh_call *c)
 {
-	const struct rh_redis *redis = c->server->redis;
-	uint64_t redis_ns = rh_redis_wait_ns(redis) + c->redis_ns;
+	uint64_t redis_ns = rh_place_redis_ns(c);
 
 	rh_line_text(line, "cache", rh_slice_of(c->cache), SHORT_CAP);
 	rh_line_text(line, "limiter", rh_slice_of(c->limiter), SHORT_CAP);
 	rh_line_object(line, "rt");
 	rh_line_int(line, "pg", rh_pipe_round_trips(c->pipe));
-	rh_line_int(line, "redis", rh_redis_round_trips(redis) + c->redis_trips);
+	rh_line_int(line, "redis", rh_place_redis_trips(c));
 	rh_line_object_end(line);
 	if (rh_pipe_wait_ns(c->pipe) == 0 && redis_ns == 0)
 		return;
@@ -398,9 +397,8 @@ note(struct rh_call *c, struct rh_slice error, bool kept, uint64_t ns)
 	    .status = (uint16_t)c->rq->reply.status,
 	    .pg_trips = (uint16_t)rh_pipe_round_trips(c->pipe),
 	    .pg_ns = rh_pipe_wait_ns(c->pipe),
-	    .redis_trips = (uint16_t)(rh_redis_round_trips(s->redis) +
-	    c->redis_trips),
-	    .redis_ns = rh_redis_wait_ns(s->redis) + c->redis_ns, .start_us = c->start_us,
+	    .redis_trips = (uint16_t)rh_place_redis_trips(c),
+	    .redis_ns = rh_place_redis_ns(c), .start_us = c->start_us,
 	    .ns = ns, .slow_ns = slow_ns(c), .bytes_in = c->rq->bytes_in,
 	    .bytes_out = c->rq->reply.body.n } };
 

@@ -300,9 +300,9 @@ headers_common(struct rh_call *c, bool kept)
 	rh_buf_fixed(&b, (c->decided_ns - c->start_ns) / 1000, 3);
 	rh_buf_lit(&b, ", pg;dur=");
 	rh_buf_fixed(&b, rh_pipe_wait_ns(c->pipe) / 1000, 3);
-	if (rh_redis_round_trips(c->server->redis)) {
+	if (rh_place_redis_trips(c)) {
 		rh_buf_lit(&b, ", redis;dur=");
-		rh_buf_fixed(&b, rh_redis_wait_ns(c->server->redis) / 1000, 3);
+		rh_buf_fixed(&b, rh_place_redis_ns(c) / 1000, 3);
 	}
 	rh_reply_header(reply, "Server-Timing", rh_buf_get(&b));
 	rh_admit_headers(c);

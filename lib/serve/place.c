@@ -205,6 +205,18 @@ rh_place_leave(struct rh_server *s)
 	s->coherent = home->coherent;
 }
 
+unsigned
+rh_place_redis_trips(const struct rh_call *c)
+{
+	return c->redis_trips + rh_redis_round_trips(c->server->redis);
+}
+
+uint64_t
+rh_place_redis_ns(const struct rh_call *c)
+{
+	return c->redis_ns + rh_redis_wait_ns(c->server->redis);
+}
+
 void
 rh_call_home(struct rh_call *c)
 {

@@ -44,6 +44,9 @@ void rh_places_close(struct rh_server *s);
 RH_MUST_CHECK struct rh_err *rh_place_enter(struct rh_call *c, uint64_t hash);
 /* At the request's end. */
 void rh_place_leave(struct rh_server *s);
+/* What the request had of Redis so far, at all places it was at. */
+unsigned rh_place_redis_trips(const struct rh_call *c);
+uint64_t rh_place_redis_ns(const struct rh_call *c);
 
 /*
  * Of a tenant that this host has not seen, at home: its id is c->tenant then,
