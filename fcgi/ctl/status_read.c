@@ -106,7 +106,7 @@ status_read(struct status *s, const char *path, struct rh_arena *arena,
 		return STATUS_FAULT;
 	if (rh_segment_is_held(segment)) {
 		read_pool(s, segment, arena);
-		read_rows(s, segment, arena);
+		read_rows(s, rh_segment_view(segment, 0), arena);
 	} else
 		s->why = "no process holds its segment";
 	rh_segment_close(&segment);

@@ -40,6 +40,13 @@ since(int64_t now_us, int64_t then_us)
 	return then_us > 0 && then_us < now_us ? now_us - then_us : 0;
 }
 
+/* Those who serve requests: the first pool's. */
+static unsigned
+workers_end(const struct view *v)
+{
+	return rh_segment_slots(rh_segment_view(v->segment, 0));
+}
+
 /* False: nobody has the slot. */
 static bool
 read_worker(struct worker *w, const struct view *v, unsigned i)
@@ -145,7 +152,7 @@ overview_pool_put(struct view *v)
 	html_close(&v->h);
 	html_close(&v->h);
 	html_open(&v->h, "tbody");
-	for (unsigned i = 1; i < rh_segment_slots(v->segment); i++)
+	for (unsigned i = 1; i < workers_end(v); i++)
 		if (read_worker(&w, v, i)) {
 			put_worker(v, &w);
 			n++;
@@ -185,7 +192,7 @@ overview_pool_json(struct view *v)
 	struct worker w;
 
 	json_open(to, "workers", '[');
-	for (unsigned i = 1; i < rh_segment_slots(v->segment); i++) {
+	for (unsigned i = 1; i < workers_end(v); i++) {
 		if (!read_worker(&w, v, i))
 			continue;
 		json_open(to, NULL, '{');

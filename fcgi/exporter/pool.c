@@ -14,6 +14,26 @@ struct sums {
 	struct proc fullest;	/* the one nearest to its limit of open files */
 };
 
+/* As many as a segment may have. */
+#define POOLS_MAX 8
+
+struct pool_sums {
+	const char *name;
+	struct sums s;
+};
+
+/* What was shown of a pool whose master started then. */
+struct most {
+	double start_s, cpu_s;
+};
+
+struct shown {
+	const char *name, *kind;
+	double (*of)(const struct sums *s);
+	bool is_of_files;
+	const char *help;
+};
+
 static const char *const states[RH_SLOT_STATES] = {
 	[RH_SLOT_STARTING] = "starting", [RH_SLOT_IDLE] = "idle",
 	[RH_SLOT_BUSY] = "busy", [RH_SLOT_DRAINING] = "draining",
@@ -36,25 +56,45 @@ is_alive(pid_t pid)
 }
 
 static void
-put_workers(struct rh_buf *to, const struct rh_segment *segment)
+put_states(struct rh_buf *to, const struct rh_segment *pool)
 {
-	bool has_master = is_alive(rh_segment_slot(segment, 0)->pid);
+	bool has_master = is_alive(rh_segment_slot(pool, 0)->pid);
 	unsigned count[RH_SLOT_STATES] = { 0 };
 	const struct rh_slot *slot;
 	uint32_t state;
 
-	for (unsigned i = 1; i < rh_segment_slots(segment); i++) {
-		slot = rh_segment_slot(segment, i);
+	for (unsigned i = 1; i < rh_segment_slots(pool); i++) {
+		slot = rh_segment_slot(pool, i);
 		state = slot->state;
 		if (state < RH_SLOT_STATES && (state == RH_SLOT_BACKOFF ?
 		    has_master : is_alive(slot->pid)))
 			count[state]++;
 	}
-	put_head(to, "rowhouse_workers", "gauge", "worker processes, by what"
-	    " they are doing; backoff: not there, started after a pause");
 	for (unsigned i = RH_SLOT_STARTING; i < RH_SLOT_STATES; i++)
-		rh_buf_printf(to, "rowhouse_workers{pool=\"%s\",state=\"%s\"}"
-		    " %u\n", rh_segment_pool(segment), states[i], count[i]);
+		rh_buf_printf(to,
+		    "rowhouse_workers{pool=\"%s\",state=\"%s\"}"
+		    " %u\n",
+		    rh_segment_pool(pool), states[i], count[i]);
+}
+
+/* Who has no pool of jobs is not told that none of its workers is there. */
+static bool
+has_ever_run(const struct rh_segment *pool)
+{
+	return rh_segment_slot(pool, 1)->generation;
+}
+
+static void
+put_workers(struct rh_buf *to, const struct rh_segment *segment)
+{
+	const struct rh_segment *pool;
+
+	put_head(to, "rowhouse_workers", "gauge",
+	    "worker processes, by what"
+	    " they are doing; backoff: not there, started after a pause");
+	for (unsigned i = 0; (pool = rh_segment_view(segment, i)); i++)
+		if (i == 0 || has_ever_run(pool))
+			put_states(to, pool);
 }
 
 static void
@@ -101,73 +141,84 @@ add(struct sums *s, const struct proc *p)
  * twice for one look, and the largest sum so far stands until it is passed.
  */
 static void
-look(struct sums *s, const struct rh_segment *segment)
+look(struct sums *s, const struct rh_segment *pool, struct most *most)
 {
-	static struct { double start_s, cpu_s; } most;
 	struct proc p;
 
-	for (unsigned i = rh_segment_writer_slot(segment); i > 0; i--)
-		if (proc_read(&p, rh_segment_slot(segment, i)->pid))
+	for (unsigned i = rh_segment_writer_slot(pool); i > 0; i--)
+		if (proc_read(&p, rh_segment_slot(pool, i)->pid))
 			add(s, &p);
-	if (!proc_read(&p, rh_segment_slot(segment, 0)->pid))
+	if (!proc_read(&p, rh_segment_slot(pool, 0)->pid))
 		return;
 	add(s, &p);
 	s->any = true;
 	s->start_s = p.start_s;
 	s->cpu_s += p.children_cpu_s;
-	if (most.start_s != p.start_s || most.cpu_s < s->cpu_s) {
-		most.start_s = p.start_s;
-		most.cpu_s = s->cpu_s;
+	if (most->start_s != p.start_s || most->cpu_s < s->cpu_s) {
+		most->start_s = p.start_s;
+		most->cpu_s = s->cpu_s;
 	}
-	s->cpu_s = most.cpu_s;
+	s->cpu_s = most->cpu_s;
 }
 
+/* One family at a time, of all pools. */
 static void
-put_process(struct rh_buf *to, const char *pool, double value,
-    const char *name, const char *help)
+put_family(struct rh_buf *to, const struct shown *shown,
+    const struct pool_sums *pools, unsigned n, const char *head)
 {
-	put_head(to, name, "gauge", help);
-	rh_buf_printf(to, "%s{pool=\"%s\"} ", name, pool);
-	rh_buf_double(to, value);
-	rh_buf_char(to, '\n');
+	bool any = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!pools[i].s.any ||
+		    (shown->is_of_files && pools[i].s.fullest.files_max <= 0))
+			continue;
+		if (!any)
+			put_head(to, head, shown->kind, shown->help);
+		any = true;
+		rh_buf_printf(to, "%s{pool=\"%s\"} ", shown->name,
+		    pools[i].name);
+		rh_buf_double(to, shown->of(&pools[i].s));
+		rh_buf_char(to, '\n');
+	}
 }
 
-static void
-put_cpu(struct rh_buf *to, const char *pool, double cpu_s,
-    enum rh_exposition format)
-{
-	put_head(to, format == RH_EXPO_OPENMETRICS ? "process_cpu_seconds" :
-	    "process_cpu_seconds_total", "counter", "CPU time of the pool's"
-	    " processes, those that ended included");
-	rh_buf_printf(to, "process_cpu_seconds_total{pool=\"%s\"} ", pool);
-	rh_buf_double(to, cpu_s);
-	rh_buf_char(to, '\n');
-}
+/* clang-format off */
+static double cpu_of(const struct sums *s) { return s->cpu_s; }
+static double resident_of(const struct sums *s) { return s->resident_bytes; }
+static double virtual_of(const struct sums *s) { return s->virtual_bytes; }
+static double start_of(const struct sums *s) { return s->start_s; }
+static double files_of(const struct sums *s) { return (double)s->fullest.files; }
+static double files_max_of(const struct sums *s) { return (double)s->fullest.files_max; }
+
+static const struct shown families[] = {
+	{ "process_cpu_seconds_total",     "counter", cpu_of,       false, "CPU time of the pool's processes, those that ended included" },
+	{ "process_resident_memory_bytes", "gauge",   resident_of,  false, "resident memory of the pool's processes; what they share counts for each" },
+	{ "process_virtual_memory_bytes",  "gauge",   virtual_of,   false, "virtual memory of the pool's processes" },
+	{ "process_start_time_seconds",    "gauge",   start_of,     false, "when the pool's master started, in seconds since 1970" },
+	{ "process_open_fds",              "gauge",   files_of,     true,  "open files of the process that is nearest to its limit" },
+	{ "process_max_fds",               "gauge",   files_max_of, true,  "the limit of that process" },
+};
+/* clang-format on */
 
 static void
 put_processes(struct rh_buf *to, const struct rh_segment *segment,
     enum rh_exposition format)
 {
-	const char *pool = rh_segment_pool(segment);
-	struct sums s = { .any = false };
+	static struct most most[POOLS_MAX];
+	struct pool_sums pools[POOLS_MAX];
+	const struct rh_segment *pool;
+	unsigned n = 0;
 
-	look(&s, segment);
-	if (!s.any)
-		return;
-	put_cpu(to, pool, s.cpu_s, format);
-	put_process(to, pool, s.resident_bytes, "process_resident_memory_bytes",
-	    "resident memory of the pool's processes; what they share counts"
-	    " for each");
-	put_process(to, pool, s.virtual_bytes, "process_virtual_memory_bytes",
-	    "virtual memory of the pool's processes");
-	put_process(to, pool, s.start_s, "process_start_time_seconds",
-	    "when the pool's master started, in seconds since 1970");
-	if (s.fullest.files_max <= 0)
-		return;
-	put_process(to, pool, (double)s.fullest.files, "process_open_fds",
-	    "open files of the process that is nearest to its limit");
-	put_process(to, pool, (double)s.fullest.files_max, "process_max_fds",
-	    "the limit of that process");
+	while (n < POOLS_MAX && (pool = rh_segment_view(segment, n))) {
+		pools[n] = (struct pool_sums){ .name = rh_segment_pool(pool) };
+		look(&pools[n].s, pool, &most[n]);
+		n++;
+	}
+	for (size_t i = 0; i < RH_COUNT(families); i++)
+		put_family(to, &families[i], pools, n,
+		    i == 0 && format == RH_EXPO_OPENMETRICS ?
+			"process_cpu_seconds" :
+			families[i].name);
 }
 
 void

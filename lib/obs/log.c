@@ -31,7 +31,7 @@ rh_log_bind(struct rh_log *log, const struct rh_segment *segment,
     unsigned slot, struct rh_arena *arena)
 {
 	log->ring = segment ? rh_segment_log(segment, slot) : NULL;
-	log->bell = segment ? &rh_seg_live(segment)->bell : NULL;
+	log->bell = segment ? &rh_seg_live_pool(segment)->bell : NULL;
 	log->tail = rh_slice_of(rh_arena_printf(arena, ",\"pid\":%ld}\n",
 	    (long)getpid()));
 	log->request_id = log->tenant = RH_SLICE_NONE;

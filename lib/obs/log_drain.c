@@ -176,7 +176,7 @@ collect_all(struct drain *d)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < d->segment->head->slots; i++)
+	for (unsigned i = 0; i < d->segment->count; i++)
 		any |= collect(d, rh_segment_log(d->segment, i));
 	flush(d);
 	return any;
@@ -185,7 +185,7 @@ collect_all(struct drain *d)
 static bool
 has_lines(const struct drain *d)
 {
-	for (unsigned i = 0; i < d->segment->head->slots; i++)
+	for (unsigned i = 0; i < d->segment->count; i++)
 		if (rh_ring_has(rh_segment_log(d->segment, i)))
 			return true;
 	return false;
@@ -198,7 +198,7 @@ dropped_by_all(const struct drain *d)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; d->counts && i < d->segment->head->slots; i++)
+	for (unsigned i = 0; d->counts && i < d->segment->count; i++)
 		sum += __atomic_load_n(rh_segment_cells(d->segment, i) +
 		    d->lines.cell + d->lines.stride_a, __ATOMIC_RELAXED);
 	return sum;
@@ -233,7 +233,7 @@ announce(struct drain *d)
 	rh_line_int(&line, "dropped", (int64_t)(d->dropped - d->told));
 	rh_line_close(&line);
 	d->told = d->dropped;
-	atomic_store(&rh_seg_live(d->segment)->dropped_told, d->told);
+	atomic_store(&rh_seg_live_pool(d->segment)->dropped_told, d->told);
 	return true;
 }
 
@@ -249,7 +249,7 @@ find_voice(struct drain *d)
 	    arena);
 	rh_log_name(&d->log, arena, build.service, build.version);
 	d->told = d->dropped = atomic_load(
-	    &rh_seg_live(d->segment)->dropped_told);
+	    &rh_seg_live_pool(d->segment)->dropped_told);
 }
 
 static void
@@ -266,7 +266,7 @@ pause_ns(long ns)
 static void
 sleep_on_bell(struct drain *d)
 {
-	_Atomic uint32_t *bell = &rh_seg_live(d->segment)->bell;
+	_Atomic uint32_t *bell = &rh_seg_live_pool(d->segment)->bell;
 	const struct timespec timeout = { 0, SLEEP_NS };
 
 	atomic_store(bell, 1);

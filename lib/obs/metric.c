@@ -411,7 +411,9 @@ rh_tally_bind(struct rh_tally *tally, struct rh_metrics *m,
 		return;
 	}
 	*tally = (struct rh_tally){ rh_segment_cells(segment, slot),
-	    m->nexemplars ? rh_seg_exemplars(segment, slot) : NULL };
+		m->nexemplars ?
+		    rh_seg_exemplars(segment, segment->first + slot) :
+		    NULL };
 }
 
 static void

@@ -24,15 +24,16 @@ get(const uint64_t *cell)
 static bool
 counts(const struct rh_shown *s, unsigned slot)
 {
-	return s->family->kind != RH_M_GAUGE || atomic_load_explicit(
-	    &rh_segment_slot(s->segment, slot)->pid, memory_order_relaxed);
+	return s->family->kind != RH_M_GAUGE ||
+	    atomic_load_explicit(&rh_seg_slot(s->segment, slot)->pid,
+		memory_order_relaxed);
 }
 
 static void
 add_slot(struct rh_shown *s, unsigned slot)
 {
 	struct rh_family at = s->family->at;
-	const uint64_t *cells = rh_segment_cells(s->segment, slot) + at.cell +
+	const uint64_t *cells = rh_seg_cells(s->segment, slot) + at.cell +
 	    s->a * at.stride_a + s->b * at.stride_b;
 	uint64_t value;
 

@@ -169,7 +169,7 @@ native_read(const struct rh_shown *s, uint64_t cells[RH_NATIVE_CELLS])
 	atomic_thread_fence(memory_order_acquire);
 	memset(cells, 0, RH_NATIVE_CELLS * sizeof(*cells));
 	for (unsigned slot = 0; slot < s->segment->head->slots; slot++) {
-		const uint64_t *from = rh_segment_cells(s->segment, slot) +
+		const uint64_t *from = rh_seg_cells(s->segment, slot) +
 		    at.cell + s->a * at.stride_a;
 
 		for (unsigned i = 0; i < RH_NATIVE_CELLS; i++)

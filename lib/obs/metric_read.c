@@ -62,11 +62,14 @@ rh_metric_sum(const struct rh_segment *segment, int metric, unsigned a,
 		return false;
 	f = rh_seg_family(segment->head, (unsigned)metric);
 	for (unsigned i = 0; i < segment->head->slots; i++) {
-		if (f->kind == RH_M_GAUGE && !atomic_load_explicit(
-		    &rh_segment_slot(segment, i)->pid, memory_order_relaxed))
+		if (f->kind == RH_M_GAUGE &&
+		    !atomic_load_explicit(&rh_seg_slot(segment, i)->pid,
+			memory_order_relaxed))
 			continue;
-		known &= add_slot(f, rh_segment_cells(segment, i) + f->at.cell +
-		    a * f->at.stride_a + b * f->at.stride_b, cells);
+		known &= add_slot(f,
+		    rh_seg_cells(segment, i) + f->at.cell + a * f->at.stride_a +
+			b * f->at.stride_b,
+		    cells);
 	}
 	return known;
 }

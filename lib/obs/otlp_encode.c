@@ -87,10 +87,14 @@ instance_id(char to[RH_UUID_LEN], const struct rh_shipper_spec *spec)
 {
 	struct rh_uuid id = RH_UUID_NIL;
 
-	if (spec->segment)
+	unsigned place = spec->slot;
+
+	if (spec->segment) {
 		memcpy(id.b, rh_segment_id(spec->segment), sizeof(id.b));
-	id.b[14] ^= (unsigned char)(spec->slot >> 8);
-	id.b[15] ^= (unsigned char)spec->slot;
+		place = rh_segment_place(spec->segment, spec->slot);
+	}
+	id.b[14] ^= (unsigned char)(place >> 8);
+	id.b[15] ^= (unsigned char)place;
 	id.b[6] = (unsigned char)(0x80 | (id.b[6] & 0x0f));
 	id.b[8] = (unsigned char)(0x80 | (id.b[8] & 0x3f));
 	rh_uuid_put(to, id);

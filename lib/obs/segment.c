@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -101,20 +100,21 @@ describe(const struct rh_segment_spec *spec)
 {
 	struct rh_arena *arena = rh_arena_new(65536, 2 * RH_SEG_DESCRIBED_MAX);
 	struct rh_seg_head h = { .magic = RH_SEG_MAGIC,
-	    .version = RH_SEGMENT_VERSION, .slots = spec->slots + 1 }, *made;
+		.version = RH_SEGMENT_VERSION },
+			   *made;
 	struct rh_seg_area area;
 	struct rh_buf b;
 
-	rh_assert(spec->slots > 0 && spec->slots < RH_SEG_SLOTS_MAX);
+	rh_seg_pools_describe(&h, spec);
 	rh_buf_init(&b, arena, 65536, RH_SEG_DESCRIBED_MAX);
-	strncpy(h.pool, spec->pool, sizeof(h.pool) - 1);
 	h.nareas = count_areas(spec);
 	rh_metrics_count(spec->metrics, &h);
 	rh_seg_lay_out_tables(&h);
 	lay_out_slot(&h, spec);
 	rh_buf_put(&b, &h, sizeof(h));
 	for (unsigned i = 0; i < h.nareas; i++) {
-		area = (struct rh_seg_area){ .kept = spec->areas[i].kept };
+		area = (struct rh_seg_area){ .kept = spec->areas[i].kept,
+			.pool = spec->areas[i].pool };
 		rh_assert(strlen(spec->areas[i].name) < sizeof(area.name));
 		strcpy(area.name, spec->areas[i].name);
 		rh_buf_put(&b, &area, sizeof(area));
@@ -129,6 +129,17 @@ describe(const struct rh_segment_spec *spec)
 	made->hash = rh_seg_hash(made);
 	rh_arena_destroy(&arena);
 	return made;
+}
+
+/* What it is to be, and whose slots it shows. */
+static void
+describe_to(struct rh_segment *s, const struct rh_segment_spec *spec)
+{
+	unsigned pool;
+
+	s->head = describe(spec);
+	rh_assert(rh_seg_pool_find(s->head, spec->pool, &pool));
+	rh_seg_show_pool(s, pool);
 }
 
 /* Mapping. */
@@ -170,6 +181,7 @@ rh_segment_close(struct rh_segment **segment)
 	if (s->fd >= 0)
 		close(s->fd);
 	free((void *)(uintptr_t)s->head);
+	free(s->views);
 	free(s->path);
 	free(s);
 	*segment = NULL;
@@ -195,7 +207,7 @@ ring_has_size(int fd, uint64_t at, uint64_t size)
 static bool
 rings_are_sound(const struct rh_seg_head *h, int fd)
 {
-	for (unsigned i = 0; i < h->slots; i++) {
+	for (unsigned i = 0; i < h->slots; i++) { /* of all pools */
 		uint64_t slot = h->slot0 + i * h->slot_bytes;
 
 		if (!ring_has_size(fd, slot + h->log, h->log_bytes) ||
@@ -219,7 +231,9 @@ open_fd(struct rh_segment **segment, int fd, const char *path, int protection,
 	s = new_segment(-1, path, &st);
 	s->head = rh_seg_description_read(fd, (uint64_t)st.st_size, path, why);
 	if (s->head && map(s, fd, protection, why)) {
+		rh_seg_show_all(s);
 		if (rings_are_sound(s->head, fd)) {
+			rh_seg_make_views(s);
 			*segment = s;
 			return true;
 		}
@@ -245,10 +259,18 @@ rh_segment_open(struct rh_segment **segment, const char *path,
 
 bool
 rh_segment_attach(struct rh_segment **segment, int fd, const char *path,
-    struct rh_buf *why)
+    const char *pool, struct rh_buf *why)
 {
+	unsigned i;
+
 	if (!open_fd(segment, fd, path, PROT_READ | PROT_WRITE, why))
 		return false;
+	if (!rh_seg_pool_find((*segment)->head, pool, &i)) {
+		rh_buf_printf(why, "%s has no pool %s\n", path, pool);
+		rh_segment_close(segment);
+		return false;
+	}
+	rh_seg_show_pool(*segment, i);
 	(*segment)->fd = fd;
 	return true;
 }
@@ -288,8 +310,7 @@ rh_segment_is_held(const struct rh_segment *s)
 
 	if (fd < 0)
 		return false;
-	/* shared, and let go at once: a pool that starts now tries again */
-	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	held = rh_seg_is_locked(fd, s->pool, F_RDLCK);
 	close(fd);
 	return held;
 }
@@ -311,7 +332,7 @@ name_build(struct rh_segment *s, const struct rh_segment_spec *spec)
 static void
 begin_life(struct rh_segment *s, const struct rh_segment_spec *spec)
 {
-	rh_seg_live(s)->bell = 0;
+	rh_seg_live_pool(s)->bell = 0;
 	name_build(s, spec);
 }
 
@@ -328,7 +349,7 @@ ready_slots(struct rh_segment *s)
 {
 	struct rh_slot *slot;
 
-	for (unsigned i = 0; i < s->head->slots; i++) {
+	for (unsigned i = 0; i < s->count; i++) {
 		slot = rh_segment_slot(s, i);
 		/* a killed pool's log writer may yet be at its rings */
 		if (i != rh_segment_writer_slot(s)) {
@@ -371,22 +392,24 @@ empty_areas(struct rh_segment *s)
 	    ((const char *)s->head + s->head->areas);
 
 	for (unsigned i = 0; i < s->head->nareas; i++)
-		if (!a[i].kept && fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		    (off_t)a[i].at,
-		    (off_t)rh_seg_align(a[i].bytes, RH_SEG_PAGE)) < 0)
+		if (!a[i].kept && a[i].pool == s->pool &&
+		    fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)a[i].at,
+			(off_t)rh_seg_align(a[i].bytes, RH_SEG_PAGE)) < 0)
 			memset(s->base + a[i].at, 0, a[i].bytes);
 }
 
 /* Takes the lock of a file that path still names. 1 yes, 0 gone, -1 fault. */
 static int
-lock(int fd, const char *path, struct stat *st, struct rh_buf *why)
+lock(int fd, unsigned pool, const char *path, struct stat *st,
+    struct rh_buf *why)
 {
 	const struct timespec pause = { 0, LOCK_PAUSE_NS };
 	struct stat named;
 	int tries = 0;
 
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR) {
+	while (!rh_seg_lock(fd, pool, F_WRLCK)) {
+		if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
 			fail(why, "lock", path);
 			return -1;
 		}
@@ -419,6 +442,23 @@ same_geometry(int fd, const struct stat *st, const struct rh_seg_head *want)
 	return same;
 }
 
+/* The first pool goes its way; the others follow it. */
+static bool
+is_anothers(int fd, const struct rh_segment *s, struct rh_buf *why)
+{
+	for (unsigned i = 0; i < s->pool; i++) {
+		if (!rh_seg_is_locked(fd, i, F_WRLCK))
+			continue;
+		rh_buf_printf(why,
+		    "%s belongs to the pool %s, which runs with"
+		    " another configuration or version: restart that one, or give"
+		    " this one another segment\n",
+		    s->path, s->head->pools[i].name);
+		return true;
+	}
+	return false;
+}
+
 /* Not what anyone would miss: empty, or begun by one of us. */
 static bool
 may_be_replaced(int fd, const struct stat *st)
@@ -437,16 +477,20 @@ fill_new(struct rh_segment *s, const struct rh_segment_spec *spec,
     struct rh_buf *why)
 {
 	const struct rh_seg_head *h = s->head;
+	unsigned pool;
 
 	s->bytes = h->file_bytes;
-	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0 ||
+	if (!rh_seg_lock(s->fd, s->pool, F_WRLCK) ||
 	    ftruncate(s->fd, (off_t)h->file_bytes) < 0 ||
 	    pwrite(s->fd, h, h->described, 0) != (ssize_t)h->described)
 		return fail(why, "write", s->path);
 	if (!map(s, s->fd, PROT_READ | PROT_WRITE, why))
 		return false;
 	rh_random(rh_seg_live(s)->id, sizeof(rh_seg_live(s)->id));
+	pool = s->pool;
+	rh_seg_show_all(s);
 	ready_slots(s);
+	rh_seg_show_pool(s, pool);
 	begin_life(s, spec);
 	return true;
 }
@@ -521,7 +565,7 @@ create(struct rh_segment *s, const struct rh_segment_spec *spec,
 		fail(why, "open", s->path);
 		return -1;
 	}
-	if ((done = lock(fd, s->path, &st, why)) == 1) {
+	if ((done = lock(fd, s->pool, s->path, &st, why)) == 1) {
 		if (same_geometry(fd, &st, s->head)) {
 			s->fd = fd;
 			s->bytes = (size_t)st.st_size;
@@ -529,7 +573,9 @@ create(struct rh_segment *s, const struct rh_segment_spec *spec,
 			s->inode = st.st_ino;
 			return take_over(s, spec, why) ? 1 : -1;
 		}
-		if (may_be_replaced(fd, &st))
+		if (is_anothers(fd, s, why))
+			done = -1;
+		else if (may_be_replaced(fd, &st))
 			done = make_new(s, spec, true, why);
 		else {
 			rh_buf_printf(why, "%s is no segment of Rowhouse;"
@@ -551,7 +597,7 @@ rh_segment_create(struct rh_segment **segment, const char *path,
 
 	do {
 		s = new_segment(-1, path, &none);
-		s->head = describe(spec);
+		describe_to(s, spec);
 		if ((done = create(s, spec, why)) != 1)
 			rh_segment_close(&s);
 	} while (done == 0);
@@ -560,6 +606,26 @@ rh_segment_create(struct rh_segment **segment, const char *path,
 	rh_metrics_attach(spec->metrics, s);
 	*segment = s;
 	return true;
+}
+
+bool
+rh_segment_is_anothers(const char *path, const struct rh_segment_spec *spec,
+    struct rh_buf *why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st = { .st_size = 0 };
+	struct rh_segment *s;
+	bool anothers;
+
+	if (fd < 0)
+		return false;
+	s = new_segment(-1, path, &st);
+	describe_to(s, spec);
+	anothers = fstat(fd, &st) == 0 && !same_geometry(fd, &st, s->head) &&
+	    is_anothers(fd, s, why);
+	rh_segment_close(&s);
+	close(fd);
+	return anothers;
 }
 
 bool
@@ -599,7 +665,7 @@ rh_segment_succeed(struct rh_segment **segment, int fd, const char *path,
 	    st.st_dev != named.st_dev || st.st_ino != named.st_ino)
 		return rh_segment_create(segment, path, spec, why);
 	s = new_segment(-1, path, &st);
-	s->head = describe(spec);
+	describe_to(s, spec);
 	*same = same_geometry(fd, &st, s->head);
 	if (*same)
 		s->fd = fd;

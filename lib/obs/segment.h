@@ -20,6 +20,12 @@
  * the file, and a second pool is refused.
  * Slot 0 is the master's, 1 to n the workers'; one more, for the process of
  * rh_log_drain, is the segment's own.
+ *
+ * Several pools share one file, if their specs say the same of all of them: each
+ * has its slots, in one piece, its areas and its lock, and whoever comes first
+ * makes the file. A pool sees its own slots alone, numbered from 0; metrics are
+ * of all. Where the file that is there is of another geometry and another pool
+ * lives in it, the first pool replaces it and any other is refused.
  */
 #ifndef RH_OBS_SEGMENT_H
 #define RH_OBS_SEGMENT_H
@@ -53,6 +59,13 @@ struct rh_area {
 	const char *name;	/* at most 15 characters */
 	size_t bytes;
 	bool kept;	/* outlives the pool as counters do; whoever uses it checks it */
+	unsigned pool;	/* whose it is; emptied when that one starts */
+};
+
+/* One of those that share the file. */
+struct rh_segment_pool {
+	const char *name; /* at most 15 characters */
+	unsigned slots;	  /* its master's included */
 };
 
 /* Whether a worker has it that has come so far as to serve. */
@@ -71,9 +84,11 @@ struct rh_metrics;
 struct rh_segment;
 
 struct rh_segment_spec {
-	const char *pool;	/* "fcgi" */
+	const char *pool; /* "fcgi": whose slots are ours */
 	const char *service, *version, *revision;
-	unsigned slots;		/* master included */
+	unsigned slots; /* master included; of one pool alone */
+	const struct rh_segment_pool
+	    *pools; /* in the file's order, ended by { NULL, 0 }; NULL: one */
 	/* rounded up to a power of two */
 	size_t log_ring_bytes, span_ring_bytes;
 	size_t request_ring_bytes, trace_ring_bytes;
@@ -83,7 +98,7 @@ struct rh_segment_spec {
 
 RH_MUST_CHECK bool rh_segment_create(struct rh_segment **segment,
     const char *path, const struct rh_segment_spec *spec, struct rh_buf *why);
-/* Read-only, every offset checked against the file's size before use. */
+/* Read-only, every offset checked against the file's size before use; all slots. */
 RH_MUST_CHECK bool rh_segment_open(struct rh_segment **segment,
     const char *path, struct rh_buf *why);
 /*
@@ -95,11 +110,17 @@ RH_MUST_CHECK bool rh_segment_open(struct rh_segment **segment,
 RH_MUST_CHECK bool rh_segment_succeed(struct rh_segment **segment, int fd,
     const char *path, const struct rh_segment_spec *spec, bool *same,
     struct rh_buf *why);
-/* Writable, whatever its geometry; has the descriptor, and so the lock. */
+/* Writable, whatever its geometry; has the descriptor, and so the pool's lock. */
 RH_MUST_CHECK bool rh_segment_attach(struct rh_segment **segment, int fd,
-    const char *path, struct rh_buf *why);
+    const char *path, const char *pool, struct rh_buf *why);
 /* Whether a segment of this spec would have the geometry of that file. */
 bool rh_segment_fits(int fd, const struct rh_segment_spec *spec);
+/*
+ * Whether a pool that goes before this spec's lives in the file at path, under
+ * another geometry: then none of this spec can be had there, as *why says.
+ */
+bool rh_segment_is_anothers(const char *path,
+    const struct rh_segment_spec *spec, struct rh_buf *why);
 /*
  * For processes that no master holds together: the first makes the segment or
  * takes it over, the others join in, each in a slot of its own, as long as
@@ -111,7 +132,13 @@ RH_MUST_CHECK bool rh_segment_join(struct rh_segment **segment, unsigned *slot,
 int rh_segment_fd(const struct rh_segment *segment);
 /* The file behind path is another one by now, or of another size: open it anew. */
 bool rh_segment_is_replaced(const struct rh_segment *segment);
-/* Whether a pool lives in it: the lock tells, whatever the slots say. */
+/*
+ * The slots of one pool, in the file's order; NULL: there are no more. Lives as
+ * long as the segment that was opened.
+ */
+const struct rh_segment *rh_segment_view(const struct rh_segment *segment,
+    unsigned pool);
+/* Whether its pool lives in it: the lock tells, whatever the slots say. */
 bool rh_segment_is_held(const struct rh_segment *segment);
 /* Unmaps; the file stays. */
 void rh_segment_close(struct rh_segment **segment);
@@ -140,7 +167,7 @@ size_t rh_segment_peek(const struct rh_segment *segment, unsigned i,
 /* The bytes of its ring: no record is longer than a quarter of them. */
 size_t rh_segment_ring_bytes(const struct rh_segment *segment,
     enum rh_seg_ring ring);
-/* Asserts that the area was in the spec. */
+/* The pool's own of that name, or else another's; asserts that the spec had it. */
 void *rh_segment_area(const struct rh_segment *segment, const char *name);
 /* Of a segment that anyone may have made: NULL if absent, or smaller. */
 const void *rh_segment_area_find(const struct rh_segment *segment,
@@ -153,6 +180,8 @@ const char *rh_segment_pool(const struct rh_segment *segment);
 struct rh_segment_build { char service[64], version[32], revision[64]; };
 void rh_segment_build(const struct rh_segment *segment,
     struct rh_segment_build *build);
+/* A slot's number among those of all pools. */
+unsigned rh_segment_place(const struct rh_segment *segment, unsigned i);
 /* The slot of rh_log_drain's process: what comes after the others. */
 unsigned rh_segment_writer_slot(const struct rh_segment *segment);
 /* 16 random bytes of the file's making: names the pool in service.instance.id. */

@@ -92,7 +92,7 @@ tables_are_sound(const struct rh_seg_head *h)
 		return false;
 	rh_seg_lay_out_tables(&same);
 	return memcmp(&same, h, sizeof(same)) == 0 &&
-	    memchr(h->pool, 0, sizeof(h->pool)) && h->slot0 >= h->live &&
+	    rh_seg_pools_are_sound(h) && h->slot0 >= h->live &&
 	    h->slot0 - h->live >= sizeof(struct rh_seg_live);
 }
 

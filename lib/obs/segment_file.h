@@ -23,16 +23,23 @@
 #define RH_SEG_NAME_MAX		112
 #define RH_SEG_PAGE		4096
 #define RH_SEG_SLOTS_MAX	4096
+#define RH_SEG_POOLS_MAX 4
 #define RH_SEG_DESCRIBED_MAX	(16 << 20)
+
+struct rh_seg_pool {
+	char name[16];
+	uint32_t first, slots; /* with the log writer's, the last one */
+};
 
 struct rh_seg_head {
 	char magic[8];
 	uint32_t version;
-	uint32_t slots;		/* with the log writer's, the last one */
+	uint32_t slots;		/* of all pools */
 	uint64_t hash;		/* of the description, this field being 0 */
 	uint64_t described;	/* its bytes */
 	uint64_t file_bytes;
-	char pool[16];
+	struct rh_seg_pool pools[RH_SEG_POOLS_MAX];
+	uint32_t npools, unused;
 	uint32_t nareas, ndims, nvalues, nfamilies;
 	uint64_t areas, dims, values, families, texts, ntexts;
 	uint64_t live;
@@ -46,7 +53,7 @@ struct rh_seg_head {
 struct rh_seg_area {
 	char name[16];
 	uint64_t at, bytes;
-	uint64_t kept;
+	uint32_t kept, pool;
 };
 
 struct rh_seg_text {
@@ -80,10 +87,12 @@ struct rh_seg_name {
 };
 
 struct rh_seg_live {
-	_Atomic uint32_t bell;
-	uint32_t unused;
-	_Atomic uint64_t dropped_told;	/* log lines dropped, as announced */
-	char pad[48];
+	struct rh_seg_live_pool {
+		_Atomic uint32_t bell;
+		uint32_t unused;
+		_Atomic uint64_t
+		    dropped_told; /* log lines dropped, as announced */
+	} pools[RH_SEG_POOLS_MAX];
 	unsigned char id[16];
 	char service[64], version[32], revision[64];
 	char pad2[16];		/* names follow, 64-aligned */
@@ -114,12 +123,37 @@ struct rh_segment {
 	char *path;
 	uint64_t device, inode;
 	const struct rh_seg_head *head;	/* of the private copy */
+	unsigned pool; /* whose slots it shows; of all: the first */
+	unsigned first,
+	    count; /* in the file: slot 0 of this one, and how many */
+	struct rh_segment *views; /* a pool each; NULL: none is made yet */
 };
 
 static inline struct rh_seg_live *
 rh_seg_live(const struct rh_segment *s)
 {
 	return (struct rh_seg_live *)(s->base + s->head->live);
+}
+
+static inline struct rh_seg_live_pool *
+rh_seg_live_pool(const struct rh_segment *s)
+{
+	return &rh_seg_live(s)->pools[s->pool];
+}
+
+/* Cells of any pool's slot, as the file numbers them. */
+static inline uint64_t *
+rh_seg_cells(const struct rh_segment *s, unsigned i)
+{
+	return (uint64_t *)(s->base + s->head->slot0 + i * s->head->slot_bytes +
+	    s->head->cells);
+}
+
+static inline struct rh_slot *
+rh_seg_slot(const struct rh_segment *s, unsigned i)
+{
+	return (struct rh_slot *)(s->base + s->head->slot0 +
+	    i * s->head->slot_bytes);
 }
 
 static inline const struct rh_seg_dim *
@@ -155,6 +189,7 @@ rh_seg_names(const struct rh_segment *s, const struct rh_seg_dim *dim)
 	return (struct rh_seg_name *)(s->base + dim->names_at);
 }
 
+/* As rh_seg_cells. */
 static inline struct rh_exemplar *
 rh_seg_exemplars(const struct rh_segment *s, unsigned slot)
 {
@@ -183,6 +218,22 @@ rh_seg_align(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
 }
+
+/* segment_pools.c: which pool is meant; false: none of that name. */
+RH_MUST_CHECK bool rh_seg_pool_find(const struct rh_seg_head *head,
+    const char *name, unsigned *pool);
+/* What the spec says of pools, into the head. */
+void rh_seg_pools_describe(struct rh_seg_head *head,
+    const struct rh_segment_spec *spec);
+bool rh_seg_pools_are_sound(const struct rh_seg_head *head);
+/* From now on its slots alone are s's. */
+void rh_seg_show_pool(struct rh_segment *s, unsigned pool);
+void rh_seg_show_all(struct rh_segment *s);
+void rh_seg_make_views(struct rh_segment *s);
+/* F_WRLCK: a pool's, F_RDLCK: of processes that hold it together. errno EAGAIN: another's. */
+RH_MUST_CHECK bool rh_seg_lock(int fd, unsigned pool, int kind);
+/* Whether somebody else holds it against this kind. */
+bool rh_seg_is_locked(int fd, unsigned pool, int kind);
 
 /* segment_check.c: where the tables start, one behind the other, by count. */
 void rh_seg_lay_out_tables(struct rh_seg_head *head);

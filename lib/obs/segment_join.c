@@ -12,6 +12,10 @@
 
 #include "base/clock.h"
 #include "obs/journal.h"
+#include "obs/segment_file.h"
+
+/* They serve requests: the others of the file's pools have a master. */
+#define JOINED 0
 
 /*
  * A pool holds the segment's lock alone; these processes hold it together. Who
@@ -75,7 +79,7 @@ has_members(const struct rh_segment *s)
 static bool
 share_lock(int fd, const char *path, struct rh_buf *why)
 {
-	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+	if (rh_seg_lock(fd, JOINED, F_RDLCK))
 		return true;
 	rh_buf_printf(why, "%s belongs to a pool that is running; give this"
 	    " process another segment\n", path);
@@ -94,7 +98,7 @@ is_in_use(const char *path)
 	rh_buf_init_fixed(&why, reason, sizeof(reason));
 	if (!rh_segment_open(&s, path, &why))
 		return false;
-	used = has_members(s);
+	used = has_members(rh_segment_view(s, JOINED));
 	rh_segment_close(&s);
 	return used;
 }

@@ -7,20 +7,27 @@
 static char *
 slot_at(const struct rh_segment *s, unsigned i, uint64_t within)
 {
-	rh_assert(i < s->head->slots);
-	return s->base + s->head->slot0 + i * s->head->slot_bytes + within;
+	rh_assert(i < s->count);
+	return s->base + s->head->slot0 + (s->first + i) * s->head->slot_bytes +
+	    within;
 }
 
 unsigned
 rh_segment_slots(const struct rh_segment *s)
 {
-	return s->head->slots - 1;
+	return s->count - 1;
 }
 
 unsigned
 rh_segment_writer_slot(const struct rh_segment *s)
 {
-	return s->head->slots - 1;
+	return s->count - 1;
+}
+
+unsigned
+rh_segment_place(const struct rh_segment *s, unsigned i)
+{
+	return s->first + i;
 }
 
 struct rh_slot *
@@ -100,16 +107,20 @@ rh_segment_peek(const struct rh_segment *s, unsigned i, enum rh_seg_ring ring,
 	    rh_segment_ring_bytes(s, ring), at, to, cap);
 }
 
+/* Its own, or else whoever's. */
 static const struct rh_seg_area *
 find_area(const struct rh_segment *s, const char *name)
 {
-	const struct rh_seg_area *a = (const struct rh_seg_area *)
-	    ((const char *)s->head + s->head->areas);
+	const struct rh_seg_area
+	    *a = (const struct rh_seg_area *)((const char *)s->head +
+		s->head->areas),
+	    *found = NULL;
 
 	for (unsigned i = 0; i < s->head->nareas; i++)
-		if (strcmp(a[i].name, name) == 0)
-			return &a[i];
-	return NULL;
+		if (strcmp(a[i].name, name) == 0 &&
+		    (!found || a[i].pool == s->pool))
+			found = &a[i];
+	return found;
 }
 
 void *
@@ -141,7 +152,7 @@ rh_segment_area_bytes(const struct rh_segment *s, const char *name)
 const char *
 rh_segment_pool(const struct rh_segment *s)
 {
-	return s->head->pool;
+	return s->head->pools[s->pool].name;
 }
 
 const unsigned char *

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "serve/duty.h"
 #include "serve/inherit.h"
 #include "serve/listen.h"
 #include "serve/past.h"
@@ -15,11 +17,23 @@
 #include "serve/trial.h"
 #include "serve/will.h"
 
+/* Between two tries to follow the first pool into its segment. */
+#define FOLLOW_NS (10 * UINT64_C(1000000000))
+
 enum { WHY_MAX = 1024, RELOAD_FIRST = 64 << 10, RELOAD_CAP = 64 << 20 };
 
 static struct rh_serve_conf conf;
 static const struct rh_app *app;
 static bool alone;	/* -1 */
+
+/* What is another in the other program: rh_app_main's pool, and rh_jobs_main's. */
+struct part {
+	enum rh_pool_kind pool;
+	struct rh_pool_hooks hooks;
+	void (*tick)(void *server);
+	const struct rh_option *options;
+};
+static const struct part *part;
 
 /* The master's own line to the log and to the counters. */
 static void
@@ -35,10 +49,6 @@ master_signals(struct rh_host *h, struct rh_server *master,
 	master->log.tally = &master->tally;
 	master->log.lines = h->series.lines;
 }
-
-static const struct rh_pool_hooks server_hooks = {
-	rh_server_start, rh_life, rh_server_idle, rh_server_stop
-};
 
 /* ---- SIGHUP, in the master ---- */
 
@@ -83,6 +93,15 @@ pool_mode(void)
 	return (enum rh_pool_mode)conf.sizing;
 }
 
+/* No connections, and nobody who waits in a queue to be served. */
+static void
+spec_of_jobs(struct rh_pool_spec *spec)
+{
+	spec->nworkers = (unsigned)conf.jobs_workers;
+	spec->mode = RH_POOL_STATIC;
+	spec->max_connections = 0;
+}
+
 static void
 spec_tune(struct rh_pool_spec *spec)
 {
@@ -90,7 +109,9 @@ spec_tune(struct rh_pool_spec *spec)
 		(unsigned)conf.workers_spare_min,
 		(unsigned)conf.workers_spare_max, (unsigned)conf.spawn_rate,
 		(uint64_t)conf.idle_timeout_ms };
-	spec->queue_max = (unsigned)conf.queue_max;
+	spec->queue_max = part->pool == RH_POOL_FCGI ?
+	    (unsigned)conf.queue_max :
+	    0;
 	spec->max_memory = (uint64_t)conf.max_memory_bytes;
 	spec->max_requests = (uint64_t)conf.max_requests;
 	spec->shutdown_grace_ms = conf.shutdown_grace_ms;
@@ -153,6 +174,23 @@ tick(void *server)
 	rh_past_look(s->host->past);
 }
 
+/* The first pool lays the segment out anew as it likes: we follow, as by USR2. */
+static void
+tick_jobs(void *server)
+{
+	static uint64_t next_ns;
+	struct rh_server *s = server;
+	uint64_t now_ns = rh_clock_mono_ns();
+
+	if (now_ns < next_ns || !rh_segment_is_replaced(s->host->segment))
+		return;
+	next_ns = now_ns + FOLLOW_NS;
+	rh_log_say(&s->log, RH_LOG_WARN,
+	    "the segment was laid out anew by"
+	    " another pool: this one starts over in it");
+	kill(getpid(), SIGUSR2);
+}
+
 static int
 serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
     struct rh_arena *arena)
@@ -164,22 +202,34 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		.tally = &server->tally, .spans = h->series.spans,
 		.version = app->version };
 	struct rh_pool_spec spec = {
-		.name = "fcgi", .listen = listen,
-		.nworkers = (unsigned)conf.workers, .mode = pool_mode(),
+		.name = rh_pool_names[part->pool],
+		.listen = listen,
+		.nworkers = (unsigned)conf.workers,
+		.mode = pool_mode(),
 		.max_connections = (unsigned)conf.max_connections,
-		.segment = h->segment, .log = &server->log,
-		.tally = &server->tally, .restarts = h->series.restarts,
+		.segment = h->segment,
+		.log = &server->log,
+		.tally = &server->tally,
+		.restarts = rh_series_restarts(&h->series, part->pool),
 		.queue_length = h->series.queue_length,
-		.log_fd = 1, .ctx = server, .trouble = rh_server_trouble,
-		.died = rh_postmortem, .ship = &ship, .tick = tick,
-		.reload = reload, .will = will,
+		.log_fd = 1,
+		.ctx = server,
+		.trouble = rh_server_trouble,
+		.died = rh_postmortem,
+		.ship = &ship,
+		.tick = part->tick,
+		.reload = reload,
+		.will = will,
 		.program = program_path(h->program, arena),
 		.argv = h->program->argv0,
-		.hooks = server_hooks,
+		.hooks = part->hooks,
 	};
 
 	spec_tune(&spec);
-	h->past = rh_past_open(h, arena);
+	if (part->pool == RH_POOL_JOBS)
+		spec_of_jobs(&spec);
+	else
+		h->past = rh_past_open(h, arena);
 	master_signals(h, server, arena);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_run(&spec, arena);
@@ -192,6 +242,10 @@ listen_open(struct rh_listen *listen, const struct rh_will *will,
 {
 	enum rh_inherited what;
 
+	if (part->pool == RH_POOL_JOBS) {
+		*listen = (struct rh_listen){ .fd = -1 };
+		return true;
+	}
 	if (will) {
 		*listen = (struct rh_listen){ will->listen, will->path,
 			will->dev, will->ino };
@@ -216,7 +270,8 @@ static int
 try(const struct rh_program *self, struct rh_host *h, struct rh_buf *why)
 {
 	return rh_privilege_drop(conf.user, conf.group, why) ?
-	    rh_trial_run(self, h, rh_will_trial()) : fail(self, why);
+	    rh_trial_run(self, h, &part->hooks, rh_will_trial()) :
+	    fail(self, why);
 }
 
 /* ---- -1: one of several, on descriptor 0 ---- */
@@ -241,9 +296,12 @@ serve_alone(const struct rh_program *self, struct rh_host *h,
 		return fail(self, why);
 	h->alone = true;
 	server->host = h;
-	spec = (struct rh_pool_spec){ .name = "fcgi", .listen = &listen,
-		.segment = h->segment, .ctx = server,
-		.trouble = rh_server_trouble, .hooks = server_hooks };
+	spec = (struct rh_pool_spec){ .name = rh_pool_names[part->pool],
+		.listen = &listen,
+		.segment = h->segment,
+		.ctx = server,
+		.trouble = rh_server_trouble,
+		.hooks = part->hooks };
 	spec_tune(&spec);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_alone(&spec, slot);
@@ -263,6 +321,7 @@ run(struct rh_program *self, int argc, char **argv)
 	rh_buf_init(&why, self->arena, WHY_MAX, WHY_MAX * 4);
 	h->app = app;
 	h->conf = &conf;
+	h->pool = part->pool;
 	h->program = self;
 	if (!rh_host_open(h, self->arena, &why))
 		return fail(self, &why);
@@ -309,22 +368,57 @@ option(struct rh_program *self, int letter, const char *value)
 	alone = letter == '1';
 }
 
-int
-rh_app_main(const struct rh_app *application, int argc, char **argv)
+static int
+program_main(const struct rh_app *application, const struct part *its, int argc,
+    char **argv)
 {
 	struct rh_conf_table tables[8] = {
 		{ rh_serve_directives, &conf, NULL },
 		{ rh_placement_directives, conf.placements, &rh_placement_section },
 	};
 	struct rh_program program = { .name = application->name,
-		.summary = application->description, .tables = tables,
-		.check = check, .run = run, .options = own_options,
+		.summary = application->description,
+		.tables = tables,
+		.check = check,
+		.run = run,
+		.options = its->options,
 		.option = option };
 
 	app = application;
+	part = its;
 	for (size_t i = 0; app->tables && app->tables[i].directives; i++) {
 		rh_assert(i + 3 < RH_COUNT(tables));
 		tables[i + 2] = app->tables[i];
 	}
 	return rh_program_main(&program, argc, argv);
+}
+
+int
+rh_app_main(const struct rh_app *application, int argc, char **argv)
+{
+	static const struct part requests = {
+		.pool = RH_POOL_FCGI,
+		.hooks = { .start = rh_server_start,
+		    .serve = rh_life,
+		    .idle = rh_server_idle,
+		    .stop = rh_server_stop },
+		.tick = tick,
+		.options = own_options,
+	};
+
+	return program_main(application, &requests, argc, argv);
+}
+
+int
+rh_jobs_main(const struct rh_app *application, int argc, char **argv)
+{
+	static const struct part jobs = {
+		.pool = RH_POOL_JOBS,
+		.hooks = { .start = rh_duty_start,
+		    .work = rh_duty_work,
+		    .stop = rh_server_stop },
+		.tick = tick_jobs,
+	};
+
+	return program_main(application, &jobs, argc, argv);
 }

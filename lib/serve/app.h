@@ -1,5 +1,6 @@
 /*
- * app - an application: its resources, and rh_app_main() to run them.
+ * app - an application: its resources, and rh_app_main() to run them;
+ * rh_jobs_main() for what they leave to be done behind the requests.
  *
  * Shape    struct rh_app lists resources; a resource is its routes, its
  *          statements, what its constraints mean, its metrics besides those
@@ -42,6 +43,11 @@ struct rh_app {
 
 /* Options, configuration, segment, master, workers; returns at the end of the pool. */
 int rh_app_main(const struct rh_app *app, int argc, char **argv);
+/*
+ * The same of the pool behind it, which does what no request waits for. Its app
+ * lists the same resources as that of the segment's other pool.
+ */
+int rh_jobs_main(const struct rh_app *app, int argc, char **argv);
 
 /* /livez, /readyz, /openapi.json: in every application, listed by rh_app_main itself. */
 extern const struct rh_resource rh_resource_health;

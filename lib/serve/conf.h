@@ -33,6 +33,7 @@ struct rh_serve_conf {
 	struct rh_slice listen_mode;
 	int64_t listen_backlog;
 	struct rh_slice user, group;
+	int64_t jobs_workers;
 	int sizing;
 	int64_t workers;
 	int64_t workers_min, workers_spare_min, workers_spare_max;

@@ -70,28 +70,41 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	/* those who join others refuse nobody */
 	const unsigned slots = slot ? (unsigned)conf->workers + 1 :
 	    rh_pool_slots((unsigned)conf->workers);
+	const struct rh_segment_pool pools[] = {
+		[RH_POOL_FCGI] = { rh_pool_names[RH_POOL_FCGI], slots },
+		[RH_POOL_JOBS] = { rh_pool_names[RH_POOL_JOBS],
+		    rh_pool_slots((unsigned)conf->jobs_workers) },
+		{ NULL, 0 }
+	};
 	const struct rh_area areas[] = {
-		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections), false },
-		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false },
-		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false },
-		{ "concurrency", rh_concurrency_bytes(slots), false },
+		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections), false, RH_POOL_FCGI },
+		{ RH_POOL_AREA, rh_pool_area_bytes(0), false, RH_POOL_JOBS },
+		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false, RH_POOL_FCGI },
+		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false, RH_POOL_FCGI },
+		{ "concurrency", rh_concurrency_bytes(slots), false, RH_POOL_FCGI },
 		{ "coherent", rh_coherent_shared_bytes(slots) *
-		    (1 + RH_PLACEMENTS_MAX), false },
-		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t), false },
-		{ RH_HISTORY_AREA, rh_past_bytes(h), true },
-		{ NULL, 0, false }
+		    (1 + RH_PLACEMENTS_MAX), false, RH_POOL_FCGI },
+		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t), false, RH_POOL_FCGI },
+		{ RH_HISTORY_AREA, rh_past_bytes(h), true, RH_POOL_FCGI },
+		{ NULL, 0, false, 0 }
 	};
 	const struct rh_segment_spec spec = {
-		.pool = "fcgi", .service = (char *)h->otlp.service_name.p,
-		.version = h->app->version, .revision = RH_REVISION,
-		.slots = slots,
+		.pool = rh_pool_names[h->pool],
+		.pools = pools,
+		.service = (char *)h->otlp.service_name.p,
+		.version = h->app->version,
+		.revision = RH_REVISION,
 		.log_ring_bytes = (size_t)conf->log_ring_bytes,
 		.span_ring_bytes = (size_t)conf->span_ring_bytes,
 		.request_ring_bytes = (size_t)conf->request_ring_bytes,
 		.trace_ring_bytes = (size_t)conf->trace_ring_bytes,
-		.areas = areas, .metrics = h->metrics,
+		.areas = areas,
+		.metrics = h->metrics,
 	};
 
+	/* said before a program becomes another: there is no way back then */
+	if (h->trial && rh_segment_is_anothers(h->trial, &spec, why))
+		return false;
 	if (!(will ? rh_segment_succeed(&h->segment, will->segment, path, &spec,
 	    &will->same_segment, why) :
 	    slot ? rh_segment_join(&h->segment, slot, path, &spec, why) :
@@ -155,7 +168,7 @@ rh_host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 		return false;
 	rh_host_tune(h, arena, why);
 	h->metrics = rh_metrics_new(arena);
-	rh_series_init(&h->series, h->metrics, h->router, "fcgi");
+	rh_series_init(&h->series, h->metrics, h->router);
 	if (!instruments_open(h->app, h->metrics, why))
 		return false;
 	h->openapi = rh_openapi_make(arena, h->router, &info);

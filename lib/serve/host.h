@@ -33,6 +33,9 @@ struct rh_will;
 struct rh_host {
 	const struct rh_app *app;
 	const struct rh_serve_conf *conf;
+	enum rh_pool_kind pool; /* whose program this is */
+	const char
+	    *trial; /* the segment that it would be; NULL: this is no trial */
 	struct rh_router *router;
 	struct rh_metrics *metrics;
 	struct rh_series series;

@@ -26,6 +26,11 @@ const char *const rh_end_names[RH_ENDS] = {
 	[RH_END_MEMORY] = "memory",
 };
 
+const char *const rh_pool_names[RH_POOLS] = {
+	[RH_POOL_FCGI] = "fcgi",
+	[RH_POOL_JOBS] = "jobs",
+};
+
 uint64_t
 rh_master_now_ms(void)
 {

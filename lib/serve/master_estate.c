@@ -53,8 +53,10 @@ rh_master_estate_open(struct rh_master *m, const struct rh_will *w,
 
 	rh_buf_init(&why, arena, 256, 4096);
 	/* the trial has seen to it that we know this layout */
-	rh_assert(rh_segment_attach(&e->segment, w->segment, "the segment of"
-	    " the program before", &why));
+	rh_assert(rh_segment_attach(&e->segment, w->segment,
+	    "the segment of"
+	    " the program before",
+	    m->spec->name, &why));
 	e->share = rh_segment_area(e->segment, RH_POOL_AREA);
 	e->nworkers = w->nworkers;
 	e->children = rh_arena_zalloc(arena, w->nworkers, sizeof(*e->children));

@@ -45,7 +45,9 @@ rh_master_size_init(struct rh_master *m, struct rh_arena *arena)
 	m->pace.owed = m->size.min;
 	m->seen = rh_arena_zalloc(arena, spec->nworkers, sizeof(*m->seen));
 	rh_waiting_init(&m->h.waiting, m->h.nseats, arena);
-	if (!rh_queue_open(&m->queue, spec->listen->fd)) {
+	m->queue = (struct rh_queue){ .listen_fd = -1, .netlink = -1 };
+	if (spec->listen->fd >= 0 &&
+	    !rh_queue_open(&m->queue, spec->listen->fd)) {
 		rh_log_say(spec->log, RH_LOG_WARN, "pool %s: the length of the"
 		    " listening socket's queue is not to be had: %s",
 		    spec->name, strerror(errno));
@@ -84,6 +86,8 @@ waiting(struct rh_master *m)
 	unsigned length = 0;
 	bool known = rh_queue_length(&m->queue, &length);
 
+	if (m->spec->listen->fd < 0)
+		return 0;
 	rh_gauge_set(m->spec->tally, m->spec->queue_length, 0,
 	    known ? length : RH_GAUGE_UNKNOWN);
 	if (!follows_load(m))

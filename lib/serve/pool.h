@@ -59,6 +59,12 @@ struct rh_pool_hooks {
 	enum rh_served (*serve)(void *ctx, int fd);
 	/* Nothing happened for idle_ms. NULL: none. */
 	void (*idle)(void *ctx);
+	/*
+	 * In a pool that listens to nobody, in place of serve and idle: does
+	 * what there is to do, adds to *done what counts as a request, answers
+	 * how long it need not be called again.
+	 */
+	int64_t (*work)(void *ctx, uint64_t *done);
 	/* The worker's last act, to be done by then. NULL: none. */
 	void (*stop)(void *ctx, int64_t deadline_ms);
 };
@@ -69,6 +75,10 @@ enum rh_end {
 	RH_END_RELOAD, RH_END_STUCK, RH_END_MEMORY, RH_ENDS
 };
 extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
+
+/* The pools that share a segment, in its order: who they are, and what they do. */
+enum rh_pool_kind { RH_POOL_FCGI, RH_POOL_JOBS, RH_POOLS };
+extern const char *const rh_pool_names[RH_POOLS]; /* "fcgi", "jobs" */
 
 struct rh_death {
 	unsigned slot;
@@ -82,7 +92,8 @@ enum rh_pool_mode { RH_POOL_STATIC, RH_POOL_DYNAMIC, RH_POOL_ONDEMAND };
 
 struct rh_pool_spec {
 	const char *name;		/* "fcgi" */
-	struct rh_listen *listen;	/* open; the pool closes it */
+	struct rh_listen
+	    *listen; /* open, and the pool closes it; fd -1: hooks.work */
 	unsigned nworkers;		/* slots 1 to n of the segment; the most */
 	enum rh_pool_mode mode;
 	struct rh_size size;		/* min and spares: of DYNAMIC alone */

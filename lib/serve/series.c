@@ -30,6 +30,8 @@ static const char *const stores[] = {
 };
 static const char *const states_of_connection[] = { "open", NULL };
 static const char *const outcomes_of_line[] = { "written", "dropped", NULL };
+/* The pools that listen. */
+static const char *const listening[] = { "fcgi", NULL };
 static const char *const dependencies[] = {
 	[RH_DEPENDENCY_POSTGRES] = "postgresql",
 	[RH_DEPENDENCY_REDIS] = "redis", NULL
@@ -131,16 +133,19 @@ statements_dim(struct rh_metrics *m)
 	return dim;
 }
 
+/* Pool by pool: rh_series_restarts counts on it. */
 static int
-reasons_dim(struct rh_metrics *m, const char *pool)
+reasons_dim(struct rh_metrics *m)
 {
 	int dim = rh_metrics_dim(m, "pool,reason", 0);
 
-	for (unsigned i = 0; i < RH_ENDS; i++) {
-		const char *pair[] = { pool, rh_end_names[i] };
+	for (unsigned pool = 0; pool < RH_POOLS; pool++)
+		for (unsigned i = 0; i < RH_ENDS; i++) {
+			const char *pair[] = { rh_pool_names[pool],
+				rh_end_names[i] };
 
-		rh_metrics_value(m, dim, pair);
-	}
+			rh_metrics_value(m, dim, pair);
+		}
 	return dim;
 }
 
@@ -205,14 +210,15 @@ tenants_dim(struct rh_metrics *m)
 
 void
 rh_series_init(struct rh_series *s, struct rh_metrics *m,
-    const struct rh_router *router, const char *pool)
+    const struct rh_router *router)
 {
-	const char *const pools[] = { pool, NULL };
-	const struct { const char *keys; int dim; } dims[] = {
+	const struct { const char *keys; int dim;
+	} dims[] = {
 		{ "method,route", routes_dim(s, m, router) },
 		{ "status", statuses_dim(m) },
 		{ "tenant", s->tenants = tenants_dim(m) },
-		{ "outcome_of_tenant", dim_of(m, "outcome", outcomes_of_tenant) },
+		{ "outcome_of_tenant",
+		    dim_of(m, "outcome", outcomes_of_tenant) },
 		{ "outcome_of_query", dim_of(m, "outcome", outcomes_of_query) },
 		{ "outcome_of_spans", dim_of(m, "outcome", outcomes_of_spans) },
 		{ "outcome_of_line", dim_of(m, "outcome", outcomes_of_line) },
@@ -224,8 +230,8 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "cache", caches_dim(s, m, router) },
 		{ "result", dim_of(m, "result", rh_cache_results) },
 		{ "bucket", buckets_dim(m) },
-		{ "pool", dim_of(m, "pool", pools) },
-		{ "pool,reason", reasons_dim(m, pool) },
+		{ "pool", dim_of(m, "pool", listening) },
+		{ "pool,reason", reasons_dim(m) },
 		{ "dependency", dim_of(m, "dependency", dependencies) },
 	};
 
@@ -264,4 +270,13 @@ rh_series_status(unsigned status)
 	for (i = 0; i < RH_COUNT(statuses) && statuses[i] != status; i++)
 		;
 	return i;
+}
+
+struct rh_family
+rh_series_restarts(const struct rh_series *s, unsigned pool)
+{
+	struct rh_family of_pool = s->restarts;
+
+	of_pool.cell += pool * RH_ENDS * of_pool.stride_a;
+	return of_pool;
 }

@@ -34,10 +34,12 @@ struct rh_series {
 };
 
 void rh_series_init(struct rh_series *s, struct rh_metrics *m,
-    const struct rh_router *router, const char *pool);
+    const struct rh_router *router);
 /* method,route: of a matched route (HEAD counts apart from its GET), or of none. */
 unsigned rh_series_route(const struct rh_series *s,
     const struct rh_route *route, unsigned index, enum rh_method method);
 unsigned rh_series_status(unsigned status);
+/* pool,reason: the pool's first one, of which rh_end is the rest. */
+struct rh_family rh_series_restarts(const struct rh_series *s, unsigned pool);
 
 #endif

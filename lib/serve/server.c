@@ -33,13 +33,9 @@ signals_open(struct rh_server *s)
 	s->log.tally = &s->tally;
 	s->log.lines = h->series.lines;
 	s->flight = rh_segment_flight(h->segment, s->slot);
-	s->hashers = h->hashers;
-	/* what the one before us was inside of when it was killed */
-	rh_concurrency_leave(h->concurrency, s->slot);
-	rh_assert(rh_serve_conf_concurrency(h->conf, &s->tenant_most));
 	s->moment = rh_segment_moment(h->segment, s->slot);
 	if (!rh_crash_arm(&(struct rh_crash_spec){ s->moment,
-	    rh_server_last_word, s }))
+		h->pool == RH_POOL_FCGI ? rh_server_last_word : NULL, s }))
 		rh_log_say(&s->log, RH_LOG_WARN,
 		    "a crash would be told without its place");
 	if (!rh_asked_arm(s->moment))
@@ -122,40 +118,58 @@ redis_open(struct rh_server *s)
 	coherent_open(s);
 }
 
-bool
-rh_server_start(void *server, unsigned slot)
+void
+rh_server_open(struct rh_server *s, unsigned slot)
 {
-	struct rh_server *s = server;
-	const struct rh_serve_conf *conf = s->host->conf;
-	bool ready;
-
 	s->slot = slot;
-	s->sheds = slot > (unsigned)conf->workers;
 	s->own = rh_arena_new(OWN_FIRST, OWN_CAP);
 	s->arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
 	signals_open(s);
-	s->fx = rh_fcgx_new(s->own, &(struct rh_fcgx_limits){
-	    (size_t)conf->headers_max_bytes, (int)conf->header_timeout_ms,
-	    (int)(s->sheds ? RH_MIN(conf->body_timeout_ms, SHED_BODY_MS) :
-	    conf->body_timeout_ms) });
 	s->pg_obs = (struct rh_pg_obs){ &s->tally,
 	    s->host->series.query_duration, s->host->series.round_trips,
 	    s->host->series.connections, s->flight };
 	s->pg = rh_pg_new(s->own, &s->host->pg, &s->pg_obs);
 	rh_pg_share_gauge(s->pg, &s->pg_open);
+}
+
+bool
+rh_server_reach(struct rh_server *s, bool wait)
+{
+	bool ready = rh_pg_ready(s->pg, wait);
+
+	dependency_note(s, ready);
+	if (!ready && !s->pg_away)
+		rh_log_say(&s->log, RH_LOG_WARN, "PostgreSQL is away: %s",
+		    rh_pg_trouble(s->pg));
+	s->pg_away = !ready;
+	return ready;
+}
+
+bool
+rh_server_start(void *server, unsigned slot)
+{
+	struct rh_server *s = server;
+	const struct rh_host *h = s->host;
+	const struct rh_serve_conf *conf = h->conf;
+
+	s->sheds = slot > (unsigned)conf->workers;
+	rh_server_open(s, slot);
+	s->hashers = h->hashers;
+	/* what the one before us was inside of when it was killed */
+	rh_concurrency_leave(h->concurrency, slot);
+	rh_assert(rh_serve_conf_concurrency(conf, &s->tenant_most));
+	s->fx = rh_fcgx_new(s->own, &(struct rh_fcgx_limits){
+	    (size_t)conf->headers_max_bytes, (int)conf->header_timeout_ms,
+	    (int)(s->sheds ? RH_MIN(conf->body_timeout_ms, SHED_BODY_MS) :
+	    conf->body_timeout_ms) });
 	if (!s->sheds)
 		redis_open(s);
 	rh_places_open(s);
 	if (s->sheds)
 		return true;
-	s->limiter = (struct rh_limiter){ s->host->limits, RH_LIMIT_KEYS,
-		s->redis, NULL };
-	ready = rh_pg_ready(s->pg, true);
-	dependency_note(s, ready);
-	if (!ready)
-		rh_log_say(&s->log, RH_LOG_WARN, "PostgreSQL is away: %s",
-		    rh_pg_trouble(s->pg));
-	return ready;
+	s->limiter = (struct rh_limiter){ h->limits, RH_LIMIT_KEYS, s->redis,
+		NULL };
+	return rh_server_reach(s, true);
 }
 
 void

@@ -33,6 +33,7 @@ struct rh_server {
 	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;
 	unsigned pg_open;		/* sessions, of all places */
+	bool pg_away;			/* as the log was told */
 	struct rh_redis_obs redis_obs, placed_redis_obs;
 	bool redis_away;		/* as the log was told */
 	struct rh_log log;
@@ -44,6 +45,7 @@ struct rh_server {
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
 	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
 	bool purges;			/* they were, a moment ago */
+	uint64_t *due_ns;		/* mono: of each duty's next step */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
@@ -54,6 +56,10 @@ struct rh_server {
 struct rh_coherent *rh_server_coherent(struct rh_server *s,
     struct rh_redis *redis, unsigned place);
 
+/* What workers of all pools have: log, counters, flight, session to PostgreSQL. */
+void rh_server_open(struct rh_server *s, unsigned slot);
+/* Whether PostgreSQL is to be had; wait: for as long as connecting may take. */
+bool rh_server_reach(struct rh_server *s, bool wait);
 /* The hooks of serve/pool.h. */
 bool rh_server_start(void *server, unsigned slot);
 /* While there is no request: the session's, and its cache's, duties. */

@@ -16,30 +16,33 @@ segment_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 {
 	char *path = rh_arena_printf(arena, "%s.trial.%ld",
 	    (const char *)h->conf->segment.p, (long)getpid());
-	bool open = rh_host_segment(h, path, NULL, NULL, why);
+	bool open;
+
+	h->trial = h->conf->segment.p;
+	open = rh_host_segment(h, path, NULL, NULL, why);
 
 	unlink(path);
 	return open;
 }
 
 static int
-try_worker(const struct rh_program *program, struct rh_host *h)
+try_worker(const struct rh_program *program, struct rh_host *h,
+    const struct rh_pool_hooks *hooks)
 {
 	struct rh_server *server = RH_NEW(program->arena, struct rh_server);
 	int status = 0;
 
 	server->host = h;
-	if (!rh_server_start(server, 1))
+	if (!hooks->start(server, 1))
 		status = rh_program_fail(program, "PostgreSQL is away: %s",
 		    rh_pg_trouble(server->pg));
-	rh_server_stop(server, (int64_t)(rh_clock_mono_ns() / 1000000) +
-	    STOP_MS);
+	hooks->stop(server, (int64_t)(rh_clock_mono_ns() / 1000000) + STOP_MS);
 	return status;
 }
 
 int
 rh_trial_run(const struct rh_program *program, struct rh_host *h,
-    unsigned version)
+    const struct rh_pool_hooks *hooks, unsigned version)
 {
 	struct rh_buf why;
 	int status;
@@ -52,7 +55,7 @@ rh_trial_run(const struct rh_program *program, struct rh_host *h,
 	if (!segment_open(h, program->arena, &why))
 		return rh_program_fail(program, "%.*s",
 		    RH_SLICE_ARG(rh_buf_get(&why)));
-	status = try_worker(program, h);
+	status = try_worker(program, h, hooks);
 	rh_segment_close(&h->segment);
 	return status;
 }

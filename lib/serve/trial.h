@@ -14,7 +14,8 @@
 
 #include "serve/host.h"
 
+/* hooks: start and stop of the worker that is tried. */
 int rh_trial_run(const struct rh_program *program, struct rh_host *host,
-    unsigned version);
+    const struct rh_pool_hooks *hooks, unsigned version);
 
 #endif

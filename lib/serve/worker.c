@@ -139,12 +139,12 @@ rh_pool_bequeath(bool answered)
 static void
 stop_listening(struct rh_worker *w)
 {
+	show(w, RH_SLOT_DRAINING);
 	if (!w->listening)
 		return;
 	w->listening = false;
 	epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->h->spec->listen->fd, NULL);
 	close(w->h->spec->listen->fd);
-	show(w, RH_SLOT_DRAINING);
 }
 
 static void
@@ -204,6 +204,8 @@ patience_ms(const struct rh_worker *w)
 		return 0;
 	if (w->h->sheds)
 		idle_ms = SHED_MS;
+	if (w->h->spec->hooks.work)
+		return (int)RH_MIN(idle_ms, w->rest_ms);
 	if (w->nkept && (w->leaving || !rh_fresh_is_full(w)))
 		idle_ms = 10;
 	if (w->next_deadline_ms == UINT64_MAX)
@@ -232,6 +234,24 @@ is_time_to_tend(struct rh_worker *w, bool is_idle)
 	return true;
 }
 
+/* Its own kind of requests: nobody waits for them in an epoll. */
+static void
+work(struct rh_worker *w)
+{
+	const struct rh_pool_spec *spec = w->h->spec;
+	uint64_t before = w->requests;
+
+	show(w, RH_SLOT_BUSY);
+	w->rest_ms = spec->hooks.work(spec->ctx, &w->requests);
+	show(w, RH_SLOT_IDLE);
+	if (w->requests == before)
+		return;
+	atomic_store_explicit(&w->record->requests, w->requests,
+	    memory_order_relaxed);
+	if ((w->status = worn(w)))
+		w->leaving = RH_LEAVES_TO_HEIR;
+}
+
 static void
 loop(struct rh_worker *w)
 {
@@ -250,6 +270,8 @@ loop(struct rh_worker *w)
 			stop_listening(w);
 		else if (w->h->sheds)
 			w->shedding = rh_shed(w);
+		else if (spec->hooks.work)
+			work(w);
 		else if (is_time_to_tend(w, n == 0))
 			spec->hooks.idle(spec->ctx);
 		if (w->leaving == RH_LEAVES_TO_HEIR ||
@@ -318,14 +340,15 @@ open_eyes(struct rh_worker *w)
 	rh_assert(w->epfd >= 0);
 	watch(w, w->signals, EPOLLIN, RH_WOKE_SIGNAL);
 	watch(w, w->h->channel, EPOLLIN, RH_WOKE_CHANNEL);
-	w->listening = true;
+	w->listening = w->h->spec->listen->fd >= 0;
 	/* it would be woken for what workers can take */
 	if (w->h->sheds) {
 		rh_shed_init(w);
 		return;
 	}
-	watch(w, w->h->spec->listen->fd, EPOLLIN | EPOLLEXCLUSIVE,
-	    RH_WOKE_LISTEN);
+	if (w->listening)
+		watch(w, w->h->spec->listen->fd, EPOLLIN | EPOLLEXCLUSIVE,
+		    RH_WOKE_LISTEN);
 	rh_seats_inherit(w);
 }
 

@@ -62,6 +62,7 @@ struct rh_worker {
 	bool looking;		/* the one in work is fresh, and not kept */
 	uint64_t next_deadline_ms;	/* no fresh one's is earlier */
 	uint64_t tended_ms;	/* when the idle hook ran last */
+	int64_t rest_ms;	/* how long the work hook need not be called */
 };
 
 uint64_t rh_worker_now_ms(void);

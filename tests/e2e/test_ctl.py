@@ -19,7 +19,7 @@ from harness import Pool, Story, TempDir, main, patience, program, \
 
 # lib/obs/segment_file.h: slot0 and slot_bytes in the head; the request in
 # flight behind the slot's first 64 bytes
-RUBBISH_FROM, FLIGHT = 128, 64
+RUBBISH_FROM, FLIGHT = 216, 64
 
 
 def ctl(pool, *operands):
@@ -215,7 +215,7 @@ class Ctl(Story):
         rubbish = Pool(temp.path, self.stack.postgres)
         shutil.copyfile(self.stack.pool.segment, rubbish.segment)
         with open(rubbish.segment, "r+b") as f:
-            fcntl.flock(f, fcntl.LOCK_EX)       # as a pool that lives in it
+            fcntl.lockf(f, fcntl.LOCK_EX, 1, 0)  # as a pool that lives in it
             f.seek(RUBBISH_FROM)
             slot0, slot_bytes = struct.unpack("<QQ", f.read(16))
             random = Random(1)

@@ -154,7 +154,7 @@ class Metrics(Story):
         def states():
             return {re.search('state="(.*)"', k)[1]: v
                     for k, v in self.shown().items()
-                    if k.startswith("rowhouse_workers{")}
+                    if k.startswith('rowhouse_workers{pool="fcgi"')}
         self.assertEqual(set(states()), {"starting", "idle", "busy", "draining",
                                          "backoff"})
         wait_until(lambda: states()["idle"] == 3, "three idle workers")

@@ -87,7 +87,7 @@ class Quickstart(unittest.TestCase):
         first = self.up(one)
         self.works(one, first)
         self.assertIsNotNone(first["redis_url"])
-        self.assertIsNone(first["pids"]["jobs"])
+        self.assertIsNotNone(first["pids"]["jobs"])
         self.assertEqual(self.run_it(one, "status").returncode, 0)
 
         again = self.up(one)

@@ -55,7 +55,7 @@ class Shown:
             self.good = f.read()
         (self.described, self.file_bytes) = struct.unpack_from("=QQ", self.good, 24)
         self.live, self.slot0, self.slot_bytes = struct.unpack_from(
-            "=QQQ", self.good, 24 + 16 + 16 + 16 + 48)
+            "=QQQ", self.good, 24 + 16 + 104 + 16 + 48)
         write_conf(self.conf, {
             "segment": self.segment,
             "exporter_listen": f"127.0.0.1:{self.exporter_port}"})

@@ -5,7 +5,7 @@ from . import fcgi
 from .client import Client, Reply
 from .load import Load
 from .places import BUILD, SOURCE, SANITIZED, free_port, patience, program
-from .pool import Exporter, Pool, migrate
+from .pool import Exporter, Jobs, Pool, migrate
 from .postgres import Postgres
 from .proc import Daemon, TempDir, eventually, runs, wait_until
 from .redis import Redis, RedisCluster
@@ -16,7 +16,7 @@ from .witness import Witness
 
 __all__ = [
     "Apache", "ApacheFcgid", "BUILD", "Client", "Daemon", "Exporter", "HAProxy", "Load",
-    "Nginx", "Pool", "Postgres", "Redis", "RedisCluster", "Reply", "SANITIZED", "SOURCE", "Stack", "Story",
+    "Jobs", "Nginx", "Pool", "Postgres", "Redis", "RedisCluster", "Reply", "SANITIZED", "SOURCE", "Stack", "Story",
     "TempDir", "Tenant", "Witness", "again", "eventually", "fcgi", "free_port", "main", "migrate", "patience",
     "program", "runs", "wait_until",
 ]

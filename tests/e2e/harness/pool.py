@@ -74,6 +74,7 @@ def migrate(conf, *operands, temp, check=True):
 class Pool:
     """rowhouse-fcgi. Its lines on stdout are in self.lines, parsed."""
 
+    NAME = "pool"
     DEFAULTS = {
         "listen_mode": "0666", "workers": 2, "limits": False,
         "secret_key": SECRET_KEY, "trace_ratio": 1, "shutdown_grace": "20s",
@@ -117,16 +118,19 @@ class Pool:
         self.lines, self.torn = [], []
         self._fresh = threading.Condition()
         argv, pass_fds = self.launch([self.program, "-c", self.conf])
-        self.daemon = Daemon(argv, log=f"{self.temp}/pool.err", env=self.env,
-                             stdout=subprocess.PIPE, pass_fds=pass_fds)
+        self.daemon = Daemon(argv, log=f"{self.temp}/{self.NAME}.err",
+                             env=self.env, stdout=subprocess.PIPE,
+                             pass_fds=pass_fds)
         self._reader = threading.Thread(target=self._read, daemon=True,
                                         args=(self.daemon.child.stdout,))
         self._reader.start()
-        self.daemon.wait_for(lambda: os.path.exists(self.socket) and
-                             len(self.answering()) >= self._at_rest() and
-                             len(self.workers()) > self._at_rest(),
-                             "the pool listens and has its workers")
+        self.daemon.wait_for(self._is_up, "the pool listens and has its workers")
         return self
+
+    def _is_up(self):
+        return (os.path.exists(self.socket) and
+                len(self.answering()) >= self._at_rest() and
+                len(self.workers()) > self._at_rest())
 
     def launch(self, argv):
         """How it is started: the command, and the descriptors it gets."""
@@ -195,7 +199,7 @@ class Pool:
         if reports:
             raise AssertionError(f"sanitizers:\n{reports}")
         if got != status:
-            raise AssertionError(f"rowhouse-fcgi ended with {got}, "
+            raise AssertionError(f"{self.daemon.name} ended with {got}, "
                                  f"not {status}\n{said}")
         if self.torn:
             raise AssertionError(f"stdout had what is no line: {self.torn[:3]}")
@@ -216,6 +220,23 @@ class Pool:
                 self.daemon.kill()
             else:
                 self.stop()
+
+
+class Jobs(Pool):
+    """rowhouse-jobs beside a pool: its configuration, its segment."""
+
+    NAME = "jobs"
+
+    def __init__(self, pool, env=None):
+        self.temp, self.conf, self.segment = pool.temp, pool.conf, pool.segment
+        self.exporter_port = pool.exporter_port
+        self.settings = pool.settings
+        self.env = {**pool.env, **(env or {})}
+        self.program = program("rowhouse-jobs")
+        self.daemon = self._reader = None
+
+    def _is_up(self):
+        return len(self.answering()) >= self.settings.get("jobs_workers", 2)
 
 
 class Exporter:

@@ -7,7 +7,7 @@ import threading
 
 from .client import Client
 from .pgbouncer import PgBouncer
-from .pool import Exporter, Pool, migrate
+from .pool import Exporter, Jobs, Pool, migrate
 from .postgres import Postgres
 from .proc import TempDir, wait_until
 from .web import Nginx
@@ -31,10 +31,12 @@ class Stack:
     web: a class of web.py or None; web_options go to it; pool: a class like
     Pool, for another way to start it; exporter: whether; bouncer: whether the
     pool reaches PostgreSQL through PgBouncer; redis: a Redis, which it then
-    starts and ends; env: more for our programs; settings: rowhouse.conf."""
+    starts and ends; jobs: whether rowhouse-jobs runs beside it; env: more for
+    our programs; settings: rowhouse.conf."""
 
     def __init__(self, web=Nginx, web_options=None, exporter=False, env=None,
-                 pg_settings=None, pool=Pool, bouncer=False, redis=None, **settings):
+                 pg_settings=None, pool=Pool, bouncer=False, redis=None, jobs=False,
+                 **settings):
         self.temp_dir = TempDir()
         self.temp = self.temp_dir.path
         self.postgres = self.pool = self.web = self.exporter = self.bouncer = None
@@ -45,6 +47,8 @@ class Stack:
         self._pool = pool
         self._bouncer = bouncer
         self.redis = redis
+        self.jobs = None
+        self._jobs = jobs
 
     def start(self):
         web, web_options, exporter, env, settings = self._wanted
@@ -61,6 +65,8 @@ class Stack:
                                **settings)
         migrate(self.pool.conf, "up", temp=self.temp)
         self.pool.start()
+        if self._jobs:
+            self.jobs = Jobs(self.pool).start()
         if web:
             self.web = web(self.temp, self.pool.socket, **web_options).start()
             wait_until(self.ready, "/readyz answers 200", 60.0)
@@ -140,7 +146,7 @@ class Stack:
         if self._client:
             self._client.close()
         try:
-            for part in (self.web, self.exporter, self.pool):
+            for part in (self.web, self.exporter, self.jobs, self.pool):
                 if part and part.daemon and part.daemon.alive():
                     part.stop()
         finally:
@@ -148,7 +154,7 @@ class Stack:
 
     def close(self):
         """Whatever still runs is ended."""
-        for part in (self.web, self.exporter, self.pool):
+        for part in (self.web, self.exporter, self.jobs, self.pool):
             if part and part.daemon and part.daemon.alive():
                 part.daemon.kill()
         for part in (self.bouncer, self.redis, self.postgres):

@@ -13,7 +13,8 @@ from .web import Apache, Nginx
 
 def missing(*more):
     """What a story cannot do without, as a sentence; None if all is there."""
-    for name in ("rowhouse-fcgi", "rowhouse-exporter", "rowhouse-migrate"):
+    for name in ("rowhouse-fcgi", "rowhouse-jobs", "rowhouse-exporter",
+                 "rowhouse-migrate"):
         if not os.path.exists(program(name)):
             return f"{name} is not built in {BUILD}"
     if not bin_dir():
@@ -27,7 +28,7 @@ def missing(*more):
 class Story(unittest.TestCase):
     """self.stack runs from the first test of the class to its last. A class
     names what it wants otherwise: settings (rowhouse.conf), web, web_options,
-    exporter, env, pg_settings, pool, bouncer, redis (a function that makes one)."""
+    exporter, env, pg_settings, pool, bouncer, jobs, redis (a function that makes one)."""
 
     settings = {}
     web = Nginx
@@ -38,6 +39,7 @@ class Story(unittest.TestCase):
     pool = Pool
     bouncer = False
     redis = None
+    jobs = False
     maxDiff = None
 
     @classmethod
@@ -45,7 +47,7 @@ class Story(unittest.TestCase):
         cls.stack = Stack(web=cls.web, web_options=cls.web_options,
                           exporter=cls.exporter, env=cls.env,
                           pg_settings=cls.pg_settings, pool=cls.pool,
-                          bouncer=cls.bouncer,
+                          bouncer=cls.bouncer, jobs=cls.jobs,
                           redis=cls.redis() if cls.redis else None,
                           **cls.settings)
         cls.stack.__enter__()

@@ -44,7 +44,7 @@ pool_of(size_t bytes)
 	    .name = "n_total", .help = "h", .dim_a = -1, .dim_b = -1 });
 	p->path = scratch_open();
 	p->areas[0] = (struct rh_area){ RH_HISTORY_AREA,
-		rh_history_bytes(bytes, ROUTES, TENANTS), true };
+		rh_history_bytes(bytes, ROUTES, TENANTS), true, 0 };
 	p->spec = (struct rh_segment_spec){ .pool = "fcgi", .service = "s",
 	    .version = "1", .revision = "r", .slots = 1, .metrics = m,
 	    .areas = p->areas };

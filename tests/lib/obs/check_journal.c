@@ -10,7 +10,7 @@ struct pool {
 	struct rh_family requests, duration, lines;
 };
 
-static const struct rh_area no_areas[] = { { NULL, 0, false } };
+static const struct rh_area no_areas[] = { { NULL, 0, false, 0 } };
 
 static struct rh_segment_spec
 spec_of(struct pool *p)

@@ -410,7 +410,8 @@ START_TEST(a_reader_that_is_back_hears_of_it_once)
 	while (counted(&p, 1) == 0)
 		say(&p, i++);
 	dropped = counted(&p, 1);
-	while (atomic_load(&rh_seg_live(p.segment)->dropped_told) != dropped)
+	while (
+	    atomic_load(&rh_seg_live_pool(p.segment)->dropped_told) != dropped)
 		if (read(pipes[0], text, sizeof(text)) <= 0)
 			break;
 	say(&p, i++);

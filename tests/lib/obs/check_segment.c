@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 
 #include "obs/metric.h"
+#include "obs/metric_read.h"
 #include "obs/segment_file.h"
 #include "scratch.h"
 
-static const struct rh_area areas[] = {
-	{ "tenants", 100000, false }, { "connections", 64, false },
-	{ "past", 64, true }, { NULL, 0, false }
-};
+static const struct rh_area areas[] = { { "tenants", 100000, false, 0 },
+	{ "connections", 64, false, 0 }, { "past", 64, true, 0 },
+	{ NULL, 0, false, 0 } };
 
 static struct rh_metrics *
 some_metrics(unsigned routes)
@@ -230,13 +230,137 @@ START_TEST(a_successor_of_another_geometry_has_a_file_of_its_own)
 	ck_assert(!same);
 	ck_assert_int_eq(rh_segment_slot(heir, 2)->pid, 0);
 	ck_assert(rh_segment_is_replaced(s));
-	ck_assert(rh_segment_attach(&old, dup(rh_segment_fd(s)), "it", why));
+	ck_assert(
+	    rh_segment_attach(&old, dup(rh_segment_fd(s)), "it", "fcgi", why));
 	ck_assert_int_eq(rh_segment_slot(old, 2)->pid, 77);
 	rh_segment_slot(old, 2)->pid = 78;
 	ck_assert_int_eq(rh_segment_slot(s, 2)->pid, 78);
 	rh_segment_close(&old);
 	rh_segment_close(&heir);
 	rh_segment_close(&s);
+}
+END_TEST
+
+/* ---- several pools in one file ---- */
+
+static const struct rh_segment_pool both[] = { { "fcgi", 4 }, { "jobs", 3 },
+	{ NULL, 0 } };
+static const struct rh_area areas_of_both[] = { { "conns", 64, false, 0 },
+	{ "conns", 64, false, 1 }, { "tenants", 64, false, 0 },
+	{ NULL, 0, false, 0 } };
+
+static struct rh_segment_spec
+spec_of(unsigned pool, unsigned routes)
+{
+	struct rh_segment_spec spec = some_spec(routes);
+
+	spec.pool = both[pool].name;
+	spec.pools = both;
+	spec.areas = areas_of_both;
+	return spec;
+}
+
+/* Whichever came first made the file. */
+static const unsigned firsts[] = { 0, 1 };
+
+START_TEST(two_pools_have_a_file_together_and_slots_of_their_own)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec fcgi = spec_of(0, 3), jobs = spec_of(1, 3);
+	struct rh_segment *f = firsts[_i] ? NULL : made(path, &fcgi);
+	struct rh_segment *j = made(path, &jobs), *r;
+	uint64_t cells[RH_METRIC_CELLS];
+
+	f = f ? f : made(path, &fcgi);
+	r = opened(path);
+	ck_assert(!rh_segment_is_replaced(j) && !rh_segment_is_replaced(f));
+	ck_assert_uint_eq(rh_segment_slots(f), 4);
+	ck_assert_uint_eq(rh_segment_slots(j), 3);
+	ck_assert_str_eq(rh_segment_pool(j), "jobs");
+	rh_segment_slot(f, 1)->pid = 71;
+	rh_segment_slot(j, 1)->pid = 72;
+	ck_assert_int_eq(rh_segment_slot(f, 1)->pid, 71);
+	ck_assert_int_eq(rh_segment_slot(rh_segment_view(r, 0), 1)->pid, 71);
+	ck_assert_int_eq(rh_segment_slot(rh_segment_view(r, 1), 1)->pid, 72);
+	ck_assert_ptr_null(rh_segment_view(r, 2));
+	*(char *)rh_segment_area(f, "conns") = 'f';
+	*(char *)rh_segment_area(j, "conns") = 'j';
+	ck_assert_int_eq(*(char *)rh_segment_area(f, "conns"), 'f');
+	*(char *)rh_segment_area(f, "tenants") = 't';
+	ck_assert_int_eq(*(char *)rh_segment_area(j, "tenants"), 't');
+	rh_segment_cells(f, 1)[0] = 5;
+	rh_segment_cells(j, 1)[0] = 7;
+	ck_assert(rh_metric_sum(r, rh_metric_find(r, "http_requests_total"), 0,
+	    0, cells));
+	ck_assert_uint_eq(cells[0], 12);
+	rh_segment_close(&r);
+	rh_segment_close(&f);
+	rh_segment_close(&j);
+}
+END_TEST
+
+START_TEST(a_pool_that_starts_again_leaves_the_other_as_it_is)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec fcgi = spec_of(0, 3), jobs = spec_of(1, 3);
+	struct rh_segment *f = made(path, &fcgi), *j = made(path, &jobs), *r;
+	struct rh_segment *second = NULL;
+	struct rh_buf *why = scratch_buf();
+
+	rh_segment_slot(f, 1)->pid = 71;
+	rh_segment_slot(j, 1)->pid = 72;
+	*(char *)rh_segment_area(f, "conns") = 'f';
+	*(char *)rh_segment_area(j, "conns") = 'j';
+	ck_assert(!rh_segment_create(&second, path, &jobs, why));
+	rh_segment_close(&j);
+	r = opened(path);
+	ck_assert(rh_segment_is_held(rh_segment_view(r, 0)));
+	ck_assert(!rh_segment_is_held(rh_segment_view(r, 1)));
+	j = made(path, &jobs);
+	ck_assert(!rh_segment_is_replaced(f));
+	ck_assert_int_eq(rh_segment_slot(j, 1)->pid, 0);
+	ck_assert_int_eq(*(char *)rh_segment_area(j, "conns"), 0);
+	ck_assert_int_eq(rh_segment_slot(f, 1)->pid, 71);
+	ck_assert_int_eq(*(char *)rh_segment_area(f, "conns"), 'f');
+	rh_segment_close(&r);
+	rh_segment_close(&f);
+	rh_segment_close(&j);
+}
+END_TEST
+
+START_TEST(the_first_pool_goes_its_way_and_the_others_follow)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec fcgi = spec_of(0, 3), jobs = spec_of(1, 3);
+	struct rh_segment_spec fcgi_new = spec_of(0, 4),
+			       jobs_new = spec_of(1, 4);
+	struct rh_segment *f = made(path, &fcgi), *j = NULL, *old;
+	struct rh_buf *why = scratch_buf();
+	bool same = true;
+
+	/* ahead of the first one it is refused … */
+	ck_assert(rh_segment_is_anothers(path, &jobs_new, why));
+	ck_assert(!rh_segment_create(&j, path, &jobs_new, why));
+	ck_assert_ptr_nonnull(strstr(scratch_text(why), "the pool fcgi"));
+	ck_assert(!rh_segment_is_anothers(path, &jobs, why));
+	j = made(path, &jobs);
+	rh_segment_close(&f);
+	/* … which replaces the file under those that live in it … */
+	f = made(path, &fcgi_new);
+	ck_assert(rh_segment_is_replaced(j));
+	/* … and so they can come after it */
+	ck_assert(!rh_segment_is_anothers(path, &jobs_new, why));
+	old = j;
+	ck_assert_msg(rh_segment_succeed(&j, rh_segment_fd(old), path,
+			  &jobs_new, &same, why),
+	    "%s", scratch_text(why));
+	ck_assert(!same && !rh_segment_is_replaced(j));
+	rh_segment_close(&old);
+	rh_segment_close(&j);
+	rh_segment_close(&f);
+	/* where nobody else lives it does as it likes */
+	j = made(path, &jobs);
+	rh_segment_close(&j);
 }
 END_TEST
 
@@ -546,18 +670,19 @@ START_TEST(random_changes_are_survived)
 }
 END_TEST
 
-RH_CHECK_MAIN("obs/segment",
-    RH_CASE(a_reader_finds_all_that_was_made),
+RH_CHECK_MAIN("obs/segment", RH_CASE(a_reader_finds_all_that_was_made),
     RH_CASE(what_is_not_touched_costs_nothing),
     RH_CASE(the_same_geometry_is_taken_over),
     RH_CASE(another_geometry_replaces_by_rename),
     RH_LOOP(a_second_pool_is_refused, geometries),
     RH_CASE(a_successor_of_the_same_geometry_goes_on),
     RH_CASE(a_successor_of_another_geometry_has_a_file_of_its_own),
+    RH_LOOP(two_pools_have_a_file_together_and_slots_of_their_own, firsts),
+    RH_CASE(a_pool_that_starts_again_leaves_the_other_as_it_is),
+    RH_CASE(the_first_pool_goes_its_way_and_the_others_follow),
     RH_CASE(those_who_join_have_a_slot_each),
     RH_CASE(starters_in_a_race_never_share),
     RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
     RH_LOOP(another_size_is_another_file_and_ends_no_reader, resized),
     RH_CASE(families_that_share_cells_are_refused),
-    RH_CASE(no_file_is_a_reason),
-    RH_CASE(random_changes_are_survived))
+    RH_CASE(no_file_is_a_reason), RH_CASE(random_changes_are_survived))

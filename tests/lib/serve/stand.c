@@ -132,8 +132,9 @@ open_segment(struct stand *s, const struct rh_pool_spec *spec)
 {
 	struct rh_area areas[] = {
 		{ RH_POOL_AREA, rh_pool_area_bytes(spec->max_connections),
-		    false },
-		{ NULL, 0, false } };
+		    false, 0 },
+		{ NULL, 0, false, 0 }
+	};
 	struct rh_segment_spec layout = { .pool = "test", .service = "test",
 		.version = "1", .revision = "1",
 		.slots = rh_pool_slots(spec->nworkers),

@@ -35,7 +35,9 @@ static struct stand
 stand(void)
 {
 	const struct rh_area areas[] = {
-		{ "concurrency", rh_concurrency_bytes(SLOTS), false }, { NULL, 0, false } };
+		{ "concurrency", rh_concurrency_bytes(SLOTS), false, 0 },
+		{ NULL, 0, false, 0 }
+	};
 	const struct rh_segment_spec spec = { .pool = "test", .service = "test",
 		.version = "1", .revision = "1", .slots = SLOTS,
 		.log_ring_bytes = 4096, .span_ring_bytes = 4096, .areas = areas,
