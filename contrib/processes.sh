@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
-services=(postgres redis fcgi exporter web)	# in the order of their start
+services=(postgres redis fcgi jobs exporter web)	# in the order of their start
 started=()					# by this run
 stopped=0
 
@@ -66,7 +66,7 @@ launch() {
 	shift 2
 	spec=$({ printf '%s\n' "$@"; stat -Lc '%i %Y' "$(command -v "$1")"
 	    cat "$home/conf/$service"* 2>/dev/null
-	    if [ "$service" = fcgi ]; then env | grep '^OTEL_' | sort; fi; } | cksum | tr ' ' -)
+	    case $service in fcgi | jobs) env | grep '^OTEL_' | sort ;; esac; } | cksum | tr ' ' -)
 	if pid=$(pid_of "$service"); then
 		[ "$(spec_of "$service")" != "$spec" ] || { say "$service runs already, pid $pid"; return 0; }
 		say "Restarting $service: it changed"
@@ -130,7 +130,7 @@ stop_one() {
 		is=$(identity "$pid")
 		case $service in
 		postgres) signal=INT wait=30 ;;		# cut sessions, then a checkpoint
-		fcgi) wait=40 ;;			# shutdown_grace and some
+		fcgi | jobs) wait=40 ;;			# shutdown_grace and some
 		esac
 		kill -s $signal "$pid" 2>/dev/null || true
 		if ! gone "$pid" $wait "$is"; then
