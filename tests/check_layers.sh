@@ -18,6 +18,7 @@ fault() {
 layers='base:
 obs: base
 data: base obs
+jobs: base obs data
 http: base obs
 tenancy: base obs data http
 serve: base obs data http tenancy'

@@ -5,6 +5,7 @@
 #include "accounts/accounts.h"
 #include "api_keys/api_keys.h"
 #include "debug/debug.h"
+#include "events/events.h"
 #include "members/members.h"
 #include "projects/projects.h"
 #include "tasks/tasks.h"
@@ -17,6 +18,7 @@ const struct rh_resource *const api_resources[] = {
 	&api_keys_resource,
 	&projects_resource,
 	&tasks_resource,
+	&events_resource,
 	&debug_resource,
 	NULL
 };

@@ -27,10 +27,12 @@ enum rh_type {
 	RH_T_ENUM,	/* an index into names; text on the wire and in SQL */
 	RH_T_OBJECT,	/* a struct inside the struct, described by of */
 	RH_T_LIST,	/* an rh_list of such structs */
+	RH_T_JSON,	/* an object, as its text: answered as it is, never read */
 };
 
 /* The C type behind each. */
 #define RH_CTYPE_TEXT	struct rh_slice		/* p == NULL is null */
+#define RH_CTYPE_JSON	struct rh_slice		/* p == NULL is null */
 #define RH_CTYPE_UUID	struct rh_uuid		/* nil is null */
 #define RH_CTYPE_TIME	int64_t			/* RH_TIME_NONE is null */
 #define RH_CTYPE_INT	int64_t

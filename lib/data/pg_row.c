@@ -41,6 +41,7 @@ field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
 
 	switch (f->type) {
 	case RH_T_TEXT:
+	case RH_T_JSON:
 		*(struct rh_slice *)(void *)to = null ? RH_SLICE_NONE : text;
 		break;
 	case RH_T_UUID:

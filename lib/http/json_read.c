@@ -237,6 +237,9 @@ read_value(struct read *r, const struct rh_field *f, json_object *from,
 	case RH_T_LIST:
 		(void)read_list(r, f, from, at, place);
 		break;
+	case RH_T_JSON:
+		rh_assert(!"a member that can be read");
+		break;
 	case RH_T_END:
 		break;
 	}

@@ -61,6 +61,7 @@ is_null(const struct rh_field *f, const void *at)
 {
 	switch (f->type) {
 	case RH_T_TEXT:
+	case RH_T_JSON:
 		return !((const struct rh_slice *)at)->p;
 	case RH_T_UUID:
 		return rh_uuid_is_nil(*(const struct rh_uuid *)at);
@@ -113,6 +114,9 @@ put_value(struct rh_buf *b, const struct rh_field *f, const void *at)
 	case RH_T_LIST:
 		put_key(b, f);
 		rh_shape_write_list(b, f->of, list->items, list->n, f->size);
+		break;
+	case RH_T_JSON:
+		put_plain(b, f, *(const struct rh_slice *)at);
 		break;
 	case RH_T_END:
 		break;

@@ -197,6 +197,7 @@ rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
 		[RH_T_TIME] = "string", [RH_T_INT] = "integer",
 		[RH_T_BOOL] = "boolean", [RH_T_ENUM] = "string",
 		[RH_T_LIST] = "array", [RH_T_OBJECT] = "object",
+		[RH_T_JSON] = "object",
 	};
 	bool nullable = f->flags & RH_F_NULLABLE;
 	bool bounded = f->min || f->max;
@@ -228,6 +229,7 @@ rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
 		put_list(o, all, f, use);
 		break;
 	case RH_T_BOOL:
+	case RH_T_JSON:
 	case RH_T_END:
 		break;
 	}

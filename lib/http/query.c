@@ -67,6 +67,7 @@ set(const struct rh_field *f, struct rh_slice text, void *at)
 		return set_enum(f, text, at);
 	case RH_T_OBJECT:
 	case RH_T_LIST:
+	case RH_T_JSON:
 	case RH_T_END:
 		break;
 	}

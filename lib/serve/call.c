@@ -40,6 +40,19 @@ rh_call_paging(struct rh_call *c, struct rh_paging *paging, uint64_t filters)
 	    &paging->after);
 }
 
+/* Of a page's i-th row. */
+static struct rh_slice
+cursor_of(struct rh_call *c, const struct rh_paging *paging,
+    const struct rh_page_of *page, size_t i)
+{
+	const char *row = (const char *)page->rows + i * page->bytes;
+	struct rh_cursor next;
+
+	memcpy(&next.at, row + page->at, sizeof(next.at));
+	memcpy(&next.id, row + page->id, sizeof(next.id));
+	return rh_cursor_put(c->arena, next, context(c, paging->filters));
+}
+
 struct rh_err *
 rh_call_reply_page(struct rh_call *c, const struct rh_paging *paging,
     const struct rh_page_of *page)
@@ -47,16 +60,21 @@ rh_call_reply_page(struct rh_call *c, const struct rh_paging *paging,
 	size_t limit = (size_t)paging->limit;
 	struct rh_page out = { page->rows, RH_MIN(page->n, limit), page->bytes,
 		RH_SLICE_NONE };
-	const char *last;
-	struct rh_cursor next;
 
-	if (page->n > limit) {		/* the extra row is only a witness */
-		last = (const char *)page->rows + (limit - 1) * page->bytes;
-		memcpy(&next.at, last + page->at, sizeof(next.at));
-		memcpy(&next.id, last + page->id, sizeof(next.id));
-		out.next = rh_cursor_put(c->arena, next,
-		    context(c, paging->filters));
-	}
+	if (page->n > limit)		/* the extra row is only a witness */
+		out.next = cursor_of(c, paging, page, limit - 1);
+	return rh_reply_page(c->rq, c->rq->match.route->shape, &out);
+}
+
+struct rh_err *
+rh_call_reply_feed(struct rh_call *c, const struct rh_paging *paging,
+    const struct rh_page_of *page)
+{
+	struct rh_page out = { page->rows, page->n, page->bytes,
+		page->n ? cursor_of(c, paging, page, page->n - 1) :
+		rh_cursor_put(c->arena, paging->after,
+		context(c, paging->filters)) };
+
 	return rh_reply_page(c->rq, c->rq->match.route->shape, &out);
 }
 

@@ -119,6 +119,14 @@ struct rh_err *rh_call_reply_page(struct rh_call *c,
     const struct rh_paging *paging, const struct rh_page_of *page);
 
 /*
+ * Answers the page of a feed, which has no end: rows has limit at most, and
+ * there is always a next cursor, the one that came where rows is empty. Of
+ * RH_TIME_INFINITY (none came) its reader makes the start.
+ */
+struct rh_err *rh_call_reply_feed(struct rh_call *c,
+    const struct rh_paging *paging, const struct rh_page_of *page);
+
+/*
  * What the cache knows of these tenants' tokens is no longer true: for a change
  * that knows them only afterwards. Once rh_pipe_error has said NULL.
  */

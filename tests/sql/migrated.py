@@ -75,7 +75,12 @@ class Migrated(unittest.TestCase):
             f"insert into idempotency_keys (tenant_id, id, fingerprint, status,"
             f" head, body, sealed, expires_at) select '{tenant}',"
             f" sha256(i::text::bytea), sha256('f'), 201, '', '', false, now()"
-            f" from generate_series(1, 100) i")
+            f" from generate_series(1, 100) i;"
+            f"insert into events (tenant_id, pos, id, type, subject_id, payload,"
+            f" trace_id, parent_span_id, request_id, created_at) select '{tenant}',"
+            f" events_now() + i, gen_random_uuid(), 'task.created', gen_random_uuid(),"
+            f" '{{}}', substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 'r', now()"
+            f" from generate_series(1, 300) i")
 
     @classmethod
     def query(cls, sql, user="postgres"):

@@ -9,6 +9,7 @@
 #include "api/resources.h"
 #include "base/buf.h"
 #include "data/limiter.h"
+#include "jobs/relay.h"
 #include "serve/place.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
@@ -52,6 +53,7 @@ main(void)
 	show("limiter", rh_limiter_stmts);
 	show("idempotency", rh_idempotency_stmts);
 	show("place", rh_place_stmts);
+	show("relay", rh_relay_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

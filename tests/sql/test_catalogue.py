@@ -129,11 +129,28 @@ class Catalogue(Migrated):
         rows = self.query(
             "select oid::regprocedure, proowner::regrole, exists (select from"
             " aclexplode(coalesce(proacl, acldefault('f', proowner))) where"
-            " grantee = 0) from pg_proc where prosecdef"
-            " and pronamespace = 'public'::regnamespace")
+            " grantee = 0), coalesce(obj_description(oid, 'pg_proc'), '')"
+            " from pg_proc where prosecdef and pronamespace = 'public'::regnamespace")
         self.assertGreater(len(rows), 10)
-        for function, owner, everybody in rows:
-            self.assertEqual((owner, everybody), ("rowhouse_auth", "f"), function)
+        for function, owner, everybody, comment in rows:
+            wanted = "rowhouse_auth"
+            if comment.startswith("the owner's: "):     # and says why
+                wanted = "rowhouse_owner"
+            self.assertEqual((owner, everybody), (wanted, "f"), function)
+
+    def test_parts_of_a_table_are_reached_through_it_alone(self):
+        """Partitions have the table's policies only where it is named."""
+        rows = self.query(
+            "select c.oid::regclass, c.relrowsecurity, c.relforcerowsecurity,"
+            " c.relnamespace::regnamespace, pg_get_userbyid(c.relowner),"
+            " c.relacl is null and not has_schema_privilege('rowhouse_app',"
+            " c.relnamespace, 'usage') and not has_schema_privilege("
+            " 'rowhouse_auth', c.relnamespace, 'usage') from pg_class c"
+            " where c.relispartition and c.relkind in ('r', 'p')")
+        self.assertGreater(len(rows), 3)
+        for name, enabled, forced, schema, owner, closed in rows:
+            self.assertEqual((enabled, forced, schema, owner, closed), (
+                "t", "t", "rowhouse_events", "rowhouse_owner", "t"), name)
 
     def test_a_definers_function_trusts_no_search_path(self):
         """A temporary table of the caller's name must not stand in for ours."""
@@ -179,7 +196,7 @@ class Catalogue(Migrated):
             columns = self.query(
                 "select string_agg(attname, ', ' order by attnum) from pg_attribute"
                 f" where attrelid = '{table}'::regclass and attnum > 0 and not"
-                " attisdropped")[0][0]
+                " attisdropped and attidentity = ''")[0][0]
             kind = self.query(f"select atttypid::regtype from pg_attribute where"
                               f" attrelid = '{table}'::regclass and attname = 'id'")
             new = {"uuid": "gen_random_uuid()", "bytea": "sha256('x')"}[kind[0][0]]
