@@ -29,7 +29,7 @@ struct rh_stmt rh_relay_stmts[] = {
 	[MOVE] = { .name = "relay.move", .global = ALL_TENANTS, .sql =
 	    "select busy, moved, coalesce(first_pos, 0), coalesce(last_pos, 0),"
 	    " coalesce(first_seq, 0), coalesce(last_seq, 0), coalesce(drawn, 0),"
-	    " coalesce(begins, 0), coalesce(ends, 0) from events_relay($1, $2)" },
+	    " coalesce(begins, 0), coalesce(own, 0) from events_relay($1, $2)" },
 	[WAITING] = { .name = "relay.waiting", .global = ALL_TENANTS, .sql =
 	    "select pending, lag_ms from events_waiting()" },
 	[TEND] = { .name = "relay.tend", .global = "days are all tenants'", .sql =
@@ -39,7 +39,7 @@ struct rh_stmt rh_relay_stmts[] = {
 
 struct answer {
 	bool busy;
-	int64_t moved, first_pos, last_pos, first_seq, last_seq, drawn, begins, ends;
+	int64_t moved, first_pos, last_pos, first_seq, last_seq, drawn, begins, own;
 };
 static const struct rh_field answer_columns[] = {
 	{ RH_FIELD("busy", BOOL, struct answer, busy) },
@@ -50,7 +50,7 @@ static const struct rh_field answer_columns[] = {
 	{ RH_FIELD("last_seq", INT, struct answer, last_seq) },
 	{ RH_FIELD("drawn", INT, struct answer, drawn) },
 	{ RH_FIELD("begins", INT, struct answer, begins) },
-	{ RH_FIELD("ends", INT, struct answer, ends) },
+	{ RH_FIELD("own", INT, struct answer, own) },
 	{ 0 }
 };
 
@@ -104,10 +104,10 @@ begin_at(struct rh_relay *r, uint64_t now)
 }
 
 /*
- * A mark is taken from one step; what the next one calls the end of its
- * snapshot is behind everybody who had drawn up to the mark. Behind that the
- * rows below are visible to all, and a step that was not cut short, or came to
- * higher ones, has moved them.
+ * A mark is what had been drawn by the end of one step. The next one that moves
+ * something has a transaction number above all of those who drew it. When nobody
+ * below that is at work any more the rows up to the mark are visible to all, and
+ * a step that was not cut short, or came to higher ones, has moved them.
  */
 static void
 watermark_move(struct rh_relay *r, const struct answer *a)
@@ -116,7 +116,7 @@ watermark_move(struct rh_relay *r, const struct answer *a)
 	if (a->drawn < r->above || (a->moved && a->first_seq <= r->above))
 		r->above = r->mark = r->mark_ends = 0;
 	if (r->mark && !r->mark_ends)
-		r->mark_ends = a->ends;
+		r->mark_ends = a->own;
 	if (r->mark_ends && a->begins >= r->mark_ends) {
 		r->above = RH_MAX(r->above,
 		    a->moved < r->conf.batch ? r->mark :

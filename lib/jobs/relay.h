@@ -63,7 +63,7 @@ struct rh_relay {
 	/*
 	 * Rows up to seq above are moved or will never come, so that a step need
 	 * not pass by what is dead. mark is a seq that will be above once all
-	 * transactions that began before mark_ends (0: not known yet) are over.
+	 * transactions below mark_ends (0: not known yet) are over.
 	 */
 	int64_t above, mark, mark_ends;
 	uint64_t rescan_ns; /* mono: then from the first row on, all the same */

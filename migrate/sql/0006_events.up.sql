@@ -86,14 +86,16 @@ create function events_lock() returns bigint language sql immutable as
 -- up to there are moved or will never come, as the caller knows from the answers
 -- before; it saves passing by what is dead. busy: another relay is at it.
 --
--- drawn: the last seq given away so far. Who has one of those had begun before
--- any snapshot that is taken later, so its transaction is below that snapshot's
--- end; once a beginning has passed that end, all of them are visible or nowhere.
+-- drawn: the last seq given away so far. own: this transaction's number, 0 where
+-- it has none, for nothing was moved. Who had drawn by the time of one answer has
+-- a lower number than the own of a later one; once begins, below which nobody is
+-- at work, has come to that, all that they drew is visible or nowhere. (The end of
+-- a snapshot would not do: it is not above all who are at work.)
 -- first_pos, last_pos: of what was moved, also for the statements behind this
 -- one in its transaction: relayed_first(), relayed_last().
 create function events_relay(p_above bigint, p_most int,
 	out busy boolean, out moved bigint, out first_pos bigint, out last_pos bigint,
-	out first_seq bigint, out last_seq bigint, out drawn bigint, out begins bigint, out ends bigint)
+	out first_seq bigint, out last_seq bigint, out drawn bigint, out begins bigint, out own bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
@@ -103,7 +105,6 @@ begin
 		return;
 	end if;
 	begins := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-	ends := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 	first_pos := greatest((select last_value from public.event_pos) + 1, public.events_now());
 	with gone as (
 		delete from public.outbox_events where ctid = any (array(
@@ -117,6 +118,7 @@ begin
 		from gone)
 	select count(*), min(seq), max(seq) into moved, first_seq, last_seq from gone;
 	if moved > 0 then
+		own := pg_current_xact_id()::text::bigint;
 		last_pos := first_pos + moved - 1;
 		-- a sequence rolls nothing back: positions of a batch that fails are not given again
 		perform setval('public.event_pos', last_pos);

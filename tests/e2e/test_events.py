@@ -8,13 +8,21 @@ import sys
 sys.dont_write_bytecode = True
 
 from harness import Story, main  # noqa: E402
+from harness.relay import relay  # noqa: E402
 
 T = "/v1/t/{tenant}"
 # A change outside of any tenant, which has no event.
 OUTSIDE = {("POST", "/v1/sessions"), ("DELETE", "/v1/sessions/current")}
 
 
-class Events(Story):
+# An event stands in one of the two.
+TOLD = ("(select tenant_id, id, type, subject_id, payload, actor_id, trace_id,"
+        " parent_span_id, request_id, created_at from outbox_events union all"
+        " select tenant_id, id, type, subject_id, payload, actor_id, trace_id,"
+        " parent_span_id, request_id, created_at from events) told")
+
+
+class Tenants(Story):
 
     def setUp(self):
         self.t = self.stack.signup()
@@ -31,6 +39,10 @@ class Events(Story):
 
     def post(self, path, body, status):
         return self.call("POST", path, body, status).json
+
+
+
+class Events(Tenants):
 
     def member(self):
         """Somebody else in the tenant: there are no invitations yet."""
@@ -71,7 +83,7 @@ class Events(Story):
     def events(self, request_id):
         return self.stack.postgres.query(
             "select type, encode(trace_id, 'hex'), encode(parent_span_id, 'hex'),"
-            f" actor_id, tenant_id from outbox_events where request_id = '{request_id}'")
+            f" actor_id, tenant_id from {TOLD} where request_id = '{request_id}'")
 
     def test_each_change_leaves_its_event(self):
         done = {("POST", "/v1/signup")}
@@ -90,7 +102,7 @@ class Events(Story):
 
     def test_a_sign_up_leaves_the_tenants_first_event(self):
         types = self.stack.postgres.query(
-            "select type, actor_id from outbox_events where tenant_id ="
+            f"select type, actor_id from {TOLD} where tenant_id ="
             f" '{self.t.id}' order by created_at, id limit 1")
         self.assertEqual(types, [["tenant.created", self.owner]])
 
@@ -114,9 +126,121 @@ class Events(Story):
             f" '{task['created_at']}' and payload->>'title' = 'T' and"
             " payload->>'body' = 'B' and payload->>'status' = 'open' and"
             " payload->>'version' = '1' and (payload->>'due_at')::timestamptz ="
-            f" '{task['due_at']}' from outbox_events where subject_id ="
+            f" '{task['due_at']}' from {TOLD} where subject_id ="
             f" '{task['id']}'")
         self.assertEqual(payload, "t")
+
+
+class Feed(Tenants):
+    """GET /v1/t/{tenant}/events, once the relay has told."""
+
+    def setUp(self):
+        super().setUp()
+        self.tell()
+
+    def tell(self):
+        relay(self.stack.postgres, "drain")
+
+    def get(self, query="", token=None, status=200):
+        got = self.stack.api("GET", f"{self.t.path}/events{query}", token or self.t.token)
+        self.assertEqual(got.status, status, got)
+        return got
+
+    def types(self, query=""):
+        return [e["type"] for e in self.get(query).json["data"]]
+
+    def test_a_tenants_history_the_oldest_first(self):
+        self.assertEqual(self.types(), [
+            "tenant.created", "api_key.created", "project.created", "task.created",
+            "api_key.created"])
+
+    def test_an_event_says_what_who_and_by_which_request(self):
+        got = self.call("PATCH", f"/projects/{self.project}", {"name": "Renamed"}, 200)
+        line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"])
+        self.tell()
+        event = self.get("?type=project.updated").json["data"][0]
+        one = self.call("GET", f"/events/{event['id']}", None, 200)
+        self.assertEqual(one.json, event)
+        payload = event.pop("payload")
+        self.assertEqual({k: payload[k] for k in ("id", "name", "status", "version")}, {
+            "id": self.project, "name": "Renamed", "status": "active", "version": 2})
+        self.assertRegex(event.pop("created_at"), r"^20..-..-..T.*Z$")
+        self.assertRegex(event.pop("id"), r"^[0-9a-f-]{36}$")
+        self.assertEqual(event, {
+            "type": "project.updated", "subject_id": self.project,
+            "actor_id": self.owner, "trace_id": line["trace_id"],
+            "request_id": line["request_id"]})
+
+    def test_a_page_after_the_other_and_no_end(self):
+        all_of_them = self.get().json["data"]
+        seen, query, pages = [], "?limit=2", 0
+        while True:
+            got = self.get(query)
+            self.assertIn('rel="next"', got.headers["Link"])
+            seen += got.json["data"]
+            pages += 1
+            query = f"?limit=2&cursor={got.json['next_cursor']}"
+            if len(got.json["data"]) < 2:
+                break
+        self.assertEqual((seen, pages), (all_of_them, 3))
+        # nothing yet: the same place
+        again = self.get(query)
+        self.assertEqual((again.json["data"], query), (
+            [], f"?limit=2&cursor={again.json['next_cursor']}"))
+        self.post("/projects", {"name": "New"}, 201)
+        self.tell()
+        self.assertEqual(self.types(query), ["project.created"])
+
+    def test_who_comes_too_early_misses_nothing(self):
+        early = self.stack.signup()
+        path = f"{early.path}/events"
+        empty = self.expect(200, "GET", path, early.token).json
+        self.assertEqual(empty["data"], [])
+        # also of a page that was empty twice
+        cursor = self.expect(200, "GET", f"{path}?cursor={empty['next_cursor']}",
+                             early.token).json["next_cursor"]
+        self.assertEqual(cursor, empty["next_cursor"])
+        self.tell()
+        got = self.expect(200, "GET", f"{path}?cursor={cursor}", early.token).json
+        self.assertEqual([e["type"] for e in got["data"]],
+                         ["tenant.created", "api_key.created"])
+
+    def test_of_one_type(self):
+        self.assertEqual(self.types("?type=api_key.created&limit=1"), ["api_key.created"])
+        cursor = self.get("?type=api_key.created&limit=1").json["next_cursor"]
+        self.assertEqual(self.types(f"?type=api_key.created&cursor={cursor}"),
+                         ["api_key.created"])
+        self.assertEqual(self.types("?type=nothing.happened"), [])
+        for query in (f"?cursor={cursor}", f"?type=task.created&cursor={cursor}",
+                      "?cursor=x", "?type=", "?limit=101", "?kind=x"):
+            self.assertProblem(self.get(query, status=400), 400)
+
+    def test_a_viewer_reads_it_and_nobody_elses(self):
+        self.get(token=self.stack.key(self.t, "viewer"))
+        other = self.stack.signup()
+        self.assertProblem(self.get(token=other.token, status=404), 404)
+        self.tell()
+        theirs = self.expect(200, "GET", f"{other.path}/events", other.token).json["data"]
+        self.assertEqual({e["actor_id"] for e in theirs}, {other.user["id"]})
+        self.assertProblem(self.call("GET", f"/events/{theirs[0]['id']}", None, 404),
+                           404)
+        self.assertProblem(self.expect(404, "GET", f"{self.t.path}/events/x",
+                                       self.t.token), 404)
+
+    def test_one_round_trip(self):
+        self.get()      # by which this host knows the tenant
+        for query in ("", "?type=task.created", "?limit=100"):
+            got = self.get(query)
+            line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"])
+            self.assertEqual(line["rt"], {"pg": 1, "redis": 0}, line)
+
+    def test_the_reference_has_it(self):
+        paths = self.stack.api("GET", "/openapi.json").json
+        route = paths["paths"][T + "/events"]["get"]
+        self.assertLessEqual({"type", "cursor", "limit"},
+                             {p["name"] for p in route["parameters"] if "name" in p})
+        self.assertEqual(paths["components"]["schemas"]["Event"]["properties"]
+                         ["payload"]["type"], "object")
 
 
 if __name__ == "__main__":

@@ -149,10 +149,50 @@ class Postgres:
         finally:
             psql.communicate("rollback;\n", timeout=patience(20))
 
+    def session(self, user="postgres", database="rowhouse"):
+        """One that stays; with it as a block, or close()."""
+        return Session(self, user, database)
+
     def close(self):
         if self.daemon.alive():
             self.stop()
         self.temp.remove()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Session:
+    """A psql: what it began stays open from one run() to the next."""
+
+    def __init__(self, postgres, user, database):
+        self.psql = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1",
+             "-h", postgres.dir, "-U", user, "-d", database],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+
+    def run(self, sql):
+        """Rows as lists of texts; those of all of its statements."""
+        self.psql.stdin.write(f"{sql};\n\\echo done here\n")
+        self.psql.stdin.flush()
+        rows = []
+        for line in self.psql.stdout:
+            if line == "done here\n":
+                return rows
+            rows.append(line.rstrip("\n").split("\t"))
+        raise AssertionError(f"psql ended: {sql}: {rows}")
+
+    def close(self):
+        """Ends it; what it has open is rolled back."""
+        try:
+            self.psql.communicate(timeout=patience(20))
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.psql.kill()
+            self.psql.communicate()
 
     def __enter__(self):
         return self
