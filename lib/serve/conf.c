@@ -62,6 +62,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RELOAD,  "how long a sign-in lasts", NULL },
 	{ "idempotency_ttl",     C(MS, idempotency_ttl_ms),         "24h",                           "1s",    "365d",    RH_RELOAD,  "how long a POST with an Idempotency-Key gets its first answer again", NULL },
 	{ "idempotency_wait",    C(MS, idempotency_wait_ms),        "2s",                            "1ms",   "1min",    RH_RELOAD,  "how long one waits for another with its key that is at work; then 409. At most half of statement_timeout, and of the time it has", NULL },
+	{ "events_keep",         C(MS, events_keep_ms),             "30d",                           "1d",    "3650d",   RH_RELOAD,  "how far back a tenant's events can be read, at least; they go a day at a time", NULL },
 	{ "password_hashers",    C(INT, password_hashers),          "2",                             "1",     "64",      RH_RESTART, "argon2id computations that may run at once, 19 MiB and 30 ms of a core each", NULL },
 	{ "limits",              C(BOOL, limits),                   "on",                            NULL,    NULL,      RH_RELOAD,  "rate limits; off lifts them all", NULL },
 	{ "limit_window",        C(MS, limit_window_ms),            "1min",                          "1s",    "1h",      RH_RELOAD,  "the window that the limits are counted in", NULL },

@@ -63,6 +63,7 @@ struct rh_serve_conf {
 	struct rh_slice secret_key;
 	int64_t session_ttl_ms;
 	int64_t idempotency_ttl_ms, idempotency_wait_ms;
+	int64_t events_keep_ms;
 	int64_t password_hashers;
 	bool limits;
 	int64_t limit_window_ms;
