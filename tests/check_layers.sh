@@ -21,7 +21,7 @@ data: base obs
 jobs: base obs data
 http: base obs
 tenancy: base obs data http
-serve: base obs data http tenancy'
+serve: base obs data jobs http tenancy'
 
 # A variable of the Makefile, expanded: the *_LIBS lines are what programs use.
 value() {

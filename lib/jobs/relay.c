@@ -65,18 +65,6 @@ static const struct rh_field waiting_columns[] = {
 /* clang-format on */
 
 void
-rh_relay_families(struct rh_metrics *m, struct rh_relay_obs *obs)
-{
-	obs->pending = rh_metrics_family(m,
-	    &(struct rh_family_spec){ RH_M_GAUGE, 0, "outbox_pending",
-		"events that wait for the relay", -1, -1 });
-	obs->lag = rh_metrics_family(m,
-	    &(struct rh_family_spec){ RH_M_GAUGE, RH_M_NANOSECONDS,
-		"outbox_lag_seconds", "how long the oldest of them has waited",
-		-1, -1 });
-}
-
-void
 rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,
     const struct rh_relay_obs *obs)
 {
@@ -141,7 +129,7 @@ gauges_set(struct rh_relay *r, struct waiting w)
 	rh_gauge_set(r->obs->tally, r->obs->lag, 0, (uint64_t)(w.lag_ms * MS));
 }
 
-/* Only where a batch did not do it: else there is none, as far as can be seen. */
+/* In a transaction of its own, before the step that may fail. */
 static void
 look(struct rh_relay *r, struct rh_pipe *p)
 {
@@ -199,20 +187,23 @@ rh_relay_step(struct rh_relay *r, struct rh_pipe *p, int64_t *again_ns)
 	struct rh_err *err;
 
 	r->last = (struct rh_relayed){ .moved = 0 };
+	if (r->behind)
+		look(r, p);
+	r->behind = true;
 	if ((err = move(r, p, &a))) {
-		r->rescan_ns = 0; /* perhaps by another server next time */
+		r->rescan_ns = 0;	/* perhaps by another server next time */
 		*again_ns = FAILED_NS;
 		return err;
 	}
-	r->last = (struct rh_relayed){ a.busy, a.moved, a.first_pos,
-		a.last_pos };
+	r->last = (struct rh_relayed){ a.busy, a.moved, a.first_pos, a.last_pos };
 	*again_ns = pause_next(r);
-	if (!a.busy)
-		watermark_move(r, &a);
-	if (!a.busy && a.moved == r->conf.batch)
-		look(r, p);
-	else
-		gauges_set(r, (struct waiting){ 0, 0 }); /* his who is at it */
+	if (a.busy)
+		return NULL;
+	watermark_move(r, &a);
+	if (a.moved == r->conf.batch)
+		return NULL;
+	r->behind = false;
+	gauges_set(r, (struct waiting){ 0, 0 });
 	return NULL;
 }
 

@@ -44,10 +44,8 @@ struct rh_relay_conf {
 /* tally NULL: it counts nothing. */
 struct rh_relay_obs {
 	const struct rh_tally *tally;
-	struct rh_family pending, lag;
+	struct rh_family pending, lag;	/* gauges; the lag in nanoseconds */
 };
-/* outbox_pending and outbox_lag_seconds, before the segment is made. */
-void rh_relay_families(struct rh_metrics *m, struct rh_relay_obs *obs);
 
 /* What the last step did. */
 struct rh_relayed {
@@ -69,6 +67,7 @@ struct rh_relay {
 	uint64_t rescan_ns; /* mono: then from the first row on, all the same */
 	uint64_t look_ns;   /* mono: not before is it counted what waits */
 	int64_t pause_ns;
+	bool behind;		/* what waits is counted; else nothing does */
 };
 
 void rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,

@@ -3,6 +3,7 @@
 #include "serve/duty.h"
 
 #include "base/clock.h"
+#include "serve/duty_relay.h"
 
 /* Whoever has nothing to do looks so often whether the database is there. */
 #define MS_NS UINT64_C(1000000)
@@ -19,6 +20,8 @@ forget_replies(struct rh_server *s, int64_t *again_ns)
 
 /* In the order of their urgency. */
 static const struct rh_duty duties[] = {
+	{ "relay", rh_duty_relay_open, rh_duty_relay },
+	{ "days", NULL, rh_duty_days },
 	{ "replies", NULL, forget_replies },
 };
 

@@ -5,6 +5,7 @@
 #include "data/redis.h"
 #include "http/cursor.h"
 #include "http/openapi.h"
+#include "jobs/relay.h"
 #include "obs/history.h"
 #include "serve/event.h"
 #include "serve/past.h"
@@ -37,6 +38,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_authorize_stmts);
 	rh_stmts_register(rh_place_stmts);
 	rh_stmts_register(rh_event_stmts);
+	rh_stmts_register(rh_relay_stmts);
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
 	rh_coherent_register();

@@ -67,6 +67,8 @@ static const struct series_row {
 	{ S(restarts),        C, RH_M_SPARSE,                         "worker_restarts_total",         "workers that were replaced",                                "pool,reason",  NULL },
 	{ S(queue_length),    G, 0,                                   "listen_queue_length",           "connections that wait to be accepted",                      "pool",         NULL },
 	{ S(dependency_up),   G, RH_M_MAX,                            "dependency_up",                 "1 while some worker can use it",                            "dependency",   NULL },
+	{ S(outbox_pending),  G, RH_M_MAX,                            "outbox_pending",                "events that wait for the relay",                            NULL,           NULL },
+	{ S(outbox_lag),      G, RH_M_MAX | RH_M_NANOSECONDS,         "outbox_lag_seconds",            "how long the oldest of them has waited",                    NULL,           NULL },
 #undef S
 };
 /* clang-format on */

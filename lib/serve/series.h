@@ -28,6 +28,7 @@ struct rh_series {
 	struct rh_family query_duration, round_trips, connections;
 	struct rh_family cache_requests;
 	struct rh_family decisions, spans, lines, restarts, dependency_up, queue_length;
+	struct rh_family outbox_pending, outbox_lag;
 	int tenants;	/* the live dimension */
 	const char *caches[RH_CACHES + 1];	/* groups of the cache: "other" first */
 	unsigned nroutes;

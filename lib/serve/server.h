@@ -45,6 +45,7 @@ struct rh_server {
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
 	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
 	bool purges;			/* they were, a moment ago */
+	struct rh_relaying *relaying;	/* of duty_relay.c */
 	uint64_t *due_ns;		/* mono: of each duty's next step */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;

@@ -3,11 +3,13 @@
 the change: the routes are taken from /openapi.json, so a new one cannot be
 forgotten here."""
 
+import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
 
-from harness import Story, main  # noqa: E402
+from harness import Story, main, wait_until  # noqa: E402
 from harness.relay import relay  # noqa: E402
 
 T = "/v1/t/{tenant}"
@@ -241,6 +243,76 @@ class Feed(Tenants):
                              {p["name"] for p in route["parameters"] if "name" in p})
         self.assertEqual(paths["components"]["schemas"]["Event"]["properties"]
                          ["payload"]["type"], "object")
+
+
+class Told(Story):
+    """The relay as rowhouse-jobs does it."""
+
+    jobs = True
+    exporter = True
+    settings = {"jobs_workers": 2}
+
+    def setUp(self):
+        self.t = self.stack.signup()
+
+    def create(self, name):
+        return self.expect(201, "POST", f"{self.t.path}/projects", self.t.token,
+                           {"name": name}).json["id"]
+
+    def told(self):
+        """(type, name) of all that happened to projects, page by page."""
+        got, query = [], "?limit=100"
+        while True:
+            page = self.expect(200, "GET", f"{self.t.path}/events{query}",
+                               self.t.token).json
+            got += [(e["type"], e["payload"].get("name")) for e in page["data"]
+                    if e["type"].startswith("project.")]
+            if len(page["data"]) < 100:
+                return got
+            query = f"?limit=100&cursor={page['next_cursor']}"
+
+    def wait_told(self, n):
+        wait_until(lambda: len(self.told()) >= n, f"{n} are told", 60.0)
+        return self.told()
+
+    def value(self, series):
+        return self.stack.exporter.value(f"rowhouse_outbox_{series}")
+
+    def test_what_happens_is_told(self):
+        self.create("told")
+        self.assertEqual(self.wait_told(1), [("project.created", "told")])
+
+    def test_workers_killed_all_the_while_each_is_told_once(self):
+        wanted = []
+        for i in range(10):
+            project = self.create(f"p{i}")
+            wanted.append(("project.created", f"p{i}"))
+            for pid in sorted(self.stack.jobs.answering())[:1]:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:      # its own end came first
+                    pass
+            for j in range(3):
+                self.expect(200, "PATCH", f"{self.t.path}/projects/{project}",
+                            self.t.token, {"name": f"p{i}.{j}"})
+                wanted.append(("project.updated", f"p{i}.{j}"))
+        got = self.wait_told(len(wanted))
+        self.assertEqual(sorted(got), sorted(wanted))
+        for i in range(10):
+            of_one = [e for e in got if e[1].split(".")[0] == f"p{i}"]
+            self.assertEqual(of_one, wanted[4 * i:4 * i + 4])
+
+    def test_what_waits_is_counted(self):
+        with self.stack.postgres.session() as other:
+            other.run("begin; select pg_advisory_xact_lock(events_lock()) \\g /dev/null\n")
+            for i in range(3):
+                self.create(f"w{i}")
+            wait_until(lambda: self.value("pending") >= 3 and self.value("lag_seconds") > 0,
+                       "they are counted", 30.0)
+            self.assertEqual(self.told(), [])
+        self.assertEqual(len(self.wait_told(3)), 3)
+        wait_until(lambda: self.value("pending") == 0 == self.value("lag_seconds"),
+                   "nothing waits", 30.0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+#include "config.h"
+
+#include "serve/duty_relay.h"
+
+#include "jobs/relay.h"
+
+/* What a worker keeps of it. */
+struct rh_relaying {
+	struct rh_relay relay;
+	struct rh_relay_obs obs;
+	bool failed, days_failed;	/* as the log was told */
+};
+
+void
+rh_duty_relay_open(struct rh_server *s)
+{
+	const struct rh_series *series = &s->host->series;
+	struct rh_relaying *r = RH_NEW(s->own, struct rh_relaying);
+
+	r->obs = (struct rh_relay_obs){ &s->tally, series->outbox_pending,
+		series->outbox_lag };
+	rh_relay_init(&r->relay, &(struct rh_relay_conf){
+	    .keep_ms = s->host->conf->events_keep_ms }, &r->obs);
+	s->relaying = r;
+}
+
+static struct rh_pipe *
+begin(struct rh_server *s)
+{
+	/* or the master would take the last one for one that hangs */
+	s->pg_obs.flight = NULL;
+	return rh_pg_begin(s->pg, s->arena, NULL);
+}
+
+static void
+end(struct rh_server *s, const char *what, const struct rh_err *err,
+    bool *failed)
+{
+	if (err && !*failed)
+		rh_log_say(&s->log, RH_LOG_WARN, "%s: %s: %s; it is tried again",
+		    what, err->code, err->cause ? err->cause : err->detail);
+	*failed = err != NULL;
+	rh_pg_end(s->pg);
+	s->pg_obs.flight = s->flight;
+}
+
+unsigned
+rh_duty_relay(struct rh_server *s, int64_t *again_ns)
+{
+	struct rh_relaying *r = s->relaying;
+
+	end(s, "the relay", rh_relay_step(&r->relay, begin(s), again_ns),
+	    &r->failed);
+	return (unsigned)r->relay.last.moved;
+}
+
+unsigned
+rh_duty_days(struct rh_server *s, int64_t *again_ns)
+{
+	struct rh_relaying *r = s->relaying;
+
+	end(s, "the days of events", rh_relay_tend(&r->relay, begin(s),
+	    again_ns), &r->days_failed);
+	return 0;
+}
