@@ -14,7 +14,9 @@ SET client_min_messages = warning;
 	\set database rowhouse
 \endif
 
--- rowhouse_owner  owns the tables; migrations only        admin_database_url
+-- rowhouse_owner  owns the tables, and the function that   admin_database_url
+--                 makes and drops the days of events;
+--                 migrations only
 -- rowhouse_app    the pool: owns nothing, and row-level    database_url
 --                 security holds it
 -- rowhouse_auth   owns the SECURITY DEFINER functions that look up a token

@@ -50,12 +50,12 @@ events_list(struct rh_call *c)
 
 	if ((err = rh_call_query(c, &q)) ||
 	    (err = rh_call_paging(c, &q.paging,
-	    q.type.p ? rh_hash64(q.type.p, q.type.n) : 0)))
+		 q.type.p ? rh_hash64(q.type.p, q.type.n) : 0)))
 		return err;
 	events_repo_page(c, &q, &page);
-	return rh_call_reply_feed(c, &q.paging, &(struct rh_page_of){
-	    page.rows, page.n, sizeof(*page.rows), offsetof(struct event, pos),
-	    offsetof(struct event, id) });
+	return rh_call_reply_feed(c, &q.paging,
+	    &(struct rh_page_of){ page.rows, page.n, sizeof(*page.rows),
+		offsetof(struct event, pos), offsetof(struct event, id) });
 }
 
 /* GET /v1/t/{tenant}/events/{id}	200 event | 404 */
@@ -86,5 +86,7 @@ static const struct rh_route routes[] = {
 /* clang-format on */
 
 const struct rh_resource events_resource = {
-	.name = "events", .routes = routes, .stmts = events_stmts,
+	.name = "events",
+	.routes = routes,
+	.stmts = events_stmts,
 };

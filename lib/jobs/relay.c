@@ -20,6 +20,9 @@
 #define TEND_LATER_NS (5000 * MS)
 #define DAYS_AHEAD 3
 
+/* The largest batch, in those of the configuration. */
+#define BATCH_GROWS 8
+
 enum { MOVE, WAITING, TEND };
 
 #define ALL_TENANTS "one relay for all tenants: what it moves keeps its tenant"
@@ -75,6 +78,7 @@ rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,
 		.pause_ns = PAUSE_FIRST_NS };
 	if (!r->conf.batch)
 		r->conf.batch = RH_RELAY_BATCH;
+	r->batch = r->conf.batch;
 	if (!r->conf.fan_out)
 		r->conf.fan_out = none;
 }
@@ -107,8 +111,7 @@ watermark_move(struct rh_relay *r, const struct answer *a)
 		r->mark_ends = a->own;
 	if (r->mark_ends && a->begins >= r->mark_ends) {
 		r->above = RH_MAX(r->above,
-		    a->moved < r->conf.batch ? r->mark :
-					       RH_MIN(r->mark, a->last_seq));
+		    !r->last.full ? r->mark : RH_MIN(r->mark, a->last_seq));
 		if (r->above == r->mark)
 			r->mark = 0;
 	}
@@ -154,12 +157,21 @@ pause_next(struct rh_relay *r)
 
 	if (r->last.busy)
 		return BUSY_NS;
-	if (r->last.moved == r->conf.batch)
+	if (r->last.full)
 		return 0;
 	if (r->last.moved)
 		ns = PAUSE_FIRST_NS;
 	r->pause_ns = RH_MIN(2 * ns, PAUSE_MOST_NS);
 	return ns;
+}
+
+/* Each step passes by what is dead: so larger ones where there are many. */
+static void
+batch_next(struct rh_relay *r)
+{
+	r->batch = !r->last.full ?
+	    r->conf.batch :
+	    RH_MIN(2 * r->batch, BATCH_GROWS * r->conf.batch);
 }
 
 static struct rh_err *
@@ -169,7 +181,7 @@ move(struct rh_relay *r, struct rh_pipe *p, struct answer *a)
 	unsigned n;
 
 	rh_pipe_send(p, &rh_relay_stmts[MOVE],
-	    RH_INT(begin_at(r, rh_clock_mono_ns())), RH_INT(r->conf.batch));
+	    RH_INT(begin_at(r, rh_clock_mono_ns())), RH_INT(r->batch));
 	for (n = 0; hanging[n]; n++) {
 		rh_assert(n < RH_RELAY_FAN_OUT_MAX);
 		rh_pipe_send_args(p, hanging[n], NULL, 0);
@@ -191,16 +203,19 @@ rh_relay_step(struct rh_relay *r, struct rh_pipe *p, int64_t *again_ns)
 		look(r, p);
 	r->behind = true;
 	if ((err = move(r, p, &a))) {
-		r->rescan_ns = 0;	/* perhaps by another server next time */
+		r->rescan_ns = 0; /* perhaps by another server next time */
+		r->batch = r->conf.batch;
 		*again_ns = FAILED_NS;
 		return err;
 	}
-	r->last = (struct rh_relayed){ a.busy, a.moved, a.first_pos, a.last_pos };
+	r->last = (struct rh_relayed){ a.busy, a.moved, a.moved == r->batch,
+		a.first_pos, a.last_pos };
+	batch_next(r);
 	*again_ns = pause_next(r);
 	if (a.busy)
 		return NULL;
 	watermark_move(r, &a);
-	if (a.moved == r->conf.batch)
+	if (r->last.full)
 		return NULL;
 	r->behind = false;
 	gauges_set(r, (struct waiting){ 0, 0 });

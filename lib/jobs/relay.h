@@ -30,7 +30,8 @@ extern struct rh_stmt rh_relay_stmts[];
 struct rh_relay_conf {
 	int64_t
 	    keep_ms; /* how long the feed goes back, at least: directive events_keep */
-	int64_t batch; /* events in a step; 0: RH_RELAY_BATCH */
+	/* Events in a step, to 8 times that while more wait; 0: RH_RELAY_BATCH. */
+	int64_t batch;
 	/*
 	 * Statements without arguments, ended by NULL, that follow the move:
 	 * the new events are those with a pos from relayed_first() to
@@ -44,13 +45,14 @@ struct rh_relay_conf {
 /* tally NULL: it counts nothing. */
 struct rh_relay_obs {
 	const struct rh_tally *tally;
-	struct rh_family pending, lag;	/* gauges; the lag in nanoseconds */
+	struct rh_family pending, lag; /* gauges; the lag in nanoseconds */
 };
 
 /* What the last step did. */
 struct rh_relayed {
 	bool busy; /* another relay is at it */
 	int64_t moved;
+	bool full; /* and more may wait */
 	int64_t first_pos, last_pos;
 };
 
@@ -67,7 +69,8 @@ struct rh_relay {
 	uint64_t rescan_ns; /* mono: then from the first row on, all the same */
 	uint64_t look_ns;   /* mono: not before is it counted what waits */
 	int64_t pause_ns;
-	bool behind;		/* what waits is counted; else nothing does */
+	int64_t batch; /* of the next step */
+	bool behind;   /* what waits is counted; else nothing does */
 };
 
 void rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,

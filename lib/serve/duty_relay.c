@@ -8,7 +8,7 @@
 struct rh_relaying {
 	struct rh_relay relay;
 	struct rh_relay_obs obs;
-	bool failed, days_failed;	/* as the log was told */
+	bool failed, days_failed; /* as the log was told */
 };
 
 void
@@ -19,8 +19,9 @@ rh_duty_relay_open(struct rh_server *s)
 
 	r->obs = (struct rh_relay_obs){ &s->tally, series->outbox_pending,
 		series->outbox_lag };
-	rh_relay_init(&r->relay, &(struct rh_relay_conf){
-	    .keep_ms = s->host->conf->events_keep_ms }, &r->obs);
+	rh_relay_init(&r->relay,
+	    &(struct rh_relay_conf){ .keep_ms = s->host->conf->events_keep_ms },
+	    &r->obs);
 	s->relaying = r;
 }
 
@@ -37,8 +38,9 @@ end(struct rh_server *s, const char *what, const struct rh_err *err,
     bool *failed)
 {
 	if (err && !*failed)
-		rh_log_say(&s->log, RH_LOG_WARN, "%s: %s: %s; it is tried again",
-		    what, err->code, err->cause ? err->cause : err->detail);
+		rh_log_say(&s->log, RH_LOG_WARN,
+		    "%s: %s: %s; it is tried again", what, err->code,
+		    err->cause ? err->cause : err->detail);
 	*failed = err != NULL;
 	rh_pg_end(s->pg);
 	s->pg_obs.flight = s->flight;
@@ -59,7 +61,7 @@ rh_duty_days(struct rh_server *s, int64_t *again_ns)
 {
 	struct rh_relaying *r = s->relaying;
 
-	end(s, "the days of events", rh_relay_tend(&r->relay, begin(s),
-	    again_ns), &r->days_failed);
+	end(s, "the days of events",
+	    rh_relay_tend(&r->relay, begin(s), again_ns), &r->days_failed);
 	return 0;
 }

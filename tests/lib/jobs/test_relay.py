@@ -149,9 +149,9 @@ class Order(Case):
                    " trace_id, parent_span_id, request_id)"
                    f" select '{TENANT}', gen_random_uuid(), 'x.done', gen_random_uuid(),"
                    " jsonb_build_object('name', i, 'version', i), substr(sha256('u'), 1, 16),"
-                   " substr(sha256('q'), 1, 8), 'r' from generate_series(1, 1234) i")
-        self.assertEqual([moved for moved, *_ in self.relay("drain")], [500, 500, 234])
-        self.assertEqual([v for *_, v in self.feed()], list(range(1, 1235)))
+                   " substr(sha256('q'), 1, 8), 'r' from generate_series(1, 1800) i")
+        self.assertEqual([moved for moved, *_ in self.relay("drain")], [500, 1000, 300])
+        self.assertEqual([v for *_, v in self.feed()], list(range(1, 1801)))
 
     def test_a_late_commit_comes_later_and_nobody_waits_for_it(self):
         a, b = self.subject(), self.subject()
