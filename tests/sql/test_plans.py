@@ -18,6 +18,7 @@ SMALL, BIG = A, B
 TASKS = {SMALL: 1000, BIG: 20000 if SANITIZED else 200000}
 PROJECTS = {SMALL: 50, BIG: 2000}
 KEYS = {SMALL: 5, BIG: 5000}
+EVENTS = {SMALL: 100, BIG: 20000}
 TWICE = 2
 # The session plans anew for each of the first five; the sixth may be generic.
 TIMES = 6
@@ -39,6 +40,9 @@ HOT = {
                      "tenant, infinity, max, limit, open, none, often",
                      "tenant, infinity, max, limit, none, none, never"],
     "tasks.show": ["tenant, task"],
+    "events.page": ["tenant, zero, limit", "tenant, middle_pos, limit"],
+    "events.page_type": ["tenant, zero, limit, rare", "tenant, middle_pos, limit, rare"],
+    "events.show": ["tenant, told"],
     "tasks.update": ["tenant, event, trace, span, request, task, title, no, none, none,"
                      " no, none, no, none, zero"],
 }
@@ -72,6 +76,15 @@ class Plans(Migrated):
             f" else 'done' end, case when i % 100 = 0 then '{user}'::uuid end,"
             f" now() - i * interval '1 second'"
             f" from p, generate_series(1, {TASKS[tenant]}) i")
+        # some of a day for which there is no partition
+        cls.query(
+            f"insert into events (tenant_id, pos, id, type, subject_id, payload,"
+            f" trace_id, parent_span_id, request_id, created_at) select '{tenant}',"
+            f" events_now() - case when i % 10 = 0 then 259200000000 else 0 end + i,"
+            f" gen_random_uuid(), case when i % 100 = 0 then 'task.deleted' else"
+            f" 'task.updated' end, gen_random_uuid(), '{{}}', substr(sha256('t'), 1, 16),"
+            f" substr(sha256('p'), 1, 8), 'r', now() from generate_series(1,"
+            f" {EVENTS[tenant]}) i")
 
     @classmethod
     def setUpClass(cls):
@@ -85,7 +98,11 @@ class Plans(Migrated):
         (task, middle_at, project), = self.query(
             f"select id, created_at, project_id from tasks where tenant_id = '{tenant}'"
             f" order by created_at desc, id desc offset {TASKS[tenant] // 2} limit 1")
+        (told, middle_pos), = self.query(
+            f"select id, pos from events where tenant_id = '{tenant}' order by pos"
+            f" offset {EVENTS[tenant] // 2} limit 1")
         return {
+            "told": f"'{told}'", "middle_pos": middle_pos, "rare": "'task.deleted'",
             "tenant": f"'{tenant}'", "key": f"sha256('key{n}.1')", "role": "'viewer'",
             "infinity": "'infinity'", "max": "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
             "middle_at": f"'{middle_at}'", "middle": f"'{task}'", "limit": "21",

@@ -173,7 +173,9 @@ class Session:
             ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1",
              "-h", postgres.dir, "-U", user, "-d", database],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
+            stderr=subprocess.STDOUT, text=True,
+            # a notice would stand among the rows
+            env={**os.environ, "PGOPTIONS": "-c client_min_messages=warning"})
 
     def run(self, sql):
         """Rows as lists of texts; those of all of its statements."""

@@ -93,6 +93,23 @@ START_TEST(what_is_none_is_null)
 }
 END_TEST
 
+START_TEST(json_stands_as_it_is)
+{
+	static const struct rh_field json_shape[] = {
+		{ RH_FIELD("weight", INT, struct part, weight) },
+		{ RH_FIELD("label", JSON, struct part, label) },
+		{ 0 }
+	};
+	struct part some = { 1, RH_SLICE_INIT("{\"a\": \"\\u00e9\"}") };
+	struct part none = { 2, RH_SLICE_NONE };
+
+	rh_assert_slice_eq(written(json_shape, &some), RH_SLICE(
+	    "{\"weight\":1,\"label\":{\"a\": \"\\u00e9\"}}"));
+	rh_assert_slice_eq(written(json_shape, &none),
+	    RH_SLICE("{\"weight\":2,\"label\":null}"));
+}
+END_TEST
+
 START_TEST(a_table_without_members_is_an_empty_object)
 {
 	static const struct rh_field none[] = { { 0 } };
@@ -305,6 +322,7 @@ END_TEST
 RH_CHECK_MAIN("http/shape",
     RH_CASE(members_stand_in_table_order),
     RH_CASE(what_is_none_is_null),
+    RH_CASE(json_stands_as_it_is),
     RH_CASE(a_table_without_members_is_an_empty_object),
     RH_CASE(texts_are_escaped_wherever_it_is_needed),
     RH_CASE(every_type_is_read),

@@ -42,7 +42,8 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls.postgres = Postgres()
         cls.addClassCleanup(cls.postgres.close)
-        cls.query = cls.postgres.query
+        cls.asker, cls.asking = cls.postgres.session(), threading.Lock()
+        cls.addClassCleanup(cls.asker.close)
         cls.conf = f"{cls.postgres.dir}/rowhouse.conf"
         write_conf(cls.conf, {"admin_database_url": cls.postgres.admin_url})
         migrate(cls.conf, "up", temp=cls.postgres.dir)
@@ -51,6 +52,11 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.query("truncate outbox_events, events, projects cascade")
+
+    @classmethod
+    def query(cls, sql):
+        with cls.asking:
+            return cls.asker.run(sql)
 
     # ---- who changes ----
 
@@ -277,7 +283,9 @@ class Failing(Case):
         running.end(signal.SIGKILL)
         # the server sees it only when it wants to answer
         self.query(f"select pg_terminate_backend(pid) from ({asleep}) s")
-        wait_until(lambda: not self.query(asleep), "its transaction is over")
+        wait_until(lambda: not self.query("select 1 from pg_stat_activity where"
+                                          " application_name = 'relay'"),
+                   "its transaction is over")
         self.assertEqual((self.waiting(), self.feed()), (3, []))
         self.relay("drain")
         self.assertEqual(self.names(), ["n0", "n1", "n2"])
@@ -474,6 +482,7 @@ class Days(Case):
             self.changed(self.writer(), self.subject(), "meanwhile")
             self.relay("drain")
             self.assertEqual(self.names(), ["meanwhile"])
+            reader.run("commit")
         self.assertEqual(self.relay("tend", str(2 * DAY_MS))[-1], [600000])
         self.assertNotIn(old, self.days())
 
@@ -504,7 +513,7 @@ class Upgrade(Case):
                    " trace_id, parent_span_id, request_id, created_at)"
                    f" select '{TENANT}', gen_random_uuid(), 'x.done', gen_random_uuid(),"
                    " jsonb_build_object('name', 'n', 'version', i), substr(sha256('u'), 1, 16),"
-                   " substr(sha256('q'), 1, 8), 'r', now() - i * interval '1 second'"
+                   " substr(sha256('q'), 1, 8), 'r', now() - interval '1 hour' - i * interval '1 second'"
                    " from generate_series(1, 700) i")
         migrate(self.conf, "up", temp=self.postgres.dir)
         self.query("select setval('event_pos', events_now())")
