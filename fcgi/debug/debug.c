@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve/enqueue.h"
 #include "serve/event.h"
 
 #define T "/v1/t/{tenant}"
@@ -19,11 +20,14 @@
 enum { MS_MAX = 600000, REPLY_MAX = 64 << 20 };
 
 /* clang-format off */
-enum { TOUCH, SLEEP };
+enum { TOUCH, SLEEP, PROJECT };
 static struct rh_stmt stmts[] = {
 	[TOUCH] = { .name = "debug.touch", .global = "reads no table", .sql = "select 1" },
 	[SLEEP] = { .name = "debug.sleep", .global = "reads no table", .sql =
 	    "select 1 from pg_sleep($1::bigint / 1000.0)" },
+	[PROJECT] = { .name = "debug.project", .sql =
+	    "with x as (insert into projects (tenant_id, id, name) select $1, $6, $7 returning id), e as ("
+	    RH_EVENT("project.created", "x", "x.id", "to_jsonb(x)") ") select * from x" },
 	{ 0 }
 };
 /* clang-format on */
@@ -205,6 +209,141 @@ debug_reply(struct rh_call *c)
 	    (struct rh_slice){ bytes, (size_t)q.bytes });
 }
 
+/* ---- jobs ---- */
+
+struct debug_job {
+	struct rh_slice what, key;
+	int64_t n, delay_ms;
+};
+
+static const struct rh_field job_fields[] = {
+	{ RH_FIELD("what", TEXT, struct debug_job, what) },
+	{ RH_FIELD("key", TEXT, struct debug_job, key) },
+	{ RH_FIELD("n", INT, struct debug_job, n), .min = 1, .max = 10 },
+	{ RH_FIELD("delay_ms", INT, struct debug_job, delay_ms), .min = 0, .max = MS_MAX },
+	{ 0 }
+};
+
+static struct rh_err *
+job_nothing(struct rh_job *job)
+{
+	(void)job;
+	return NULL;
+}
+
+/* Makes a project, named as its argument says: an effect that can be counted. */
+static struct rh_err *
+job_project(struct rh_job *job)
+{
+	struct rh_pipe *p = rh_job_pipe(job);
+
+	rh_pipe_send(p, &stmts[PROJECT], RH_UUID(job->tenant),
+	    RH_UUID(rh_uuid_v7()), RH_BYTES(((struct rh_slice){
+	    (const char *)job->trace->trace_id, 16 })),
+	    RH_BYTES(((struct rh_slice){
+	    (const char *)rh_trace_server(job->trace)->id, 8 })),
+	    RH_TEXT(job->request_id), RH_UUID(rh_uuid_v7()), RH_TEXT(job->args));
+	(void)rh_pipe_done(p);
+	job->result = RH_SLICE("{\"made\":1}");
+	return NULL;
+}
+
+/* The same, and fails: nothing may be left of it. */
+static struct rh_err *
+job_fails(struct rh_job *job)
+{
+	struct rh_err *err = job_project(job);
+
+	return err ? err : rh_err_new(job->arena, RH_E_UNAVAILABLE,
+	    "debug.failed", "It fails, as it was told to.");
+}
+
+static struct rh_err *
+job_final(struct rh_job *job)
+{
+	job->final = true;
+	return job_fails(job);
+}
+
+/* The first attempt ends with its worker, the second does what it is for. */
+static struct rh_err *
+job_dies_once(struct rh_job *job)
+{
+	struct rh_err *err = job_project(job);
+
+	if (job->attempt == 1)
+		crash_segv();
+	return err;
+}
+
+static struct rh_err *
+job_slow(struct rh_job *job)
+{
+	(void)job;
+	dawdle(2000);
+	return NULL;
+}
+
+/* In PostgreSQL, for longer than it may. */
+static struct rh_err *
+job_late(struct rh_job *job)
+{
+	struct rh_pipe *p = rh_job_pipe(job);
+
+	rh_pipe_send(p, &stmts[SLEEP], RH_INT(MS_MAX));
+	(void)rh_pipe_int(p);
+	return rh_pipe_error(p);
+}
+
+static struct rh_job_kind job_kinds[] = {
+	{ .name = "debug.nothing", .handler = job_nothing },
+	{ .name = "debug.project", .handler = job_project },
+	{ .name = "debug.fails", .handler = job_fails, .max_attempts = 2 },
+	{ .name = "debug.final", .handler = job_final },
+	{ .name = "debug.dies_once", .handler = job_dies_once },
+	{ .name = "debug.slow", .handler = job_slow },
+	{ .name = "debug.late", .handler = job_late, .max_attempts = 1, .timeout_ms = 300 },
+	{ 0 }
+};
+
+static const struct rh_job_kind *
+job_kind(struct rh_slice what)
+{
+	const char *name;
+
+	for (struct rh_job_kind *k = job_kinds; (name = k->name); k++)
+		if (rh_slice_is(what, rh_slice_of(name + strlen("debug."))))
+			return k;
+	return NULL;
+}
+
+/* POST …/debug/jobs?what=&key=&n=&delay_ms=	204 | 400 409: leaves n such jobs */
+static struct rh_err *
+debug_jobs(struct rh_call *c)
+{
+	struct debug_job q = { .what = RH_SLICE("nothing"), .n = 1 };
+	const struct rh_job_kind *kind;
+	struct rh_job_options o = { 0 };
+	struct rh_err *err;
+	int64_t left = 0;
+
+	if ((err = rh_call_query(c, &q)))
+		return err;
+	if (!(kind = job_kind(q.what)))
+		return rh_err_new(c->arena, RH_E_MALFORMED, "debug.job",
+		    "There is no such job.");
+	o.unique = q.key;
+	o.run_at_us = q.delay_ms ? c->start_us + q.delay_ms * 1000 : 0;
+	for (int64_t i = 0; i < q.n; i++)
+		(void)rh_job_enqueue(c, kind, RH_SLICE("{\"of\":\"debug\"}"), &o);
+	for (int64_t i = 0; i < q.n; i++)
+		left += rh_pipe_done(c->pipe);
+	if ((err = rh_pipe_error(c->pipe)))
+		return err;
+	return left ? rh_reply_none(c->rq) : rh_err_new(c->arena, RH_E_CONFLICT,
+	    "debug.job_waits", "One with that key waits.");
+}
+
 /* clang-format off */
 #define SUMMARY .summary = "Misbehave on purpose"
 #define ROW(access_, method_, path, role_, handler_, params_)			\
@@ -218,11 +357,12 @@ static const struct rh_route routes[] = {
 	ROW(RH_TENANT, RH_POST, T "/debug/crash",    RH_VIEWER,    debug_crash, crash_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/sleep",    RH_VIEWER,    debug_sleep, sleep_params),
 	ROW(RH_TENANT, RH_GET,  T "/debug/query",    RH_VIEWER,    debug_query, sleep_params),
+	ROW(RH_TENANT, RH_POST, T "/debug/jobs",     RH_VIEWER,    debug_jobs, job_fields),
 	ROW(RH_TENANT, RH_POST, T "/debug/linger",   RH_VIEWER,    debug_linger, linger_params),
 	{ 0 }
 };
 /* clang-format on */
 
 const struct rh_resource debug_resource = {
-	.name = "debug", .routes = routes, .stmts = stmts
+	.name = "debug", .routes = routes, .stmts = stmts, .kinds = job_kinds
 };

@@ -416,7 +416,7 @@ rh_jobs_main(const struct rh_app *application, int argc, char **argv)
 		.pool = RH_POOL_JOBS,
 		.hooks = { .start = rh_duty_start,
 		    .work = rh_duty_work,
-		    .stop = rh_server_stop },
+		    .stop = rh_duty_stop },
 		.tick = tick_jobs,
 	};
 

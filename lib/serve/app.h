@@ -3,8 +3,8 @@
  * rh_jobs_main() for what they leave to be done behind the requests.
  *
  * Shape    struct rh_app lists resources; a resource is its routes, its
- *          statements, what its constraints mean, its metrics besides those
- *          that every route and statement has. Its migrations are files, for
+ *          statements, what its constraints mean, its kinds of jobs, its
+ *          metrics besides those that every route and statement has. Its migrations are files, for
  *          rowhouse-migrate -d
  * Errors   exit 1 with every fault named: configuration, duplicate routes,
  *          metrics whose name is taken
@@ -20,6 +20,7 @@
 #include "base/program.h"
 #include "data/pg_err.h"
 #include "data/pipe.h"
+#include "jobs/job.h"
 #include "http/route.h"
 #include "serve/call.h"
 #include "serve/instrument.h"
@@ -30,6 +31,7 @@ struct rh_resource {
 	struct rh_stmt *stmts;				/* ended by { 0 }; NULL: none */
 	const struct rh_pg_constraint *constraints;	/* ended by { 0 }; NULL: none */
 	struct rh_instrument *instruments;		/* ended by { 0 }; NULL: none */
+	struct rh_job_kind *kinds; /* of jobs, ended by { 0 }; NULL: none */
 };
 
 struct rh_app {

@@ -30,6 +30,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "idle_timeout",        C(MS, idle_timeout_ms),            "10s",                           "100ms", "1d",      RH_RELOAD,  "how long a worker that is one too many stays without a request, where pool is not static", NULL },
 	{ "queue_max",           C(INT, queue_max),                 "0",                             "0",     "65535",   RH_RELOAD,  "requests that may wait for a worker while all are busy; what is over it is 503 at once; 0: no bound but listen_backlog", NULL },
 	{ "jobs_workers",        C(INT, jobs_workers),              "2",                             "1",     "64",      RH_RESTART, "processes of rowhouse-jobs: one job each at a time. Both programs are to agree on it", NULL },
+	{ "jobs_keep",           C(MS, jobs_keep_ms),               "7d",                            "1s",    "3650d",   RH_RELOAD,  "how long it is remembered what became of a job", NULL },
 	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RELOAD,  "a worker is replaced after so many requests; 0: never", NULL },
 	{ "max_memory",          C(BYTES, max_memory_bytes),        "0",                             "0",     NULL,      RH_RELOAD,  "a worker that has more for itself is replaced after its request; 0: never", NULL },
 	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },

@@ -21,7 +21,9 @@ forget_replies(struct rh_server *s, int64_t *again_ns)
 /* In the order of their urgency. */
 static const struct rh_duty duties[] = {
 	{ "relay", rh_duty_relay_open, rh_duty_relay },
+	{ "jobs", rh_duty_jobs_open, rh_duty_jobs_step },
 	{ "days", NULL, rh_duty_days },
+	{ "jobs' house", NULL, rh_duty_jobs_tend },
 	{ "replies", NULL, forget_replies },
 };
 
@@ -69,4 +71,11 @@ rh_duty_work(void *server, uint64_t *done)
 	return first_ns <= now_ns ?
 	    0 :
 	    (int64_t)((first_ns - now_ns + MS_NS - 1) / MS_NS);
+}
+
+void
+rh_duty_stop(void *server, int64_t deadline_ms)
+{
+	rh_duty_jobs_close(server);
+	rh_server_stop(server, deadline_ms);
 }

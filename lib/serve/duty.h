@@ -26,8 +26,15 @@ struct rh_duty {
 	unsigned (*step)(struct rh_server *s, int64_t *again_ns);
 };
 
+/* duty_jobs.c: the queue's. */
+void rh_duty_jobs_open(struct rh_server *s);
+void rh_duty_jobs_close(struct rh_server *s);
+unsigned rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns);
+unsigned rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns);
+
 /* The hooks of serve/pool.h. */
 bool rh_duty_start(void *server, unsigned slot);
 int64_t rh_duty_work(void *server, uint64_t *done);
+void rh_duty_stop(void *server, int64_t deadline_ms);
 
 #endif

@@ -22,6 +22,8 @@ resource_register(const struct rh_resource *r, const struct rh_route **tables)
 		rh_stmts_register(r->stmts);
 	if (r->constraints)
 		rh_pg_constraints_register(r->constraints);
+	if (r->kinds)
+		rh_job_kinds_register(r->kinds);
 	if (!r->routes)
 		return;
 	while (*tables)
@@ -44,6 +46,9 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_coherent_register();
 	rh_stmts_register(rh_idempotency_stmts);
 	rh_pg_constraints_register(rh_idempotency_constraints);
+	rh_stmts_register(rh_job_stmts);
+	rh_stmts_register(rh_runner_stmts);
+	rh_pg_constraints_register(rh_job_constraints);
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {
 		rh_assert(++n < RESOURCES_MAX);
@@ -171,6 +176,7 @@ rh_host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 	rh_host_tune(h, arena, why);
 	h->metrics = rh_metrics_new(arena);
 	rh_series_init(&h->series, h->metrics, h->router);
+	rh_job_families(h->metrics, &h->jobs);
 	if (!instruments_open(h->app, h->metrics, why))
 		return false;
 	h->openapi = rh_openapi_make(arena, h->router, &info);

@@ -14,6 +14,7 @@
 #include "data/pg.h"
 #include "data/redis.h"
 #include "http/route.h"
+#include "jobs/runner.h"
 #include "obs/otlp.h"
 #include "obs/segment.h"
 #include "serve/app.h"
@@ -39,6 +40,7 @@ struct rh_host {
 	struct rh_router *router;
 	struct rh_metrics *metrics;
 	struct rh_series series;
+	struct rh_job_series jobs;
 	struct rh_segment *segment;
 	struct rh_directory *directory;
 	struct rh_limit_table *limits;

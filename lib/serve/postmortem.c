@@ -169,6 +169,29 @@ line_request(struct rh_line *line, const struct post *p)
 	rh_line_uuid(line, "token_id", f->token_id);
 }
 
+static bool
+is_job(const struct post *p)
+{
+	return p->s->host->pool == RH_POOL_JOBS;
+}
+
+/* What becomes of it is decided when its lease is taken away. */
+static void
+line_job(struct rh_line *line, const struct post *p)
+{
+	rh_line_bool(line, "sampled", p->f.on != 0);
+	rh_line_text(line, "sampled_by",
+	    rh_slice_of(
+		rh_sampled_by_names[p->f.on ? RH_BY_ERROR : RH_BY_NONE]),
+	    SHORT_CAP);
+	rh_line_text(line, "kind", FLIGHT(p, route), SHORT_CAP);
+	rh_line_text(line, "job_id", FLIGHT(p, path), SHORT_CAP);
+	rh_line_text(line, "outcome", rh_slice_of(rh_job_outcomes[RH_JOB_LOST]),
+	    SHORT_CAP);
+	rh_line_ms(line, "duration_ms", p->ns);
+	rh_line_uuid(line, "tenant_id", p->f.tenant_id);
+}
+
 /* Without a request it is no "request" line, and has none of its fields. */
 static void
 tell(const struct post *p)
@@ -181,13 +204,16 @@ tell(const struct post *p)
 		return;
 	rh_log_name_as(&log, p->arena, (char *)h->otlp.service_name.p,
 	    h->app->version, p->death->pid);
-	rh_line_open(&line, &log, RH_LOG_ERROR, p->in_flight ? "request" :
-	    p->accounted ? "a worker died after its reply" :
-	    "a worker died between two requests",
+	rh_line_open(&line, &log, RH_LOG_ERROR,
+	    p->in_flight     ? (is_job(p) ? "job" : "request") :
+		p->accounted ? "a worker died after its reply" :
+			       "a worker died between two requests",
 	    p->in_flight ? p->f.start_us : rh_clock_wall_us());
 	if (p->in_flight || p->accounted)
 		line_ids(&line, p);
-	if (p->in_flight)
+	if (p->in_flight && is_job(p))
+		line_job(&line, p);
+	else if (p->in_flight)
 		line_request(&line, p);
 	rh_line_text(&line, "error", p->error, ERROR_CAP);
 	if (p->in_flight)
@@ -200,6 +226,16 @@ tell(const struct post *p)
 /* ---- the counts ---- */
 
 static void
+count_job(const struct post *p, const struct rh_exemplar_of *exemplar)
+{
+	const struct rh_job_series *s = &p->s->host->jobs;
+	unsigned kind = p->f.series <= rh_job_kinds_count() ? p->f.series : 0;
+
+	rh_count(&p->s->tally, s->jobs, kind, RH_JOB_LOST, 1);
+	rh_observe(&p->s->tally, s->duration, kind, 0, p->ns, exemplar);
+}
+
+static void
 count(const struct post *p)
 {
 	const struct rh_series *s = &p->s->host->series;
@@ -210,6 +246,10 @@ count(const struct post *p)
 	    other;
 	struct rh_exemplar_of exemplar = { f->trace_id, f->start_us };
 
+	if (is_job(p)) {
+		count_job(p, f->on ? &exemplar : NULL);
+		return;
+	}
 	rh_count(t, s->requests, route, rh_series_status(500), 1);
 	rh_count(t, s->duration_native, route, rh_native_of(p->ns), 1);
 	rh_observe(t, s->duration, route, 0, p->ns, f->on ? &exemplar : NULL);
@@ -236,6 +276,36 @@ method_of(struct rh_slice text)
 }
 
 static void
+span_died(struct rh_span *span, const struct post *p)
+{
+	rh_span_int(span, "process.pid", p->death->pid);
+	rh_span_text(span, "rowhouse.sampled_by",
+	    rh_slice_of(rh_sampled_by_names[RH_BY_ERROR]));
+	rh_span_text(span, "exception.type", p->signal);
+	rh_span_text(span, "exception.message", p->error);
+	rh_span_text(span, "exception.stacktrace", p->backtrace);
+	rh_span_fail(span, RH_SLICE(RH_WORKER_DIED), p->error);
+}
+
+static void
+span_fill_job(struct rh_span *span, const struct post *p)
+{
+	struct rh_slice kind = FLIGHT(p, route);
+
+	span->kind = RH_SPAN_CONSUMER;
+	span->name = rh_slice_of(
+	    rh_arena_printf(p->arena, "process %.*s", RH_SLICE_ARG(kind)));
+	span->start_ns = (uint64_t)p->f.start_us * 1000;
+	memcpy(span->id, p->f.span_id, sizeof(span->id));
+	memcpy(span->parent_id, p->f.parent_id, sizeof(span->parent_id));
+	rh_span_text(span, "messaging.system", RH_SLICE("rowhouse"));
+	rh_span_text(span, "messaging.operation.type", RH_SLICE("process"));
+	rh_span_text(span, "messaging.destination.name", kind);
+	rh_span_text(span, "messaging.message.id", FLIGHT(p, path));
+	span_died(span, p);
+}
+
+static void
 span_fill(struct rh_span *span, const struct post *p)
 {
 	struct rh_slice text = rh_flight_text(&p->f, method), route;
@@ -243,6 +313,10 @@ span_fill(struct rh_span *span, const struct post *p)
 	struct rh_slice method = rh_slice_of(rh_method_names[m]);
 
 	route = FLIGHT(p, route);
+	if (is_job(p)) {
+		span_fill_job(span, p);
+		return;
+	}
 	span->kind = RH_SPAN_SERVER;
 	span->name = m == RH_METHOD_OTHER ? RH_SLICE("HTTP") : method;
 	if (route.p)
@@ -258,13 +332,7 @@ span_fill(struct rh_span *span, const struct post *p)
 	rh_span_text(span, "url.path", FLIGHT(p, path));
 	rh_span_text(span, "client.address", FLIGHT(p, remote));
 	rh_span_int(span, "http.response.status_code", 500);
-	rh_span_int(span, "process.pid", p->death->pid);
-	rh_span_text(span, "rowhouse.sampled_by",
-	    rh_slice_of(rh_sampled_by_names[RH_BY_ERROR]));
-	rh_span_text(span, "exception.type", p->signal);
-	rh_span_text(span, "exception.message", p->error);
-	rh_span_text(span, "exception.stacktrace", p->backtrace);
-	rh_span_fail(span, RH_SLICE(RH_WORKER_DIED), p->error);
+	span_died(span, p);
 }
 
 /* Its children died with the worker; so did the tracestate it came with. */
@@ -330,7 +398,7 @@ note(const struct post *p)
 	size_t n;
 	char *to;
 
-	if (!p->f.request_id_n)
+	if (!p->f.request_id_n || is_job(p))
 		return;
 	note_fill(&rq, p);
 	n = rh_request_measure(&rq);

@@ -46,6 +46,7 @@ struct rh_server {
 	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
 	bool purges;			/* they were, a moment ago */
 	struct rh_relaying *relaying;	/* of duty_relay.c */
+	struct rh_runner *runner;	/* of a duty's worker; NULL: of any other */
 	uint64_t *due_ns;		/* mono: of each duty's next step */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;

@@ -80,7 +80,17 @@ class Migrated(unittest.TestCase):
             f" trace_id, parent_span_id, request_id, created_at) select '{tenant}',"
             f" events_now() + i, gen_random_uuid(), 'task.created', gen_random_uuid(),"
             f" '{{}}', substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 'r', now()"
-            f" from generate_series(1, 300) i")
+            f" from generate_series(1, 300) i;"
+            f"insert into jobs (tenant_id, id, kind, state, priority, args, run_at,"
+            f" max_attempts, trace_id, parent_span_id, trace_flags, request_id)"
+            f" select '{tenant}', gen_random_uuid(), 'k', 'ready', 0, '{{}}', now(), 8,"
+            f" substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 0, 'r'"
+            f" from generate_series(1, 100) i;"
+            f"insert into jobs_past (tenant_id, id, kind, state, priority, args, attempt,"
+            f" max_attempts, trace_id, parent_span_id, trace_flags, request_id, created_at)"
+            f" select '{tenant}', gen_random_uuid(), 'k', 'done', 0, '{{}}', 1, 8,"
+            f" substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 0, 'r', now()"
+            f" from generate_series(1, 100) i")
 
     @classmethod
     def query(cls, sql, user="postgres"):

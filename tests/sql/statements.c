@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "data/limiter.h"
 #include "jobs/relay.h"
+#include "jobs/runner.h"
 #include "serve/place.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
@@ -54,6 +55,8 @@ main(void)
 	show("idempotency", rh_idempotency_stmts);
 	show("place", rh_place_stmts);
 	show("relay", rh_relay_stmts);
+	show("jobs", rh_job_stmts);
+	show("jobs", rh_runner_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

@@ -27,6 +27,7 @@ _BUILT = {
     "rowhouse-fcgi": "fcgi/api/rowhouse-fcgi",
     "rowhouse-fcgi-debug": "tests/e2e/rowhouse-fcgi-debug",
     "rowhouse-jobs": "fcgi/jobs/rowhouse-jobs",
+    "rowhouse-jobs-debug": "tests/e2e/rowhouse-jobs-debug",
     "rowhouse-exporter": "fcgi/exporter/rowhouse-exporter",
     "rowhouse-ctl": "fcgi/ctl/rowhouse-ctl",
     "rowhouse-migrate": "migrate/rowhouse-migrate",

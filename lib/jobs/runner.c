@@ -1,0 +1,588 @@
+#include "config.h"
+
+#include "jobs/runner.h"
+
+#include "base/clock.h"
+#include "jobs/runner_part.h"
+
+#define MS_NS UINT64_C(1000000)
+/* A claimed job is its worker's for so long, and what it may take past its end. */
+#define LEASE_MS 60000
+/* At most so many at a time; as many as take so long; and after so long no more. */
+#define WANT_MAX 500
+#define SHORT_NS (20 * MS_NS)
+#define LONG_NS (50 * MS_NS)
+#define ENOUGH_NS (100 * MS_NS)
+/* Where nothing waits; and where the database did not answer as it should. */
+#define POLL_NS (100 * MS_NS)
+#define TROUBLE_NS (1000 * MS_NS)
+/* For all but the handlers' own statements. */
+#define STATEMENT_NS (10000 * MS_NS)
+#define LEFT_MAX 1000
+
+enum {
+	BATCH_FIRST = 64 << 10,
+	BATCH_CAP = 192 << 20,
+	ARRAY_FIRST = 4096,
+	ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 1) + 2
+};
+
+enum {
+	CLAIM,
+	NEXT,
+	ENTER,
+	OVER,
+	OVER_ALL,
+	FAIL,
+	GIVE_BACK,
+	EXTEND,
+	RESCUE,
+	WAITING,
+	FORGET
+};
+
+#define EVERYBODYS \
+	.global = "a worker is nobody's: it works for all tenants in turn"
+
+/* clang-format off */
+struct rh_stmt rh_runner_stmts[] = {
+	[CLAIM] = { .name = "jobs.claim", EVERYBODYS, .sql =
+	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
+	    "  request_id, attempt, max_attempts, trace_flags, waited_ms"
+	    " from job_claim($1, $2, $3, $4)" },
+	[NEXT] = { .name = "jobs.next", EVERYBODYS, .sql =
+	    "select coalesce(job_next_ms(), -1)" },
+	[ENTER] = { .name = "jobs.enter", .sql =
+	    "select job_enter($1, $2, $3, $4)" },
+	[OVER] = { .name = "jobs.over", .sql =
+	    "select job_over($1, $2, $3, $4, 'done', $5::text::jsonb, null)::int" },
+	[OVER_ALL] = { .name = "jobs.over_all", EVERYBODYS, .sql =
+	    "select job_over_all($1, $2::text::uuid[], $3::text::uuid[],"
+	    "  $4::text::int[])" },
+	[FAIL] = { .name = "jobs.fail", .sql =
+	    "select case job_fail($1, $2, $3, $4, $5, $6) when 'scheduled' then 1"
+	    "  when 'dead' then 2 when 'cancelled' then 3 else 4 end" },
+	[GIVE_BACK] = { .name = "jobs.give_back", EVERYBODYS, .sql =
+	    "select job_give_back($1, $2::text::uuid[], $3::text::uuid[],"
+	    "  $4::text::int[])" },
+	[EXTEND] = { .name = "jobs.extend", .sql =
+	    "select coalesce(job_extend($1, $2, $3, $4, $5, $6), true)::int" },
+	[RESCUE] = { .name = "jobs.rescue", EVERYBODYS, .sql =
+	    "select job_rescue($1, $2)" },
+	[WAITING] = { .name = "jobs.waiting", EVERYBODYS, .sql =
+	    "select kind, n, oldest_ms from job_waiting()" },
+	[FORGET] = { .name = "jobs.forget", EVERYBODYS, .sql =
+	    "select job_forget($1, $2)" },
+	{ 0 }
+};
+/* clang-format on */
+_Static_assert(RH_JOB_RETRIED == 1 && RH_JOB_DEAD == 2 &&
+	RH_JOB_CANCELLED == 3 && RH_JOB_LOST == 4,
+    "as jobs.fail says them");
+
+const struct rh_pg_constraint rh_job_constraints[] = {
+	{ "job_lost", RH_E_CONFLICT, "job.lost", "Another has the job by now.",
+	    NULL },
+	{ "jobs_args_check", RH_E_INVALID, "job.args",
+	    "The job's arguments are"
+	    " too long.",
+	    NULL },
+	{ 0 }
+};
+
+#define R struct rh_claimed
+static const struct rh_field claim_columns[] = { { RH_FIELD("tenant_id", UUID,
+						     R, tenant) },
+	{ RH_FIELD("id", UUID, R, id) },
+	{ RH_FIELD("actor_id", UUID, R, actor) },
+	{ RH_FIELD("kind", TEXT, R, kind) },
+	{ RH_FIELD("args", TEXT, R, args) },
+	{ RH_FIELD("trace_id", TEXT, R, trace_id) },
+	{ RH_FIELD("parent_span_id", TEXT, R, parent_span_id) },
+	{ RH_FIELD("request_id", TEXT, R, request_id) },
+	{ RH_FIELD("attempt", INT, R, attempt) },
+	{ RH_FIELD("max_attempts", INT, R, max_attempts) },
+	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
+	{ RH_FIELD("waited_ms", INT, R, waited_ms) }, { 0 } };
+
+/* It raises where it is not so. */
+static const struct rh_field entered_columns[] = {
+	{ RH_FIELD("entered", BOOL, struct rh_runner, entered) }, { 0 }
+};
+
+/* ---- its own statements: no job's, so the master is not told of them ---- */
+
+static struct rh_pipe *
+own_begin(struct rh_runner *r, struct rh_arena *arena)
+{
+	struct rh_pipe *p = rh_pg_begin(r->pg, arena, NULL);
+
+	r->pg_obs->flight = NULL;
+	rh_pg_deadline(r->pg, rh_clock_mono_ns() + STATEMENT_NS);
+	return p;
+}
+
+/* False: told in the log. */
+static bool
+own_end(struct rh_runner *r, struct rh_pipe *p, const char *what)
+{
+	struct rh_err *err = rh_pipe_error(p);
+
+	if (err)
+		rh_log_say(r->obs.log, RH_LOG_WARN, "jobs: cannot %s: %s: %s",
+		    what, err->code, err->cause ? err->cause : err->detail);
+	rh_pg_end(r->pg);
+	r->pg_obs->flight = r->obs.flight;
+	return !err;
+}
+
+/* Three arrays of PostgreSQL's, as text: tenants, ids, attempts. */
+struct arrays {
+	struct rh_buf tenants, ids, attempts;
+};
+
+static void
+array_uuid(struct rh_buf *b, struct rh_uuid id)
+{
+	char text[RH_UUID_LEN];
+
+	rh_uuid_put(text, id);
+	rh_buf_char(b, b->n ? ',' : '{');
+	rh_buf_put(b, text, sizeof(text));
+}
+
+static void
+arrays_init(struct arrays *a, struct rh_arena *arena)
+{
+	rh_buf_init(&a->tenants, arena, ARRAY_FIRST, ARRAY_MAX);
+	rh_buf_init(&a->ids, arena, ARRAY_FIRST, ARRAY_MAX);
+	rh_buf_init(&a->attempts, arena, ARRAY_FIRST, ARRAY_MAX);
+}
+
+static void
+arrays_add(struct arrays *a, const struct rh_claimed *row)
+{
+	array_uuid(&a->tenants, row->tenant);
+	array_uuid(&a->ids, row->id);
+	rh_buf_char(&a->attempts, a->attempts.n ? ',' : '{');
+	rh_buf_i64(&a->attempts, row->attempt);
+}
+
+static void
+arrays_send(struct rh_runner *r, struct rh_pipe *p, unsigned stmt,
+    struct arrays *a)
+{
+	rh_buf_char(&a->tenants, '}');
+	rh_buf_char(&a->ids, '}');
+	rh_buf_char(&a->attempts, '}');
+	rh_assert(!a->tenants.full && !a->ids.full && !a->attempts.full);
+	rh_pipe_send(p, &rh_runner_stmts[stmt], RH_UUID(r->holder),
+	    RH_TEXT(rh_buf_get(&a->tenants)), RH_TEXT(rh_buf_get(&a->ids)),
+	    RH_TEXT(rh_buf_get(&a->attempts)));
+}
+
+/* ---- a batch ---- */
+
+static struct rh_batch *
+batch_new(struct rh_arena *own)
+{
+	struct rh_batch *b = RH_NEW(own, struct rh_batch);
+
+	b->arena = rh_arena_new(BATCH_FIRST, BATCH_CAP);
+	return b;
+}
+
+static void
+batch_reset(struct rh_batch *b)
+{
+	struct rh_arena *arena = b->arena;
+
+	rh_arena_reset(arena);
+	*b = (struct rh_batch){ .arena = arena };
+}
+
+static void
+settle_send(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena)
+{
+	const struct rh_batch *b = r->settling;
+	struct arrays a;
+
+	arrays_init(&a, arena);
+	for (size_t i = 0; i < b->ndone; i++)
+		arrays_add(&a, &b->rows[b->done[i]]);
+	arrays_send(r, p, OVER_ALL, &a);
+}
+
+/* Whether a's turn comes after b's, once everybody after r->after had one. */
+static bool
+is_later(const struct rh_runner *r, struct rh_uuid a, struct rh_uuid b)
+{
+	bool a_round = memcmp(a.b, r->after.b, sizeof(a.b)) <= 0;
+	bool b_round = memcmp(b.b, r->after.b, sizeof(b.b)) <= 0;
+
+	return a_round != b_round ? a_round : memcmp(a.b, b.b, sizeof(a.b)) > 0;
+}
+
+static void
+note_turn(struct rh_runner *r, const struct rh_batch *b)
+{
+	struct rh_uuid last;
+
+	if (b->n == 0)
+		return;
+	last = b->rows[0].tenant;
+	for (size_t i = 1; i < b->n; i++)
+		if (is_later(r, b->rows[i].tenant, last))
+			last = b->rows[i].tenant;
+	r->after = last;
+}
+
+/* And settles the batch before, in the same transaction. */
+static bool
+claim(struct rh_runner *r, int64_t *next_ms)
+{
+	struct rh_batch *b = r->running;
+	struct rh_pipe *p = own_begin(r, b->arena);
+	bool settles = r->settling->ndone > 0;
+
+	if (settles)
+		settle_send(r, p, b->arena);
+	rh_pipe_send(p, &rh_runner_stmts[CLAIM], RH_UUID(r->holder),
+	    RH_INT(r->want), RH_INT(LEASE_MS + r->obs.grace_ms),
+	    RH_UUID(r->after));
+	rh_pipe_send_args(p, &rh_runner_stmts[NEXT], NULL, 0);
+	if (settles)
+		(void)rh_pipe_int(p);
+	b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows), &b->rows);
+	*next_ms = rh_pipe_int(p);
+	if (!own_end(r, p, "claim"))
+		return false;
+	if (settles)
+		batch_reset(r->settling);
+	b->claimed_ns = rh_clock_mono_ns();
+	b->done = rh_arena_alloc(b->arena, (b->n + 1) * sizeof(*b->done));
+	note_turn(r, b);
+	return true;
+}
+
+static void
+give_back(struct rh_runner *r, struct rh_batch *b)
+{
+	struct rh_pipe *p;
+	struct arrays a;
+
+	if (b->begun == b->n)
+		return;
+	arrays_init(&a, b->arena);
+	for (size_t i = b->begun; i < b->n; i++)
+		arrays_add(&a, &b->rows[i]);
+	p = own_begin(r, b->arena);
+	arrays_send(r, p, GIVE_BACK, &a);
+	(void)rh_pipe_int(p);
+	(void)own_end(r, p, "give back"); /* their leases end */
+}
+
+/* ---- one job ---- */
+
+static int64_t
+timeout_ms(const struct rh_job_kind *kind)
+{
+	return kind && kind->timeout_ms ? kind->timeout_ms : RH_JOB_TIMEOUT_MS;
+}
+
+static bool
+extend(struct rh_runner *r, const struct rh_job *job, int percent)
+{
+	struct rh_pipe *p = own_begin(r, job->arena);
+	int64_t stop;
+
+	rh_pipe_send(p, &rh_runner_stmts[EXTEND], RH_UUID(job->tenant),
+	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
+	    RH_INT(timeout_ms(job->kind) + LEASE_MS + r->obs.grace_ms),
+	    percent < 0 ? RH_TEXT(RH_SLICE_NONE) : RH_INT(percent));
+	stop = rh_pipe_int(p);
+	return own_end(r, p, "extend") && !stop;
+}
+
+bool
+rh_job_go_on(struct rh_job *job, int percent)
+{
+	struct rh_runner *r = job->runner;
+
+	rh_assert(r->job == job && !r->pipe && percent <= 100);
+	if (!extend(r, job, percent))
+		return false;
+	r->deadline_ns = rh_clock_mono_ns() +
+	    (uint64_t)timeout_ms(job->kind) * MS_NS;
+	return true;
+}
+
+struct rh_pipe *
+rh_job_pipe(struct rh_job *job)
+{
+	struct rh_runner *r = job->runner;
+
+	rh_assert(r->job == job);
+	if (r->pipe)
+		return r->pipe;
+	r->pipe = rh_pg_begin(r->pg, job->arena, job->trace);
+	rh_pg_deadline(r->pg, r->deadline_ns);
+	rh_pipe_hold(r->pipe);
+	rh_pipe_send_into(r->pipe, &rh_runner_stmts[ENTER],
+	    (const struct rh_arg[]){ RH_UUID(job->tenant), RH_UUID(job->id),
+		RH_UUID(r->holder), RH_INT(job->attempt) },
+	    4, &(struct rh_into){ entered_columns, r });
+	return r->pipe;
+}
+
+/* In the transaction of what it did. */
+static struct rh_err *
+finish(struct rh_runner *r, const struct rh_job *job, bool *lost)
+{
+	struct rh_pipe *p = rh_job_pipe((struct rh_job *)(uintptr_t)job);
+	struct rh_err *err;
+	int64_t over;
+
+	rh_pipe_send(p, &rh_runner_stmts[OVER], RH_UUID(job->tenant),
+	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
+	    RH_TEXT(job->result));
+	rh_pipe_commit(p);
+	over = rh_pipe_int(p);
+	err = rh_pipe_error(p);
+	*lost = err ? strcmp(err->code, "job.lost") == 0 : !over;
+	return err;
+}
+
+static enum rh_job_outcome
+fail(struct rh_runner *r, const struct rh_job *job, const struct rh_err *err)
+{
+	struct rh_pipe *p = own_begin(r, job->arena);
+	int64_t outcome;
+
+	rh_pipe_send(p, &rh_runner_stmts[FAIL], RH_UUID(job->tenant),
+	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
+	    RH_TEXT(rh_slice_of(err->code)), RH_BOOL(job->final));
+	outcome = rh_pipe_int(p);
+	return own_end(r, p, "put off") ? (enum rh_job_outcome)outcome :
+					  RH_JOB_LOST;
+}
+
+/* Answers whether it is to be settled with others. */
+static bool
+conclude(struct rh_runner *r, struct rh_attempt *a)
+{
+	const struct rh_job *job = a->job;
+	bool lost = false;
+
+	a->outcome = RH_JOB_DONE;
+	if (!a->err && !r->pipe && !job->result.p)
+		return true;
+	if (!a->err)
+		a->err = finish(r, job, &lost);
+	else if (r->pipe)
+		rh_pipe_rollback(r->pipe);
+	if (r->pipe) {
+		a->round_trips = rh_pipe_round_trips(r->pipe);
+		rh_pg_end(r->pg);
+	}
+	if (lost)
+		a->outcome = RH_JOB_LOST;
+	else if (a->err)
+		a->outcome = fail(r, job, a->err);
+	return false;
+}
+
+static struct rh_err *
+handle(struct rh_runner *r, struct rh_job *job)
+{
+	if (!job->kind)
+		return rh_err_new(job->arena, RH_E_UNAVAILABLE,
+		    "job.kind_unknown",
+		    "This program has no job of that kind.");
+	if (timeout_ms(job->kind) > LEASE_MS / 2 && !extend(r, job, -1))
+		return rh_err_new(job->arena, RH_E_CONFLICT, "job.cancelled",
+		    "The job was cancelled.");
+	return job->kind->handler(job);
+}
+
+static void
+run(struct rh_runner *r, struct rh_batch *b, size_t i)
+{
+	const struct rh_claimed *row = &b->rows[i];
+	const struct rh_job_kind *kind = rh_job_kinds_find(row->kind);
+	struct rh_job job = { .kind = kind,
+		.kind_name = row->kind,
+		.tenant = row->tenant,
+		.id = row->id,
+		.actor = row->actor,
+		.args = row->args,
+		.attempt = (int)row->attempt,
+		.max_attempts = (int)row->max_attempts,
+		.request_id = row->request_id,
+		.arena = b->arena,
+		.trace = r->trace,
+		.log = r->obs.log,
+		.runner = r };
+	struct rh_attempt a = { .job = &job,
+		.start_us = rh_clock_wall_us(),
+		.start_ns = rh_clock_mono_ns(),
+		.waited_ms = row->waited_ms };
+
+	r->job = &job;
+	r->pipe = NULL;
+	r->deadline_ns = a.start_ns + (uint64_t)timeout_ms(kind) * MS_NS;
+	rh_attempt_begin(r, row, &a);
+	a.err = handle(r, &job);
+	if (conclude(r, &a))
+		b->done[b->ndone++] = i;
+	rh_attempt_account(r, &a);
+	r->pipe = NULL;
+	r->job = NULL;
+}
+
+/* ---- a step ---- */
+
+/* The one before is gone, whatever its leases say. */
+static bool
+inherit(struct rh_runner *r)
+{
+	struct rh_pipe *p = own_begin(r, r->running->arena);
+	int64_t n;
+
+	rh_pipe_send(p, &rh_runner_stmts[RESCUE], RH_UUID(r->holder),
+	    RH_INT(LEFT_MAX));
+	n = rh_pipe_int(p);
+	if (n)
+		rh_log_say(r->obs.log, RH_LOG_WARN,
+		    "jobs: %lld that the worker"
+		    " before had in work failed with it",
+		    (long long)n);
+	return own_end(r, p, "take over");
+}
+
+static void
+learn(struct rh_runner *r, const struct rh_batch *b)
+{
+	uint64_t ns = rh_clock_mono_ns() - b->claimed_ns;
+
+	if (b->n == r->want && ns < SHORT_NS)
+		r->want = RH_MIN(r->want * 2, WANT_MAX);
+	else if (ns > LONG_NS)
+		r->want = RH_MAX(r->want / 2, 1);
+}
+
+unsigned
+rh_runner_step(struct rh_runner *r, int64_t *again_ns)
+{
+	struct rh_batch *b = r->running;
+	int64_t next_ms;
+
+	*again_ns = TROUBLE_NS;
+	if (!r->inherited && !(r->inherited = inherit(r)))
+		return 0;
+	if (!claim(r, &next_ms)) {
+		batch_reset(b);
+		return 0;
+	}
+	while (b->begun < b->n &&
+	    (b->begun == 0 || rh_clock_mono_ns() - b->claimed_ns < ENOUGH_NS))
+		run(r, b, b->begun++);
+	learn(r, b);
+	give_back(r, b);
+	*again_ns = b->n ? 0 : (int64_t)POLL_NS;
+	if (b->n == 0 && next_ms >= 0)
+		*again_ns = RH_MIN(*again_ns, next_ms * (int64_t)MS_NS);
+	r->running = r->settling;
+	r->settling = b;
+	batch_reset(r->running);
+	return (unsigned)b->begun;
+}
+
+/* ---- the rest ---- */
+
+struct rh_runner *
+rh_runner_new(struct rh_arena *own, struct rh_pg *pg, struct rh_pg_obs *pg_obs,
+    struct rh_uuid holder, const struct rh_runner_obs *obs)
+{
+	struct rh_runner *r = RH_NEW(own, struct rh_runner);
+
+	r->pg = pg;
+	r->pg_obs = pg_obs;
+	r->obs = *obs;
+	r->holder = holder;
+	r->trace = RH_NEW(own, struct rh_trace);
+	r->settling = batch_new(own);
+	r->running = batch_new(own);
+	r->want = 1;
+	return r;
+}
+
+struct waiting {
+	struct rh_slice kind;
+	int64_t n, oldest_ms;
+};
+static const struct rh_field waiting_columns[] = { { RH_FIELD("kind", TEXT,
+						       struct waiting, kind) },
+	{ RH_FIELD("n", INT, struct waiting, n) },
+	{ RH_FIELD("oldest_ms", INT, struct waiting, oldest_ms) }, { 0 } };
+
+static void
+show_waiting(struct rh_runner *r, const struct waiting *rows, size_t n)
+{
+	uint64_t pending[RH_JOB_KINDS_MAX + 1] = { 0 };
+	int64_t oldest_ms = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rh_job_kind *k = rh_job_kinds_find(rows[i].kind);
+
+		pending[k ? k->index : 0] += (uint64_t)rows[i].n;
+		oldest_ms = RH_MAX(oldest_ms, rows[i].oldest_ms);
+	}
+	for (unsigned i = 0; i <= rh_job_kinds_count(); i++)
+		rh_gauge_set(r->obs.tally, r->obs.series->pending, i,
+		    pending[i]);
+	rh_gauge_set(r->obs.tally, r->obs.series->oldest, 0,
+	    (uint64_t)oldest_ms / 1000);
+}
+
+void
+rh_runner_tend(struct rh_runner *r, int64_t keep_ms)
+{
+	struct rh_arena *arena = r->running->arena;
+	struct rh_pipe *p = own_begin(r, arena);
+	struct waiting *rows;
+	int64_t rescued;
+	size_t n;
+
+	rh_pipe_send(p, &rh_runner_stmts[RESCUE], RH_UUID(RH_UUID_NIL),
+	    RH_INT(LEFT_MAX));
+	rh_pipe_send(p, &rh_runner_stmts[FORGET], RH_INT(keep_ms),
+	    RH_INT(LEFT_MAX));
+	rh_pipe_send_args(p, &rh_runner_stmts[WAITING], NULL, 0);
+	rescued = rh_pipe_int(p);
+	(void)rh_pipe_int(p);
+	n = rh_pipe_rows(p, waiting_columns, sizeof(*rows), &rows);
+	if (own_end(r, p, "look after them"))
+		show_waiting(r, rows, n);
+	if (rescued)
+		rh_log_say(r->obs.log, RH_LOG_WARN,
+		    "jobs: %lld whose lease was"
+		    " over failed",
+		    (long long)rescued);
+	rh_arena_reset(arena);
+}
+
+void
+rh_runner_end(struct rh_runner *r)
+{
+	struct rh_pipe *p;
+
+	if (r->settling->ndone) {
+		p = own_begin(r, r->running->arena);
+		settle_send(r, p, r->running->arena);
+		(void)rh_pipe_int(p);
+		(void)own_end(r, p, "settle");
+	}
+	rh_arena_destroy(&r->settling->arena);
+	rh_arena_destroy(&r->running->arena);
+}

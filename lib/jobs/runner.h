@@ -1,0 +1,90 @@
+/*
+ * runner - a worker's side of the queue: claims a batch, runs one after the
+ * other, says what became of each.
+ *
+ * Shape    a step is one batch. Jobs that had nothing to do in PostgreSQL are
+ *          settled together, in the round trip of the next claim; any other
+ *          with its own transaction
+ * Units    nanoseconds where not said otherwise
+ * Errors   told in the log, a line a job; where PostgreSQL is away nothing is
+ *          lost: what was claimed comes back when its lease ends
+ * Owner    the worker, which runs one job at a time
+ *
+ * How many it claims at a time it learns: so many as take some 20 ms. What of a
+ * batch is not begun after 100 ms it gives back, for others may be idle.
+ */
+#ifndef RH_JOBS_RUNNER_H
+#define RH_JOBS_RUNNER_H
+
+#include "data/pg.h"
+#include "data/pg_err.h"
+#include "jobs/job.h"
+#include "obs/flight.h"
+
+/* RETRIED: an attempt failed, and another follows. LOST: it was another's by then. */
+enum rh_job_outcome {
+	RH_JOB_DONE,
+	RH_JOB_RETRIED,
+	RH_JOB_DEAD,
+	RH_JOB_CANCELLED,
+	RH_JOB_LOST,
+	RH_JOB_OUTCOMES
+};
+extern const char *const rh_job_outcomes[RH_JOB_OUTCOMES + 1];
+
+/* The metrics of jobs; dimension a is the kind, its index. */
+struct rh_job_series {
+	struct rh_family jobs, duration, pending, oldest;
+};
+/* Before the segment is made, and once all kinds are registered. */
+void rh_job_families(struct rh_metrics *m, struct rh_job_series *series);
+
+struct rh_runner_obs {
+	const struct rh_tally *tally;
+	const struct rh_job_series *series;
+	struct rh_family spans; /* spans_total, of those that are not kept */
+	struct rh_log *log;
+	struct rh_flight *flight;
+	struct rh_ring *ring,
+	    *apart; /* kept spans; those of what failed or was slow */
+	const struct rh_sampler *sampler;
+	bool logs, traces;
+	int64_t slow_ms;
+	int64_t
+	    grace_ms; /* past its deadline a worker lives so long at the most */
+};
+
+struct rh_batch;
+
+struct rh_runner {
+	struct rh_pg *pg;
+	struct rh_pg_obs *pg_obs;
+	struct rh_runner_obs obs;
+	struct rh_uuid holder; /* this slot, whoever has it */
+	struct rh_uuid after;  /* the tenant that was served last */
+	struct rh_trace *trace;
+	/* of the batch before, to be settled; and of this one */
+	struct rh_batch *settling, *running;
+	unsigned want;	      /* how many to claim */
+	struct rh_pipe *pipe; /* of the job in work, once it asked for it */
+	struct rh_job *job;
+	uint64_t deadline_ns; /* mono: of the job in work */
+	bool inherited; /* what this slot's worker before had is put off */
+	bool entered;	/* as job_enter says: it raises else */
+};
+
+/* Makes it, in the worker's own arena; what this slot had is claimed anew. */
+struct rh_runner *rh_runner_new(struct rh_arena *own, struct rh_pg *pg,
+    struct rh_pg_obs *pg_obs, struct rh_uuid holder,
+    const struct rh_runner_obs *obs);
+/* One batch; answers how many were run. *again_ns: when there may be more. */
+unsigned rh_runner_step(struct rh_runner *r, int64_t *again_ns);
+/* Leases that are over, what is to be forgotten, and what waits, for the gauges. */
+void rh_runner_tend(struct rh_runner *r, int64_t keep_ms);
+/* What is run and not settled, before the worker leaves. */
+void rh_runner_end(struct rh_runner *r);
+
+extern struct rh_stmt rh_runner_stmts[];
+extern const struct rh_pg_constraint rh_job_constraints[];
+
+#endif

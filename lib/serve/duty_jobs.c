@@ -1,0 +1,65 @@
+#include "config.h"
+
+#include "serve/duty.h"
+
+#define TEND_NS (5000 * INT64_C(1000000))
+
+/*
+ * Not the process but its slot: whoever has it next knows that the one before
+ * is gone, and need not wait for the end of its leases.
+ */
+static struct rh_uuid
+holder_of(const struct rh_server *s)
+{
+	const struct rh_segment *segment = s->host->segment;
+	unsigned place = rh_segment_place(segment, s->slot);
+	struct rh_uuid id;
+
+	memcpy(id.b, rh_segment_id(segment), sizeof(id.b));
+	id.b[14] ^= (unsigned char)(place >> 8);
+	id.b[15] ^= (unsigned char)place;
+	return id;
+}
+
+void
+rh_duty_jobs_open(struct rh_server *s)
+{
+	const struct rh_host *h = s->host;
+
+	s->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, holder_of(s),
+	    &(struct rh_runner_obs){ .tally = &s->tally,
+		.series = &h->jobs,
+		.spans = h->series.spans,
+		.log = &s->log,
+		.flight = s->flight,
+		.ring = rh_segment_spans(h->segment, s->slot),
+		.apart = rh_segment_traces(h->segment, s->slot),
+		.sampler = &h->otlp.sampler,
+		.logs = h->conf->logs,
+		.traces = h->otlp.traces,
+		.slow_ms = h->conf->slow_ms,
+		.grace_ms = h->conf->timeout_grace_ms });
+}
+
+void
+rh_duty_jobs_close(struct rh_server *s)
+{
+	if (s->runner)
+		rh_runner_end(s->runner);
+	s->runner = NULL;
+}
+
+unsigned
+rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns)
+{
+	return rh_runner_step(s->runner, again_ns);
+}
+
+/* In front of the first step: what the worker before has left. */
+unsigned
+rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns)
+{
+	*again_ns = TEND_NS;
+	rh_runner_tend(s->runner, s->host->conf->jobs_keep_ms);
+	return 0;
+}
