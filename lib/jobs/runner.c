@@ -5,9 +5,6 @@
 #include "base/clock.h"
 #include "jobs/runner_part.h"
 
-#define MS_NS UINT64_C(1000000)
-/* A claimed job is its worker's for so long, and what it may take past its end. */
-#define LEASE_MS 60000
 /* At most so many at a time; as many as take so long; and after so long no more. */
 #define WANT_MAX 500
 #define SHORT_NS (20 * MS_NS)
@@ -18,7 +15,6 @@
 #define TROUBLE_NS (1000 * MS_NS)
 /* For all but the handlers' own statements. */
 #define STATEMENT_NS (10000 * MS_NS)
-#define LEFT_MAX 1000
 
 enum {
 	BATCH_FIRST = 64 << 10,
@@ -27,51 +23,37 @@ enum {
 	ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 1) + 2
 };
 
-enum {
-	CLAIM,
-	NEXT,
-	ENTER,
-	OVER,
-	OVER_ALL,
-	FAIL,
-	GIVE_BACK,
-	EXTEND,
-	RESCUE,
-	WAITING,
-	FORGET
-};
-
 #define EVERYBODYS \
 	.global = "a worker is nobody's: it works for all tenants in turn"
 
 /* clang-format off */
 struct rh_stmt rh_runner_stmts[] = {
-	[CLAIM] = { .name = "jobs.claim", EVERYBODYS, .sql =
+	[RH_RUNNER_CLAIM] = { .name = "jobs.claim", EVERYBODYS, .sql =
 	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
 	    "  request_id, attempt, max_attempts, trace_flags, waited_ms"
 	    " from job_claim($1, $2, $3, $4)" },
-	[NEXT] = { .name = "jobs.next", EVERYBODYS, .sql =
+	[RH_RUNNER_NEXT] = { .name = "jobs.next", EVERYBODYS, .sql =
 	    "select coalesce(job_next_ms(), -1)" },
-	[ENTER] = { .name = "jobs.enter", .sql =
+	[RH_RUNNER_ENTER] = { .name = "jobs.enter", .sql =
 	    "select job_enter($1, $2, $3, $4)" },
-	[OVER] = { .name = "jobs.over", .sql =
+	[RH_RUNNER_OVER] = { .name = "jobs.over", .sql =
 	    "select job_over($1, $2, $3, $4, 'done', $5::text::jsonb, null)::int" },
-	[OVER_ALL] = { .name = "jobs.over_all", EVERYBODYS, .sql =
+	[RH_RUNNER_OVER_ALL] = { .name = "jobs.over_all", EVERYBODYS, .sql =
 	    "select job_over_all($1, $2::text::uuid[], $3::text::uuid[],"
 	    "  $4::text::int[])" },
-	[FAIL] = { .name = "jobs.fail", .sql =
+	[RH_RUNNER_FAIL] = { .name = "jobs.fail", .sql =
 	    "select case job_fail($1, $2, $3, $4, $5, $6) when 'scheduled' then 1"
 	    "  when 'dead' then 2 when 'cancelled' then 3 else 4 end" },
-	[GIVE_BACK] = { .name = "jobs.give_back", EVERYBODYS, .sql =
+	[RH_RUNNER_GIVE_BACK] = { .name = "jobs.give_back", EVERYBODYS, .sql =
 	    "select job_give_back($1, $2::text::uuid[], $3::text::uuid[],"
 	    "  $4::text::int[])" },
-	[EXTEND] = { .name = "jobs.extend", .sql =
+	[RH_RUNNER_EXTEND] = { .name = "jobs.extend", .sql =
 	    "select coalesce(job_extend($1, $2, $3, $4, $5, $6), true)::int" },
-	[RESCUE] = { .name = "jobs.rescue", EVERYBODYS, .sql =
-	    "select job_rescue($1, $2)" },
-	[WAITING] = { .name = "jobs.waiting", EVERYBODYS, .sql =
+	[RH_RUNNER_RESCUE] = { .name = "jobs.rescue", EVERYBODYS, .sql =
+	    "select job_rescue($1, $2, $3)" },
+	[RH_RUNNER_WAITING] = { .name = "jobs.waiting", EVERYBODYS, .sql =
 	    "select kind, n, oldest_ms from job_waiting()" },
-	[FORGET] = { .name = "jobs.forget", EVERYBODYS, .sql =
+	[RH_RUNNER_FORGET] = { .name = "jobs.forget", EVERYBODYS, .sql =
 	    "select job_forget($1, $2)" },
 	{ 0 }
 };
@@ -105,15 +87,10 @@ static const struct rh_field claim_columns[] = { { RH_FIELD("tenant_id", UUID,
 	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
 	{ RH_FIELD("waited_ms", INT, R, waited_ms) }, { 0 } };
 
-/* It raises where it is not so. */
-static const struct rh_field entered_columns[] = {
-	{ RH_FIELD("entered", BOOL, struct rh_runner, entered) }, { 0 }
-};
-
 /* ---- its own statements: no job's, so the master is not told of them ---- */
 
-static struct rh_pipe *
-own_begin(struct rh_runner *r, struct rh_arena *arena)
+struct rh_pipe *
+rh_runner_begin(struct rh_runner *r, struct rh_arena *arena)
 {
 	struct rh_pipe *p = rh_pg_begin(r->pg, arena, NULL);
 
@@ -122,9 +99,8 @@ own_begin(struct rh_runner *r, struct rh_arena *arena)
 	return p;
 }
 
-/* False: told in the log. */
-static bool
-own_end(struct rh_runner *r, struct rh_pipe *p, const char *what)
+bool
+rh_runner_commit(struct rh_runner *r, struct rh_pipe *p, const char *what)
 {
 	struct rh_err *err = rh_pipe_error(p);
 
@@ -201,8 +177,8 @@ batch_reset(struct rh_batch *b)
 	*b = (struct rh_batch){ .arena = arena };
 }
 
-static void
-settle_send(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena)
+void
+rh_runner_settle(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena)
 {
 	const struct rh_batch *b = r->settling;
 	struct arrays a;
@@ -210,7 +186,7 @@ settle_send(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena)
 	arrays_init(&a, arena);
 	for (size_t i = 0; i < b->ndone; i++)
 		arrays_add(&a, &b->rows[b->done[i]]);
-	arrays_send(r, p, OVER_ALL, &a);
+	arrays_send(r, p, RH_RUNNER_OVER_ALL, &a);
 }
 
 /* Whether a's turn comes after b's, once everybody after r->after had one. */
@@ -242,21 +218,24 @@ static bool
 claim(struct rh_runner *r, int64_t *next_ms)
 {
 	struct rh_batch *b = r->running;
-	struct rh_pipe *p = own_begin(r, b->arena);
+	struct rh_pipe *p = rh_runner_begin(r, b->arena);
 	bool settles = r->settling->ndone > 0;
 
 	if (settles)
-		settle_send(r, p, b->arena);
-	rh_pipe_send(p, &rh_runner_stmts[CLAIM], RH_UUID(r->holder),
+		rh_runner_settle(r, p, b->arena);
+	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_CLAIM], RH_UUID(r->holder),
 	    RH_INT(r->want), RH_INT(LEASE_MS + r->obs.grace_ms),
 	    RH_UUID(r->after));
-	rh_pipe_send_args(p, &rh_runner_stmts[NEXT], NULL, 0);
+	rh_pipe_send_args(p, &rh_runner_stmts[RH_RUNNER_NEXT], NULL, 0);
 	if (settles)
 		(void)rh_pipe_int(p);
 	b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows), &b->rows);
 	*next_ms = rh_pipe_int(p);
-	if (!own_end(r, p, "claim"))
+	if (!rh_runner_commit(r, p, "claim")) {
+		/* it may have been done, and the answer lost */
+		r->sweep = RH_MAX(r->sweep, RH_SWEEP_UNBEGUN);
 		return false;
+	}
 	if (settles)
 		batch_reset(r->settling);
 	b->claimed_ns = rh_clock_mono_ns();
@@ -276,189 +255,14 @@ give_back(struct rh_runner *r, struct rh_batch *b)
 	arrays_init(&a, b->arena);
 	for (size_t i = b->begun; i < b->n; i++)
 		arrays_add(&a, &b->rows[i]);
-	p = own_begin(r, b->arena);
-	arrays_send(r, p, GIVE_BACK, &a);
+	p = rh_runner_begin(r, b->arena);
+	arrays_send(r, p, RH_RUNNER_GIVE_BACK, &a);
 	(void)rh_pipe_int(p);
-	(void)own_end(r, p, "give back"); /* their leases end */
-}
-
-/* ---- one job ---- */
-
-static int64_t
-timeout_ms(const struct rh_job_kind *kind)
-{
-	return kind && kind->timeout_ms ? kind->timeout_ms : RH_JOB_TIMEOUT_MS;
-}
-
-static bool
-extend(struct rh_runner *r, const struct rh_job *job, int percent)
-{
-	struct rh_pipe *p = own_begin(r, job->arena);
-	int64_t stop;
-
-	rh_pipe_send(p, &rh_runner_stmts[EXTEND], RH_UUID(job->tenant),
-	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
-	    RH_INT(timeout_ms(job->kind) + LEASE_MS + r->obs.grace_ms),
-	    percent < 0 ? RH_TEXT(RH_SLICE_NONE) : RH_INT(percent));
-	stop = rh_pipe_int(p);
-	return own_end(r, p, "extend") && !stop;
-}
-
-bool
-rh_job_go_on(struct rh_job *job, int percent)
-{
-	struct rh_runner *r = job->runner;
-
-	rh_assert(r->job == job && !r->pipe && percent <= 100);
-	if (!extend(r, job, percent))
-		return false;
-	r->deadline_ns = rh_clock_mono_ns() +
-	    (uint64_t)timeout_ms(job->kind) * MS_NS;
-	return true;
-}
-
-struct rh_pipe *
-rh_job_pipe(struct rh_job *job)
-{
-	struct rh_runner *r = job->runner;
-
-	rh_assert(r->job == job);
-	if (r->pipe)
-		return r->pipe;
-	r->pipe = rh_pg_begin(r->pg, job->arena, job->trace);
-	rh_pg_deadline(r->pg, r->deadline_ns);
-	rh_pipe_hold(r->pipe);
-	rh_pipe_send_into(r->pipe, &rh_runner_stmts[ENTER],
-	    (const struct rh_arg[]){ RH_UUID(job->tenant), RH_UUID(job->id),
-		RH_UUID(r->holder), RH_INT(job->attempt) },
-	    4, &(struct rh_into){ entered_columns, r });
-	return r->pipe;
-}
-
-/* In the transaction of what it did. */
-static struct rh_err *
-finish(struct rh_runner *r, const struct rh_job *job, bool *lost)
-{
-	struct rh_pipe *p = rh_job_pipe((struct rh_job *)(uintptr_t)job);
-	struct rh_err *err;
-	int64_t over;
-
-	rh_pipe_send(p, &rh_runner_stmts[OVER], RH_UUID(job->tenant),
-	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
-	    RH_TEXT(job->result));
-	rh_pipe_commit(p);
-	over = rh_pipe_int(p);
-	err = rh_pipe_error(p);
-	*lost = err ? strcmp(err->code, "job.lost") == 0 : !over;
-	return err;
-}
-
-static enum rh_job_outcome
-fail(struct rh_runner *r, const struct rh_job *job, const struct rh_err *err)
-{
-	struct rh_pipe *p = own_begin(r, job->arena);
-	int64_t outcome;
-
-	rh_pipe_send(p, &rh_runner_stmts[FAIL], RH_UUID(job->tenant),
-	    RH_UUID(job->id), RH_UUID(r->holder), RH_INT(job->attempt),
-	    RH_TEXT(rh_slice_of(err->code)), RH_BOOL(job->final));
-	outcome = rh_pipe_int(p);
-	return own_end(r, p, "put off") ? (enum rh_job_outcome)outcome :
-					  RH_JOB_LOST;
-}
-
-/* Answers whether it is to be settled with others. */
-static bool
-conclude(struct rh_runner *r, struct rh_attempt *a)
-{
-	const struct rh_job *job = a->job;
-	bool lost = false;
-
-	a->outcome = RH_JOB_DONE;
-	if (!a->err && !r->pipe && !job->result.p)
-		return true;
-	if (!a->err)
-		a->err = finish(r, job, &lost);
-	else if (r->pipe)
-		rh_pipe_rollback(r->pipe);
-	if (r->pipe) {
-		a->round_trips = rh_pipe_round_trips(r->pipe);
-		rh_pg_end(r->pg);
-	}
-	if (lost)
-		a->outcome = RH_JOB_LOST;
-	else if (a->err)
-		a->outcome = fail(r, job, a->err);
-	return false;
-}
-
-static struct rh_err *
-handle(struct rh_runner *r, struct rh_job *job)
-{
-	if (!job->kind)
-		return rh_err_new(job->arena, RH_E_UNAVAILABLE,
-		    "job.kind_unknown",
-		    "This program has no job of that kind.");
-	if (timeout_ms(job->kind) > LEASE_MS / 2 && !extend(r, job, -1))
-		return rh_err_new(job->arena, RH_E_CONFLICT, "job.cancelled",
-		    "The job was cancelled.");
-	return job->kind->handler(job);
-}
-
-static void
-run(struct rh_runner *r, struct rh_batch *b, size_t i)
-{
-	const struct rh_claimed *row = &b->rows[i];
-	const struct rh_job_kind *kind = rh_job_kinds_find(row->kind);
-	struct rh_job job = { .kind = kind,
-		.kind_name = row->kind,
-		.tenant = row->tenant,
-		.id = row->id,
-		.actor = row->actor,
-		.args = row->args,
-		.attempt = (int)row->attempt,
-		.max_attempts = (int)row->max_attempts,
-		.request_id = row->request_id,
-		.arena = b->arena,
-		.trace = r->trace,
-		.log = r->obs.log,
-		.runner = r };
-	struct rh_attempt a = { .job = &job,
-		.start_us = rh_clock_wall_us(),
-		.start_ns = rh_clock_mono_ns(),
-		.waited_ms = row->waited_ms };
-
-	r->job = &job;
-	r->pipe = NULL;
-	r->deadline_ns = a.start_ns + (uint64_t)timeout_ms(kind) * MS_NS;
-	rh_attempt_begin(r, row, &a);
-	a.err = handle(r, &job);
-	if (conclude(r, &a))
-		b->done[b->ndone++] = i;
-	rh_attempt_account(r, &a);
-	r->pipe = NULL;
-	r->job = NULL;
+	if (!rh_runner_commit(r, p, "give back"))
+		r->sweep = RH_MAX(r->sweep, RH_SWEEP_UNBEGUN);
 }
 
 /* ---- a step ---- */
-
-/* The one before is gone, whatever its leases say. */
-static bool
-inherit(struct rh_runner *r)
-{
-	struct rh_pipe *p = own_begin(r, r->running->arena);
-	int64_t n;
-
-	rh_pipe_send(p, &rh_runner_stmts[RESCUE], RH_UUID(r->holder),
-	    RH_INT(LEFT_MAX));
-	n = rh_pipe_int(p);
-	if (n)
-		rh_log_say(r->obs.log, RH_LOG_WARN,
-		    "jobs: %lld that the worker"
-		    " before had in work failed with it",
-		    (long long)n);
-	return own_end(r, p, "take over");
-}
 
 static void
 learn(struct rh_runner *r, const struct rh_batch *b)
@@ -478,7 +282,7 @@ rh_runner_step(struct rh_runner *r, int64_t *again_ns)
 	int64_t next_ms;
 
 	*again_ns = TROUBLE_NS;
-	if (!r->inherited && !(r->inherited = inherit(r)))
+	if (r->sweep && !rh_runner_sweep(r))
 		return 0;
 	if (!claim(r, &next_ms)) {
 		batch_reset(b);
@@ -486,7 +290,7 @@ rh_runner_step(struct rh_runner *r, int64_t *again_ns)
 	}
 	while (b->begun < b->n &&
 	    (b->begun == 0 || rh_clock_mono_ns() - b->claimed_ns < ENOUGH_NS))
-		run(r, b, b->begun++);
+		rh_runner_run(r, b, b->begun++);
 	learn(r, b);
 	give_back(r, b);
 	*again_ns = b->n ? 0 : (int64_t)POLL_NS;
@@ -514,62 +318,8 @@ rh_runner_new(struct rh_arena *own, struct rh_pg *pg, struct rh_pg_obs *pg_obs,
 	r->settling = batch_new(own);
 	r->running = batch_new(own);
 	r->want = 1;
+	r->sweep = RH_SWEEP_BEGUN; /* the one before in this slot is gone */
 	return r;
-}
-
-struct waiting {
-	struct rh_slice kind;
-	int64_t n, oldest_ms;
-};
-static const struct rh_field waiting_columns[] = { { RH_FIELD("kind", TEXT,
-						       struct waiting, kind) },
-	{ RH_FIELD("n", INT, struct waiting, n) },
-	{ RH_FIELD("oldest_ms", INT, struct waiting, oldest_ms) }, { 0 } };
-
-static void
-show_waiting(struct rh_runner *r, const struct waiting *rows, size_t n)
-{
-	uint64_t pending[RH_JOB_KINDS_MAX + 1] = { 0 };
-	int64_t oldest_ms = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct rh_job_kind *k = rh_job_kinds_find(rows[i].kind);
-
-		pending[k ? k->index : 0] += (uint64_t)rows[i].n;
-		oldest_ms = RH_MAX(oldest_ms, rows[i].oldest_ms);
-	}
-	for (unsigned i = 0; i <= rh_job_kinds_count(); i++)
-		rh_gauge_set(r->obs.tally, r->obs.series->pending, i,
-		    pending[i]);
-	rh_gauge_set(r->obs.tally, r->obs.series->oldest, 0,
-	    (uint64_t)oldest_ms / 1000);
-}
-
-void
-rh_runner_tend(struct rh_runner *r, int64_t keep_ms)
-{
-	struct rh_arena *arena = r->running->arena;
-	struct rh_pipe *p = own_begin(r, arena);
-	struct waiting *rows;
-	int64_t rescued;
-	size_t n;
-
-	rh_pipe_send(p, &rh_runner_stmts[RESCUE], RH_UUID(RH_UUID_NIL),
-	    RH_INT(LEFT_MAX));
-	rh_pipe_send(p, &rh_runner_stmts[FORGET], RH_INT(keep_ms),
-	    RH_INT(LEFT_MAX));
-	rh_pipe_send_args(p, &rh_runner_stmts[WAITING], NULL, 0);
-	rescued = rh_pipe_int(p);
-	(void)rh_pipe_int(p);
-	n = rh_pipe_rows(p, waiting_columns, sizeof(*rows), &rows);
-	if (own_end(r, p, "look after them"))
-		show_waiting(r, rows, n);
-	if (rescued)
-		rh_log_say(r->obs.log, RH_LOG_WARN,
-		    "jobs: %lld whose lease was"
-		    " over failed",
-		    (long long)rescued);
-	rh_arena_reset(arena);
 }
 
 void
@@ -578,10 +328,10 @@ rh_runner_end(struct rh_runner *r)
 	struct rh_pipe *p;
 
 	if (r->settling->ndone) {
-		p = own_begin(r, r->running->arena);
-		settle_send(r, p, r->running->arena);
+		p = rh_runner_begin(r, r->running->arena);
+		rh_runner_settle(r, p, r->running->arena);
 		(void)rh_pipe_int(p);
-		(void)own_end(r, p, "settle");
+		(void)rh_runner_commit(r, p, "settle");
 	}
 	rh_arena_destroy(&r->settling->arena);
 	rh_arena_destroy(&r->running->arena);

@@ -54,6 +54,9 @@ struct rh_runner_obs {
 	    grace_ms; /* past its deadline a worker lives so long at the most */
 };
 
+/* What the database says that we have, and we do not know of, or not any more. */
+enum rh_sweep { RH_SWEEP_NONE, RH_SWEEP_UNBEGUN, RH_SWEEP_BEGUN };
+
 struct rh_batch;
 
 struct rh_runner {
@@ -69,7 +72,7 @@ struct rh_runner {
 	struct rh_pipe *pipe; /* of the job in work, once it asked for it */
 	struct rh_job *job;
 	uint64_t deadline_ns; /* mono: of the job in work */
-	bool inherited; /* what this slot's worker before had is put off */
+	enum rh_sweep sweep;	/* what is to be taken back before the next claim */
 	bool entered;	/* as job_enter says: it raises else */
 };
 

@@ -8,6 +8,17 @@
 
 #include "jobs/runner.h"
 
+#define MS_NS UINT64_C(1000000)
+/* A claimed job is its worker's for so long, and what it may take past its end. */
+#define LEASE_MS 60000
+
+/* rh_runner_stmts, by these. */
+enum rh_runner_stmt {
+	RH_RUNNER_CLAIM, RH_RUNNER_NEXT, RH_RUNNER_ENTER, RH_RUNNER_OVER,
+	RH_RUNNER_OVER_ALL, RH_RUNNER_FAIL, RH_RUNNER_GIVE_BACK,
+	RH_RUNNER_EXTEND, RH_RUNNER_RESCUE, RH_RUNNER_WAITING, RH_RUNNER_FORGET
+};
+
 /* A row of job_claim. */
 struct rh_claimed {
 	struct rh_uuid tenant, id, actor;
@@ -35,6 +46,24 @@ struct rh_attempt {
 	int64_t waited_ms;
 	unsigned round_trips;
 };
+
+/*
+ * runner.c: statements of the runner's own, no job's, so that the master is not
+ * told of them. False: they were not done, as the log was told.
+ */
+struct rh_pipe *rh_runner_begin(struct rh_runner *r, struct rh_arena *arena);
+bool rh_runner_commit(struct rh_runner *r, struct rh_pipe *p,
+    const char *what);
+
+/* runner_job.c: the i-th of the batch, from its begin to what became of it. */
+void rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i);
+
+/* runner.c: queues what settles the batch before. */
+void rh_runner_settle(struct rh_runner *r, struct rh_pipe *p,
+    struct rh_arena *arena);
+
+/* runner_tend.c: takes back what r->sweep says. False: not done. */
+RH_MUST_CHECK bool rh_runner_sweep(struct rh_runner *r);
 
 /* runner_account.c */
 void rh_attempt_begin(struct rh_runner *r, const struct rh_claimed *row,

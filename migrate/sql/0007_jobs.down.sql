@@ -1,7 +1,7 @@
 -- Forgets all jobs: those that wait are never done.
 drop function job_forget(bigint, int);
 drop function job_waiting();
-drop function job_rescue(uuid, int);
+drop function job_rescue(uuid, int, boolean);
 drop function job_extend(uuid, uuid, uuid, int, bigint, smallint);
 drop function job_give_back(uuid, uuid[], uuid[], int[]);
 drop function job_fail(uuid, uuid, uuid, int, text, boolean);

@@ -263,9 +263,10 @@ returns boolean language sql security definer set search_path = pg_catalog, pg_t
 	returning j.cancel
 $$;
 
--- What a worker left that is gone: p_holder's, or, without one, whoever's lease
--- is over. That attempt failed. Answers how many.
-create function job_rescue(p_holder uuid, p_most int) returns bigint
+-- What nobody works at: all that p_holder has, or, without one, whoever's lease
+-- is over. That attempt failed; unless p_begun is false, since the holder never
+-- heard that it has them: then there was none. Answers how many.
+create function job_rescue(p_holder uuid, p_most int, p_begun boolean) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
 	left_over public.jobs[];
@@ -279,6 +280,10 @@ begin
 			and x.holder = p_holder limit p_most for update skip locked);
 	end if;
 	foreach j in array left_over loop
+		if not p_begun then
+			perform public.job_give_back(j.holder, array[j.tenant_id], array[j.id], array[j.attempt]);
+			continue;
+		end if;
 		perform public.job_fail(j.tenant_id, j.id, j.holder, j.attempt, 'worker.died', false);
 	end loop;
 	return cardinality(left_over);
@@ -319,7 +324,7 @@ begin
 		'job_fail(uuid, uuid, uuid, int, text, boolean)',
 		'job_give_back(uuid, uuid[], uuid[], int[])',
 		'job_extend(uuid, uuid, uuid, int, bigint, smallint)',
-		'job_rescue(uuid, int)', 'job_waiting()', 'job_forget(bigint, int)']
+		'job_rescue(uuid, int, boolean)', 'job_waiting()', 'job_forget(bigint, int)']
 	loop
 		execute format('revoke all on function %s from public', f);
 		execute format('grant execute on function %s to rowhouse_app', f);
