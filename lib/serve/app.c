@@ -113,7 +113,8 @@ spec_tune(struct rh_pool_spec *spec)
 	    (unsigned)conf.queue_max :
 	    0;
 	spec->max_memory = (uint64_t)conf.max_memory_bytes;
-	spec->max_requests = (uint64_t)conf.max_requests;
+	spec->max_requests = part->pool == RH_POOL_FCGI ?
+	    (uint64_t)conf.max_requests : 0;
 	spec->shutdown_grace_ms = conf.shutdown_grace_ms;
 	spec->header_timeout_ms = conf.header_timeout_ms;
 	spec->timeout_ms = conf.timeout_other_ms;
