@@ -317,16 +317,19 @@ rh_segment_is_held(const struct rh_segment *s)
 
 /* Making one, or taking one over. */
 
+/* It may be read, for another pool lives there: what is the same is left alone. */
 static void
 name_build(struct rh_segment *s, const struct rh_segment_spec *spec)
 {
-	struct rh_seg_live *live = rh_seg_live(s);
+	struct rh_seg_live *live = rh_seg_live(s), named = *live;
+	const size_t n = sizeof(named) - offsetof(struct rh_seg_live, service);
 
-	memset(live->service, 0, sizeof(struct rh_seg_live) -
-	    offsetof(struct rh_seg_live, service));
-	strncpy(live->service, spec->service, sizeof(live->service) - 1);
-	strncpy(live->version, spec->version, sizeof(live->version) - 1);
-	strncpy(live->revision, spec->revision, sizeof(live->revision) - 1);
+	memset(named.service, 0, n);
+	strncpy(named.service, spec->service, sizeof(named.service) - 1);
+	strncpy(named.version, spec->version, sizeof(named.version) - 1);
+	strncpy(named.revision, spec->revision, sizeof(named.revision) - 1);
+	if (memcmp(live->service, named.service, n) != 0)
+		memcpy(live->service, named.service, n);
 }
 
 static void
