@@ -198,7 +198,8 @@ read_dependencies(struct overview *o, struct view *v)
 		d = &o->dependencies[o->ndependencies++];
 		d->name = rh_metric_label(v->segment, metric, 'a', i,
 		    "dependency", v->arena);
-		rh_metric_workers(v->segment, metric, i, &d->workers, &d->up);
+		rh_metric_workers(rh_segment_view(v->segment, 0), metric, i,
+		    &d->workers, &d->up);
 	}
 }
 

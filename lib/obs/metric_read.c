@@ -87,7 +87,7 @@ rh_metric_workers(const struct rh_segment *segment, int metric, unsigned a,
 	if (a >= na || nb == 0)
 		return;
 	f = rh_seg_family(segment->head, (unsigned)metric);
-	for (unsigned i = 1; i < segment->head->slots; i++) {
+	for (unsigned i = 1; i < rh_segment_slots(segment); i++) {
 		cells[0] = 0;
 		if (!rh_slot_serves(rh_segment_slot(segment, i)) ||
 		    !add_slot(f, rh_segment_cells(segment, i) + f->at.cell +

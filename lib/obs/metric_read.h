@@ -27,8 +27,8 @@ void rh_metric_size(const struct rh_segment *segment, int metric,
 RH_MUST_CHECK bool rh_metric_sum(const struct rh_segment *segment, int metric,
     unsigned a, unsigned b, uint64_t cells[RH_METRIC_CELLS]);
 /*
- * A gauge of one dimension: how many of the workers that serve know it, and in
- * how many of them it is not zero.
+ * A gauge of one dimension: how many of the workers of this view's pool that
+ * serve know it, and in how many of them it is not zero.
  */
 void rh_metric_workers(const struct rh_segment *segment, int metric,
     unsigned a, unsigned *workers, unsigned *nonzero);

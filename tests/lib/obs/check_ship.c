@@ -52,7 +52,7 @@ metrics_of(struct stand *s)
 static void
 open_segment(struct stand *s)
 {
-	static const struct rh_area none[] = { { NULL, 0, false } };
+	static const struct rh_area none[] = { { NULL, 0, false, 0 } };
 	struct rh_metrics *m = metrics_of(s);
 	struct rh_buf *why = scratch_buf();
 
