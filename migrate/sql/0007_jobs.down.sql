@@ -11,5 +11,5 @@ drop function job_enter(uuid, uuid, uuid, int);
 drop function job_next_ms();
 drop function job_claim(uuid, int, bigint, uuid);
 drop function job_pause(int);
-drop table jobs_past, jobs;
+drop table job_controls, jobs_past, jobs;
 drop type job_state;

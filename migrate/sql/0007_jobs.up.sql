@@ -71,6 +71,26 @@ create table jobs_past (
 comment on table jobs_past is 'no foreign key to tenants: a job may outlive what it worked on';
 create index jobs_past_age on jobs_past (finished_at);
 
+-- What an operator bounds or stops: the nil tenant is each of them, the empty
+-- kind is each of them; of several rows that speak of a job all hold.
+create table job_controls (
+	tenant_id   uuid not null,
+	kind        text not null,
+	paused      boolean not null default false,
+	concurrency int check (concurrency > 0),	-- so many of them run at a time; null: any
+	rate_per_s  real check (rate_per_s > 0),	-- so many of them begin in a second; null: any
+	updated_at  timestamptz not null default now(),
+	primary key (tenant_id, kind)
+);
+comment on table job_controls is 'no foreign key to tenants: nil is each of them';
+alter table job_controls enable row level security;
+alter table job_controls force row level security;
+create policy tenant on job_controls to rowhouse_app
+	using (tenant_id = nullif(current_setting('rowhouse.tenant_id', true), '')::uuid);
+create policy auth on job_controls to rowhouse_auth using (true);
+grant select on job_controls to rowhouse_app;
+grant select, insert, update, delete on job_controls to rowhouse_auth;
+
 alter table jobs      enable row level security;
 alter table jobs      force row level security;
 alter table jobs_past enable row level security;

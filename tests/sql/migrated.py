@@ -90,7 +90,21 @@ class Migrated(unittest.TestCase):
             f" max_attempts, trace_id, parent_span_id, trace_flags, request_id, created_at)"
             f" select '{tenant}', gen_random_uuid(), 'k', 'done', 0, '{{}}', 1, 8,"
             f" substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 0, 'r', now()"
-            f" from generate_series(1, 100) i")
+            f" from generate_series(1, 100) i;"
+            f"insert into job_controls (tenant_id, kind) select '{tenant}', 'k' || i"
+            f" from generate_series(1, 100) i;"
+            f"insert into webhooks (tenant_id, id, url, event_types, secret) select"
+            f" '{tenant}', gen_random_uuid(), 'https://example.test/', '{{}}', 's'"
+            f" from generate_series(1, 50) i;"
+            f"insert into webhook_deliveries (tenant_id, id, webhook_id, event_id, type,"
+            f" subject_id, payload, happened_at, trace_id, parent_span_id, request_id)"
+            f" select '{tenant}', gen_random_uuid(), w.id, gen_random_uuid(),"
+            f" 'task.created', gen_random_uuid(), '{{}}', now(),"
+            f" substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 'r'"
+            f" from webhooks w, generate_series(1, 10) where w.tenant_id = '{tenant}';"
+            f"insert into webhook_attempts (tenant_id, delivery_id, attempt, started_at,"
+            f" latency_ms, reply) select '{tenant}', id, 1, now(), 1, ''"
+            f" from webhook_deliveries where tenant_id = '{tenant}'")
 
     @classmethod
     def query(cls, sql, user="postgres"):
