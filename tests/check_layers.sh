@@ -91,11 +91,11 @@ link_whole http "$temp/upward.o" ||
 	fault "the same call from beside http did not link"
 
 # header: the files that may include it
-foreign='libpq-fe.h: lib/data/pg.c lib/data/pg_cancel.c lib/data/pg_hold.c lib/data/pg_row.c lib/data/pipe.c migrate/db.c
+foreign='libpq-fe.h: lib/data/pg.c lib/data/pg_cancel.c lib/data/pg_hold.c lib/data/pg_row.c lib/data/pipe.c lib/data/pipe_send.c migrate/db.c
 json: lib/http/json_read.c
 curl/: lib/obs/otlp_post.c
 fcgi: lib/http/fcgx.c
-confuse.h: lib/base/conf.c
+confuse.h: lib/base/conf_statement.c
 microhttpd.h: fcgi/exporter/server.c
 openssl/: lib/base/crypto.c
 argon2.h: lib/tenancy/password.c

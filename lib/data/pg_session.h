@@ -59,9 +59,17 @@ struct rh_pg {
 	struct rh_pipe pipe;
 };
 
-/* ---- pipe.c, for pg_hold.c ---- */
+/* ---- pipe.c and pipe_send.c, for each other and pg_hold.c ---- */
 
 /* Whether anything may be queued now; false: the pipe's error says why. */
+/* pipe.c: the first one is the pipe's; _late: the deadline came first. */
+void rh_pipe_fail(struct rh_pipe *p, const char *sqlstate,
+    const char *message);
+void rh_pipe_fail_late(struct rh_pipe *p, const struct rh_stmt *stmt);
+/* The connection cannot be trusted any more: the next request opens another. */
+void rh_pipe_lost(struct rh_pipe *p, const char *sqlstate,
+    const char *message);
+
 bool rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt);
 void rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what);
 

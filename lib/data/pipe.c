@@ -2,7 +2,6 @@
 
 #include "data/pg_session.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,7 +16,7 @@
 /* For the server's last word after its statement was cancelled. */
 #define LAST_WORD_NS	(500 * MS_NS)
 
-/* ---- sending ---- */
+/* ---- its begin, and how it fails ---- */
 
 static void discard(struct rh_pipe *p);
 
@@ -47,8 +46,8 @@ rh_pg_again(struct rh_pg *pg)
 	pg->pipe.sqlstate[0] = '\0';
 }
 
-static void
-fail(struct rh_pipe *p, const char *sqlstate, const char *message)
+void
+rh_pipe_fail(struct rh_pipe *p, const char *sqlstate, const char *message)
 {
 	if (p->err)
 		return;
@@ -57,8 +56,8 @@ fail(struct rh_pipe *p, const char *sqlstate, const char *message)
 }
 
 /* The deadline came first. */
-static void
-fail_late(struct rh_pipe *p, const struct rh_stmt *stmt)
+void
+rh_pipe_fail_late(struct rh_pipe *p, const struct rh_stmt *stmt)
 {
 	uint64_t ns = rh_clock_mono_ns() - p->flushed_at;
 
@@ -70,150 +69,12 @@ fail_late(struct rh_pipe *p, const struct rh_stmt *stmt)
 }
 
 /* The connection cannot be trusted any more: the next request opens another. */
-static void
-lost(struct rh_pipe *p, const char *sqlstate, const char *message)
+void
+rh_pipe_lost(struct rh_pipe *p, const char *sqlstate, const char *message)
 {
-	fail(p, sqlstate, message);
+	rh_pipe_fail(p, sqlstate, message);
 	rh_pg_close(p->pg);
 	p->read = p->queued;
-}
-
-struct values {
-	const char *at[RH_ARGS_MAX];
-	int length[RH_ARGS_MAX];
-	int format[RH_ARGS_MAX];
-	int64_t wire[RH_ARGS_MAX];
-	char text[RH_ARGS_MAX][24];
-};
-
-/*
- * Binary where PostgreSQL's type is certain; numbers as text, so that the
- * server makes of them what the statement needs (int2, int4, int8).
- */
-static void
-value_put(struct values *v, unsigned i, const struct rh_arg *a)
-{
-	struct rh_buf b;
-
-	v->at[i] = NULL;
-	v->length[i] = 0;
-	v->format[i] = 0;
-	switch (a->kind) {
-	case RH_ARG_TEXT:
-	case RH_ARG_BYTES:
-		/* text's binary form is its bytes, and needs no NUL behind it */
-		v->at[i] = a->text.p;
-		v->length[i] = (int)a->text.n;
-		v->format[i] = 1;
-		break;
-	case RH_ARG_UUID:
-		v->at[i] = rh_uuid_is_nil(a->uuid) ? NULL : (const char *)a->uuid.b;
-		v->length[i] = sizeof(a->uuid.b);
-		v->format[i] = 1;
-		break;
-	case RH_ARG_TIME:
-		if (a->number == RH_TIME_NONE)
-			break;
-		v->wire[i] = (int64_t)htobe64((uint64_t)(a->number ==
-		    RH_TIME_INFINITY ? a->number : a->number - RH_PG_EPOCH_US));
-		v->at[i] = (const char *)&v->wire[i];
-		v->length[i] = sizeof(v->wire[i]);
-		v->format[i] = 1;
-		break;
-	case RH_ARG_INT:
-		rh_buf_init_fixed(&b, v->text[i], sizeof(v->text[i]));
-		rh_buf_i64(&b, a->number);
-		rh_buf_char(&b, '\0');
-		v->at[i] = v->text[i];
-		break;
-	case RH_ARG_BOOL:
-		v->at[i] = a->number ? "t" : "f";
-		break;
-	}
-}
-
-/* Once something is queued, it and what follows share one connection. */
-static bool
-can_begin(struct rh_pipe *p, const struct rh_stmt *stmt)
-{
-	struct rh_pg *pg = p->pg;
-
-	/* held: what went before is on this connection, or nowhere */
-	if (!p->stopped && (pg->begun ? pg->conn != NULL :
-	    rh_pg_ready(pg, false)))
-		return true;
-	if (p->stopped || rh_pg_is_late(pg))
-		fail_late(p, stmt);
-	else
-		fail(p, "08006", pg->trouble[0] ? pg->trouble : "not connected");
-	return false;
-}
-
-bool
-rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt)
-{
-	if (p->err)
-		return false;
-	if (p->flushed && rh_pipe_error(p))	/* a second transaction, unless held */
-		return false;
-	rh_assert(p->queued < RH_PIPE_MAX);
-	if (p->pg->ending)
-		rh_pg_rollback_end(p->pg);
-	return p->queued > 0 || can_begin(p, stmt);
-}
-
-void
-rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what)
-{
-	if (sent)
-		p->queue[p->queued++] = *what;
-	else
-		lost(p, "08006", PQerrorMessage(p->pg->conn));
-}
-
-void
-rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
-    const struct rh_arg *args, unsigned n, const struct rh_into *into)
-{
-	struct rh_pg *pg = p->pg;
-	struct values v;
-	int sent;
-
-	rh_assert(n <= RH_ARGS_MAX);
-	if (!rh_pipe_can_send(p, stmt))
-		return;
-	for (unsigned i = 0; i < n; i++)
-		value_put(&v, i, &args[i]);
-	sent = pg->prepared ?
-	    PQsendQueryPrepared(pg->conn, stmt->name, (int)n, v.at, v.length,
-	    v.format, 1) :
-	    PQsendQueryParams(pg->conn, stmt->sql, (int)n, NULL, v.at, v.length,
-	    v.format, 1);
-	rh_pipe_queue(p, sent, &(struct sent){ .stmt = stmt,
-	    .into = into ? *into : (struct rh_into){ NULL, NULL } });
-}
-
-void
-rh_pipe_send_args(struct rh_pipe *p, const struct rh_stmt *stmt,
-    const struct rh_arg *args, unsigned n)
-{
-	rh_pipe_send_into(p, stmt, args, n, NULL);
-}
-
-void
-rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
-    const struct rh_arg *args, unsigned n, const struct rh_into *into)
-{
-	unsigned queued = p->queued;
-
-	rh_assert(!p->flushed && (queued == 0 || p->queue[queued - 1].apart));
-	rh_pipe_send_into(p, stmt, args, n, into);
-	if (p->queued == queued)
-		return;
-	p->queue[queued].apart = true;
-	/* libpq 15 lets it leave at once; nothing is waited for */
-	if (!PQpipelineSync(p->pg->conn))
-		lost(p, "08006", PQerrorMessage(p->pg->conn));
 }
 
 /* ---- waiting ---- */
@@ -238,7 +99,7 @@ main_stmt(const struct rh_pipe *p)
 static void
 lost_late(struct rh_pipe *p)
 {
-	fail_late(p, main_stmt(p));
+	rh_pipe_fail_late(p, main_stmt(p));
 	rh_pg_close(p->pg);
 	p->read = p->queued;
 }
@@ -261,7 +122,7 @@ flush(struct rh_pipe *p)
 		rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
 	rh_flight_at(pg->obs->flight, RH_PHASE_QUERYING, main_stmt(p)->name);
 	if (!PQpipelineSync(pg->conn)) {
-		lost(p, "08006", PQerrorMessage(pg->conn));
+		rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
 		return false;
 	}
 	while ((left = PQflush(pg->conn)) == 1) {
@@ -273,7 +134,7 @@ flush(struct rh_pipe *p)
 	if (left && rh_pg_is_late(pg))
 		lost_late(p);
 	else if (left)
-		lost(p, "08006", PQerrorMessage(pg->conn));
+		rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
 	return left == 0;
 }
 
@@ -309,15 +170,15 @@ result_take(struct rh_pipe *p)
 			if (p->stopped)
 				lost_late(p);
 			else if (silent)
-				lost(p, "57014", "no answer from the server");
+				rh_pipe_lost(p, "57014", "no answer from the server");
 			else
-				lost(p, "08006", PQerrorMessage(pg->conn));
+				rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
 			return NULL;
 		}
 		if ((r = PQgetResult(pg->conn)))
 			return r;
 		if (PQstatus(pg->conn) != CONNECTION_OK) {
-			lost(p, "08006", PQerrorMessage(pg->conn));
+			rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
 			return NULL;
 		}
 	}
@@ -344,7 +205,7 @@ note_failure(struct rh_pipe *p, const PGresult *r)
 		return;
 	snprintf(p->sqlstate, sizeof(p->sqlstate), "%s", state ? state : "08006");
 	if (p->stopped && strcmp(p->sqlstate, "57014") == 0) {
-		fail_late(p, main_stmt(p));
+		rh_pipe_fail_late(p, main_stmt(p));
 		return;
 	}
 	p->err = rh_pg_err_make(p->arena, p->sqlstate,
@@ -443,7 +304,7 @@ into_read(struct rh_pipe *p, const PGresult *r, const struct rh_into *into)
 	if (PQntuples(r) == 1)
 		rh_assert(rh_pg_row_get(into->columns, into->row, r, 0, 0) == PQnfields(r));
 	else
-		fail(p, "P0002", "no row where one had to be");
+		rh_pipe_fail(p, "P0002", "no row where one had to be");
 }
 
 size_t
