@@ -71,50 +71,94 @@ rh_limiter_look(struct rh_limiter *l, const struct rh_budget *b)
 /* ---- Redis ---- */
 
 /*
+ * A budget is "TAT", or, where hosts have drawn in advance, "TAT UNTIL OUT": so
+ * many are out, charged and perhaps not yet used, until then. What is out cannot
+ * come back by waiting: the used part of the window is never below it. So a lot
+ * that is used at its end finds its place in the window, and at no time is there
+ * more to be had than the quota; with what a host had not used it comes back to
+ * tell so.
+ *
  * Microseconds: a Lua number holds whole ones exactly until the year 2255, and
  * Redis writes it with 17 digits. A clock that was set back, or a window that
  * became shorter, leaves times that are too far ahead: they count as a full
  * window, and are mended.
  */
-enum { TAKE, GIVE };
+#define LUA_NOW									\
+	"local call = redis.call\n"						\
+	"local t = call('TIME')\n"						\
+	"local now = t[1] * 1000000 + t[2]\n"					\
+	"local function read(x)\n"						\
+	"  local tat = tonumber(x or 0)\n"					\
+	"  if tat then return tat, 0, 0 end\n"					\
+	"  local a, e, o = string.match(x, '^(%d+) (%d+) (%d+)$')\n"		\
+	"  if a and e + 0 > now then return a + 0, e + 0, o + 0 end\n"		\
+	"  return (a or 0) + 0, 0, 0\n"						\
+	"end\n"									\
+	"local function put(key, tat, e, o)\n"					\
+	"  local more = tat > e and tat or e\n"					\
+	"  if more <= now then call('DEL', key)\n"				\
+	"  else call('SET', key,"						\
+	"    o > 0 and string.format('%.0f %.0f %.0f', tat, e, o) or tat,"	\
+	"    'PX', math.ceil((more - now) / 1000)) end\n"			\
+	"end\n"
+enum { TAKE, DRAW, GIVE };
 struct rh_script rh_limiter_scripts[] = {
-	[TAKE] = { .name = "limiter.take", .lua =
-	    "local call = redis.call\n"
-	    "local t = call('TIME')\n"
-	    "local now = t[1] * 1000000 + t[2]\n"
+	[TAKE] = { .name = "limiter.take", .lua = LUA_NOW
 	    "local had = call('MGET', unpack(KEYS))\n"
-	    "local used = {}\n"
+	    "local used, ends, out = {}, {}, {}\n"
 	    "for i = 1, #KEYS do\n"
 	    "  local step, window = ARGV[2 * i - 1] + 0, ARGV[2 * i] + 0\n"
-	    "  local tat = tonumber(had[i] or 0) or 0\n"
+	    "  local tat, e, o = read(had[i])\n"
 	    "  local u = tat - now\n"
-	    "  if u < 0 then u = 0 elseif u > window then u = window end\n"
-	    "  used[i] = u\n"
+	    "  if u < o * step then u = o * step end\n"
+	    "  if u > window then u = window end\n"
+	    "  used[i], ends[i], out[i] = u, e, o\n"
 	    "  if u > window - step then\n"
-	    "    if tat > now + u then\n"
-	    "      call('SET', KEYS[i], now + u, 'PX', math.ceil(u / 1000))\n"
-	    "    end\n"
+	    "    if tat > now + u then put(KEYS[i], now + u, e, o) end\n"
 	    "    return {i, used[1], used[2] or -1}\n"
 	    "  end\n"
 	    "end\n"
 	    "for i = 1, #KEYS do\n"
-	    "  local u = used[i] + ARGV[2 * i - 1]\n"
-	    "  used[i] = u\n"
-	    "  call('SET', KEYS[i], now + u, 'PX', math.ceil(u / 1000))\n"
+	    "  used[i] = used[i] + ARGV[2 * i - 1]\n"
+	    "  put(KEYS[i], now + used[i], ends[i], out[i])\n"
 	    "end\n"
 	    "return {0, used[1], used[2] or -1}\n" },
-	[GIVE] = { .name = "limiter.give", .lua =
-	    "local t = redis.call('TIME')\n"
-	    "local now = t[1] * 1000000 + t[2]\n"
+	/*
+	 * The same for whoever draws in advance, or has a lot behind him: want
+	 * more besides the one that is asked for, over and back of that lot.
+	 * Of a window that is half used nothing is drawn: then each asks.
+	 */
+	[DRAW] = { .name = "limiter.draw", .lua = LUA_NOW
+	    "local had = call('MGET', unpack(KEYS))\n"
+	    "local life = ARGV[#ARGV] + 0\n"
+	    "local used, ends, out, step, want = {}, {}, {}, {}, {}\n"
+	    "local denied = 0\n"
 	    "for i = 1, #KEYS do\n"
-	    "  local had = tonumber(redis.call('GET', KEYS[i]) or 0) or 0\n"
-	    "  local tat = had - tonumber(ARGV[2 * i - 1])\n"
-	    "  if tat > now then\n"
-	    "    redis.call('SET', KEYS[i], tat,"
-	    "      'PX', math.ceil((tat - now) / 1000))\n"
-	    "  elseif had > 0 then\n"
-	    "    redis.call('DEL', KEYS[i])\n"
-	    "  end\n"
+	    "  local at = 5 * i - 5\n"
+	    "  local s, window = ARGV[at + 1] + 0, ARGV[at + 2] + 0\n"
+	    "  local w, over, back = ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0\n"
+	    "  local tat, e, o = read(had[i])\n"
+	    "  o = o > over and o - over or 0\n"
+	    "  local u = tat - back * s - now\n"
+	    "  if u < o * s then u = o * s end\n"
+	    "  if u > window then u = window end\n"
+	    "  if u + (1 + w) * s > window / 2 then w = 0 end\n"
+	    "  if denied == 0 and u > window - s then denied = i end\n"
+	    "  used[i], ends[i], out[i], step[i], want[i] = u, e, o, s, w\n"
+	    "end\n"
+	    "for i = 1, #KEYS do\n"
+	    "  if denied == 0 then\n"
+	    "    used[i] = used[i] + (1 + want[i]) * step[i]\n"
+	    "    out[i] = out[i] + want[i]\n"
+	    "    if want[i] > 0 and ends[i] < now + life then ends[i] = now + life end\n"
+	    "  else want[i] = 0 end\n"
+	    "  put(KEYS[i], now + used[i], ends[i], out[i])\n"
+	    "end\n"
+	    "return {denied, used[1], denied ~= 1 and used[2] or -1, want[1], want[2] or 0}\n" },
+	[GIVE] = { .name = "limiter.give", .lua = LUA_NOW
+	    "for i = 1, #KEYS do\n"
+	    "  local tat, e, o = read(call('GET', KEYS[i]) or 0)\n"
+	    "  put(KEYS[i], tat - ARGV[2 * i - 1], e, o)\n"
 	    "end\n"
 	    "return 0\n" },
 	{ 0 }
@@ -132,41 +176,166 @@ redis_pace(struct rh_quota q)
 	return (struct rh_gcra){ step, step * q.quota };
 }
 
-static void
-redis_run(struct rh_limiter *l, const struct rh_ask *ask,
-    const struct rh_script *script)
-{
-	struct rh_slice keys[RH_ASK_MAX], args[2 * RH_ASK_MAX];
-	char text[2 * RH_ASK_MAX][24];
+/* Of script's: a row of numbers for each budget, and life behind them if it is one of DRAW. */
+struct numbers {
+	struct rh_slice args[5 * RH_ASK_MAX + 1];
+	char text[5 * RH_ASK_MAX + 1][24];
+	unsigned n;
+};
 
+static void
+number_put(struct numbers *to, int64_t number)
+{
+	struct rh_buf b;
+
+	rh_buf_init_fixed(&b, to->text[to->n], sizeof(to->text[0]));
+	rh_buf_i64(&b, number);
+	to->args[to->n++] = rh_buf_get(&b);
+}
+
+static void
+redis_run(struct rh_limiter *l, const struct rh_ask *ask, unsigned script)
+{
+	struct rh_slice keys[RH_ASK_MAX];
+	struct numbers to;
+
+	to.n = 0;
 	for (unsigned i = 0; i < ask->n; i++) {
 		struct rh_gcra p = redis_pace(ask->of[i].quota);
-		const int64_t us[] = { p.step_ns / US_NS, p.window_ns / US_NS };
 
 		keys[i] = ask->of[i].key;
-		for (unsigned k = 0; k < 2; k++) {
-			struct rh_buf b;
-
-			rh_buf_init_fixed(&b, text[2 * i + k],
-			    sizeof(text[0]));
-			rh_buf_i64(&b, us[k]);
-			args[2 * i + k] = rh_buf_get(&b);
-		}
+		number_put(&to, p.step_ns / US_NS);
+		number_put(&to, p.window_ns / US_NS);
+		if (script != DRAW)
+			continue;
+		number_put(&to, ask->draw[i].want);
+		number_put(&to, ask->draw[i].over);
+		number_put(&to, ask->draw[i].back);
 	}
-	rh_redis_run(l->redis, script, keys, ask->n, args, 2 * ask->n);
+	if (script == DRAW)
+		number_put(&to, l->advance_ns / US_NS);
+	rh_redis_run(l->redis, &rh_limiter_scripts[script], keys, ask->n,
+	    to.args, to.n);
+}
+
+/* ---- in advance ---- */
+
+/* A lot is at most such a part of the quota: what other hosts may miss of it. */
+enum { LOT_PART = 32 };
+
+/* False: a budget has no lot; nothing was taken then. */
+static bool
+spend(struct rh_limiter *l, struct rh_ask *ask, uint64_t now_ns)
+{
+	unsigned i;
+
+	for (i = 0; i < ask->n; i++) {
+		struct rh_gcra p = redis_pace(ask->of[i].quota);
+		int64_t left, used;
+		uint64_t tat_ns;
+
+		if (!rh_advance_spend(l->advances, l->keys,
+		    cell_of(&ask->of[i]), now_ns, &left, &tat_ns))
+			break;
+		used = tat_ns > now_ns ? (int64_t)(tat_ns - now_ns) : 0;
+		used -= left * p.step_ns;
+		ask->used_ns[i] = RH_MIN(RH_MAX(used, p.step_ns), p.window_ns);
+	}
+	if (i == ask->n)
+		return true;
+	while (i-- > 0)
+		rh_advance_unspend(l->advances, l->keys, cell_of(&ask->of[i]));
+	return false;
+}
+
+/* Whether there is anything to say but that one request asks. */
+static bool
+draws(struct rh_limiter *l, struct rh_ask *ask, uint64_t now_ns)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < ask->n; i++) {
+		struct rh_budget *b = &ask->of[i];
+		struct rh_draw *d = &ask->draw[i];
+
+		*d = rh_advance_draw(l->advances, l->keys, cell_of(b), now_ns,
+		    (uint64_t)l->advance_ns, b->quota.quota / LOT_PART);
+		any = any || d->want || d->over || d->back;
+	}
+	return any;
+}
+
+static void
+redis_ask(struct rh_limiter *l, struct rh_ask *ask)
+{
+	uint64_t now_ns;
+
+	ask->prepaid = false;
+	ask->asked_ns = 0;
+	if (!l->advances || l->advance_ns == 0) {
+		redis_run(l, ask, TAKE);
+		return;
+	}
+	now_ns = rh_clock_mono_ns();
+	if (spend(l, ask, now_ns)) {
+		ask->prepaid = ask->answered = true;
+		return;
+	}
+	if (draws(l, ask, now_ns))
+		ask->asked_ns = now_ns;
+	redis_run(l, ask, ask->asked_ns ? DRAW : TAKE);
+}
+
+/* What was granted of it is this host's now. */
+static void
+keep_lots(struct rh_limiter *l, struct rh_ask *ask,
+    const struct rh_redis_value *said, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < ask->n; i++)
+		if (said[i].number > 0)
+			rh_advance_put(l->advances, l->keys,
+			    cell_of(&ask->of[i]), said[i].number,
+			    ask->asked_ns + (uint64_t)l->advance_ns,
+			    now_ns + (uint64_t)ask->used_ns[i]);
+}
+
+/* To Redis a lot is used; to who is told what is left, what this host has is not. */
+static void
+without_lots(struct rh_limiter *l, struct rh_ask *ask, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < ask->n; i++) {
+		int64_t step = redis_pace(ask->of[i].quota).step_ns;
+
+		if (ask->used_ns[i] > step)
+			ask->used_ns[i] = RH_MAX(step, ask->used_ns[i] - step *
+			    rh_advance_left(l->advances, l->keys,
+			    cell_of(&ask->of[i]), now_ns));
+	}
 }
 
 static void
 redis_answer(struct rh_limiter *l, struct rh_ask *ask)
 {
-	const struct rh_redis_value *v = rh_redis_read(l->redis);
+	const struct rh_redis_value *v;
+	size_t n = 1 + RH_ASK_MAX;
 
-	if (v->kind != RH_REDIS_ARRAY || v->n != 1 + RH_ASK_MAX)
+	if (ask->prepaid)
+		return;
+	v = rh_redis_read(l->redis);
+	if (v->kind != RH_REDIS_ARRAY ||
+	    v->n != n + (ask->asked_ns ? RH_ASK_MAX : 0))
 		return;
 	ask->denied = v->items[0].number;
 	for (unsigned i = 0; i < RH_ASK_MAX; i++)
 		ask->used_ns[i] = v->items[1 + i].number < 0 ? -1 :
 		    v->items[1 + i].number * US_NS;
+	if (l->advances && ask->denied == 0) {
+		uint64_t now_ns = rh_clock_mono_ns();
+
+		if (ask->asked_ns)
+			keep_lots(l, ask, &v->items[n], now_ns);
+		without_lots(l, ask, now_ns);
+	}
 	ask->answered = true;
 }
 
@@ -262,7 +431,7 @@ rh_limiter_ask(struct rh_limiter *l, struct rh_ask *ask)
 		shm_ask(l, ask);
 		return;
 	case RH_LIMITER_REDIS:
-		redis_run(l, ask, &rh_limiter_scripts[TAKE]);
+		redis_ask(l, ask);
 		return;
 	case RH_LIMITER_POSTGRES:
 	case RH_LIMITERS:
@@ -297,7 +466,7 @@ rh_limiter_give(struct rh_limiter *l, const struct rh_ask *ask)
 		shm_give(l, ask);
 		return;
 	case RH_LIMITER_REDIS:
-		redis_run(l, ask, &rh_limiter_scripts[GIVE]);
+		redis_run(l, ask, GIVE);
 		(void)rh_redis_post(l->redis);
 		return;
 	case RH_LIMITER_POSTGRES:

@@ -5,7 +5,9 @@
  * Shape    an ask of up to two budgets, all or nothing: where one is used up
  *          none is charged. GCRA each, exact however many processes ask:
  *            shm       limit.h, this host's
- *            redis     a Lua script on Redis' clock; the key is the text
+ *            redis     a Lua script on Redis' clock; the key is the text. A
+ *                      host draws in advance for budgets that are busy
+ *                      (advance.h), and grants these by itself
  *            postgres  limit_take (migrate/sql/0003) on PostgreSQL's clock,
  *                      in front of the request's own statements
  * Units    as limit.h; a step is a whole microsecond or more in redis
@@ -24,6 +26,7 @@
 #ifndef RH_DATA_LIMITER_H
 #define RH_DATA_LIMITER_H
 
+#include "data/advance.h"
 #include "data/limit.h"
 #include "data/pipe.h"
 #include "data/redis.h"
@@ -42,6 +45,9 @@ struct rh_limiter {
 	unsigned keys;
 	struct rh_redis *redis;	/* NULL: none */
 	struct rh_pipe *pipe;	/* the request's */
+	/* redis: what was drawn before it came; NULL or a life of 0: nothing is */
+	struct rh_advances *advances;
+	int64_t advance_ns;	/* how long a lot may be used */
 };
 
 struct rh_budget {
@@ -62,6 +68,10 @@ struct rh_ask {
 	/* 0: granted; else the n-th budget is used up, and none was charged */
 	int64_t denied;
 	int64_t used_ns[RH_ASK_MAX];	/* as the place said it; -1: not looked at */
+	/* redis */
+	bool prepaid;		/* granted by this host's lots: nothing was asked */
+	struct rh_draw draw[RH_ASK_MAX];
+	uint64_t asked_ns;	/* mono; 0: a draw is no part of it */
 };
 
 /* of, n and by are set. shm answers at once. */

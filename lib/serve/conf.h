@@ -72,6 +72,7 @@ struct rh_serve_conf {
 	int64_t limit_tenant_write, limit_token_write;	/* 0: writes count with reads */
 	int limiter;
 	int64_t limiter_share;	/* percent */
+	int64_t limiter_advance_ms;
 	struct rh_slice tenant_concurrency;
 
 	struct rh_slice segment;

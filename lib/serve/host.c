@@ -88,6 +88,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		{ RH_POOL_AREA, rh_pool_area_bytes(0), false, RH_POOL_JOBS },
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false, RH_POOL_FCGI },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false, RH_POOL_FCGI },
+		{ "advances", rh_advances_bytes(RH_LIMIT_KEYS), false, RH_POOL_FCGI },
 		{ "concurrency", rh_concurrency_bytes(slots), false, RH_POOL_FCGI },
 		{ "coherent", rh_coherent_shared_bytes(slots) *
 		    (1 + RH_PLACEMENTS_MAX), false, RH_POOL_FCGI },
@@ -119,6 +120,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");
 	h->limits = rh_segment_area(h->segment, "limits");
+	h->advances = rh_segment_area(h->segment, "advances");
 	h->concurrency = rh_segment_area(h->segment, "concurrency");
 	h->coherent = rh_segment_area(h->segment, "coherent");
 	h->slots = slots;

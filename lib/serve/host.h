@@ -44,6 +44,7 @@ struct rh_host {
 	struct rh_segment *segment;
 	struct rh_directory *directory;
 	struct rh_limit_table *limits;
+	struct rh_advances *advances;
 	struct rh_concurrency *concurrency;
 	struct rh_coherent_shared *coherent;
 	unsigned slots;		/* of the segment */

@@ -167,8 +167,10 @@ rh_server_start(void *server, unsigned slot)
 	rh_places_open(s);
 	if (s->sheds)
 		return true;
-	s->limiter = (struct rh_limiter){ h->limits, RH_LIMIT_KEYS, s->redis,
-		NULL };
+	s->limiter = (struct rh_limiter){ .table = h->limits,
+		.keys = RH_LIMIT_KEYS, .redis = s->redis,
+		.advances = h->advances,
+		.advance_ns = conf->limiter_advance_ms * 1000000 };
 	return rh_server_reach(s, true);
 }
 

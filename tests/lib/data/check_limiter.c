@@ -37,8 +37,12 @@ static struct rh_stmt stmts[] = {
 };
 /* clang-format on */
 
+/* Redis once more, where a host draws in advance. */
+#define AHEAD	RH_LIMITERS
+#define LIFE_NS	(SEC_NS / 4)
+
 static const enum rh_limiter_kind places[] = {
-	RH_LIMITER_SHM, RH_LIMITER_REDIS, RH_LIMITER_POSTGRES
+	RH_LIMITER_SHM, RH_LIMITER_REDIS, RH_LIMITER_POSTGRES, AHEAD
 };
 
 /* ---- a worker of sorts ---- */
@@ -88,10 +92,10 @@ sessions_close(struct stand *s)
 	rh_arena_destroy(&s->own);
 }
 
-static struct rh_limit_table *
-table(void)
+static void *
+shared(size_t bytes)
 {
-	void *at = mmap(NULL, rh_limit_bytes(KEYS), PROT_READ | PROT_WRITE,
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert_ptr_ne(at, MAP_FAILED);
@@ -102,7 +106,13 @@ table(void)
 static void
 stand_init(struct stand *s, enum rh_limiter_kind by)
 {
-	*s = (struct stand){ .by = by, .l = { table(), KEYS, NULL, NULL } };
+	*s = (struct stand){ .by = by == AHEAD ? RH_LIMITER_REDIS : by };
+	s->l.table = shared(rh_limit_bytes(KEYS));
+	s->l.keys = KEYS;
+	if (by == AHEAD) {
+		s->l.advances = shared(rh_advances_bytes(KEYS));
+		s->l.advance_ns = LIFE_NS;
+	}
 	if (rh_stmts_count() == 0) {
 		rh_stmts_register(rh_limiter_stmts);
 		rh_stmts_register(stmts);
@@ -637,7 +647,179 @@ START_TEST(idle_counters_are_removed)
 }
 END_TEST
 
+/* ---- in advance ---- */
+
+START_TEST(a_busy_budget_asks_redis_less)
+{
+	struct rh_ask of = ask_two(fresh("k"), 100000, fresh("t"), 200000);
+	unsigned asked = 0;
+	struct stand s;
+
+	stand_open(&s, AHEAD);
+	for (int i = 1; i <= 1000; i++) {
+		struct rh_ask ask = of;
+
+		ck_assert(take(&s, &ask));
+		asked += !ask.prepaid;
+		/* what is left is told without what is out, but for a moment's */
+		ck_assert_int_le(ask.of[0].verdict.remaining, 100000 - i + 1);
+		ck_assert_int_ge(ask.of[0].verdict.remaining, 100000 - i - 10);
+	}
+	ck_assert_uint_le(asked, 300);
+	sessions_close(&s);
+}
+END_TEST
+
+START_TEST(a_small_or_idle_budget_asks_each_time)
+{
+	struct rh_ask small = ask_of(fresh("t"), 100, HOUR_MS), one;
+	struct rh_ask idle = ask_of(fresh("t"), 100000, HOUR_MS);
+	struct stand s;
+
+	stand_open(&s, AHEAD);
+	for (int i = 0; i < 100; i++) {
+		one = small;
+		ck_assert(take(&s, &one));
+		ck_assert(!one.prepaid && one.asked_ns == 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		one = idle;
+		ck_assert(take(&s, &one));
+		ck_assert(!one.prepaid && one.asked_ns == 0);
+		sleep_ms(5 * LIFE_NS / 1000000);
+	}
+	sessions_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_not_used_of_a_lot_comes_back)
+{
+	const int64_t quota = 100000;
+	struct rh_ask of = ask_of(fresh("t"), quota, HOUR_MS), ask;
+	struct stand s;
+	int taken = 0;
+
+	stand_open(&s, AHEAD);
+	do {
+		ask = of;
+		ck_assert(take(&s, &ask));
+		taken++;
+	} while (ask.asked_ns == 0 || ask.draw[0].want == 0);
+	ck_assert_int_gt(ask.draw[0].want, 0);
+	sleep_ms(LIFE_NS / 1000000 + 1);
+	ask = of;
+	ck_assert(take(&s, &ask));
+	ck_assert(!ask.prepaid);
+	/* by Redis' word: so many were taken, and no more are out */
+	ck_assert_int_le(ask.used_ns[0] / (HOUR_MS * INT64_C(1000000) / quota),
+	    taken + 1 + (ask.draw[0].want ? ask.draw[0].want : 0));
+	ck_assert_int_gt(ask.draw[0].back, 0);
+	sessions_close(&s);
+}
+END_TEST
+
+enum { HOSTS = 2, EACH = 4, GRANTS_MAX = 20000, RACE_QUOTA = 640,
+	RACE_WINDOW_MS = 1000, RACE_MS = 4600,
+	BURST_MS = 100, LIGHT_MS = 1200, PHASES_MS = 1500 };
+#define MS_NS	UINT64_C(1000000)
+struct grant { uint64_t before_ns, after_ns; };
+struct race {
+	_Atomic unsigned n, prepaid;
+	struct grant grants[GRANTS_MAX];
+};
+
+/*
+ * All at once what they can; then nothing, until the quota is back; then a few,
+ * so that lots are out when the next burst begins.
+ */
+static void
+race_ask(struct stand *s, const struct rh_ask *of, struct race *r,
+    uint64_t begun_ns)
+{
+	uint64_t before;
+
+	sessions_open(s);
+	while ((before = rh_clock_mono_ns()) < begun_ns + RACE_MS * MS_NS) {
+		uint64_t phase_ms = (before - begun_ns) / MS_NS % PHASES_MS;
+		struct rh_ask ask = *of;
+
+		if (phase_ms > BURST_MS && phase_ms < LIGHT_MS) {
+			sleep_ms(5);
+			continue;
+		}
+
+		if (take(s, &ask)) {
+			unsigned i = r->n++;
+
+			ck_assert_uint_lt(i, GRANTS_MAX);
+			r->grants[i] = (struct grant){ before,
+				rh_clock_mono_ns() };
+			r->prepaid += ask.prepaid;
+		}
+		rh_arena_reset(s->arena);
+		if (phase_ms >= LIGHT_MS)
+			sleep_ms(20);
+	}
+	_exit(0);
+}
+
+static int
+earlier(const void *a, const void *b)
+{
+	const struct grant *x = a, *y = b;
+
+	return (x->before_ns > y->before_ns) - (x->before_ns < y->before_ns);
+}
+
+/*
+ * As GCRA has it, grant by grant. When Redis or the host counted one is only
+ * known to lie between two looks at the clock; so many as ask at once may stand
+ * in another order.
+ */
+static void
+ck_assert_conforms(struct race *r)
+{
+	const int64_t step = RACE_WINDOW_MS * INT64_C(1000000) / RACE_QUOTA;
+	const int64_t most = step * (RACE_QUOTA + HOSTS * EACH);
+	int64_t tat = 0;
+
+	qsort(r->grants, r->n, sizeof(*r->grants), earlier);
+	for (unsigned i = 0; i < r->n; i++) {
+		tat = RH_MAX(tat, (int64_t)r->grants[i].before_ns) + step;
+		ck_assert_msg(tat - (int64_t)r->grants[i].after_ns <= most,
+		    "grant %u of %u: %lld steps over", i, r->n,
+		    (long long)((tat - (int64_t)r->grants[i].after_ns - most) /
+		    step));
+	}
+}
+
+START_TEST(hosts_that_draw_in_advance_grant_no_more_than_the_quota)
+{
+	struct rh_ask of = ask_of(fresh("t"), RACE_QUOTA, RACE_WINDOW_MS);
+	struct race *r = shared(sizeof(*r));
+	uint64_t begun_ns = rh_clock_mono_ns();
+	struct stand hosts[HOSTS];
+	int status;
+
+	for (unsigned h = 0; h < HOSTS; h++)
+		stand_init(&hosts[h], AHEAD);
+	for (unsigned i = 0; i < HOSTS * EACH; i++)
+		if (fork() == 0)
+			race_ask(&hosts[i % HOSTS], &of, r, begun_ns);
+	for (unsigned i = 0; i < HOSTS * EACH; i++) {
+		ck_assert_int_gt(wait(&status), 0);
+		ck_assert_int_eq(status, 0);
+	}
+	ck_assert_uint_gt(r->prepaid, 0);
+	ck_assert_conforms(r);
+}
+END_TEST
+
 RH_CHECK_MAIN("data/limiter",
+    RH_CASE(a_busy_budget_asks_redis_less),
+    RH_CASE(a_small_or_idle_budget_asks_each_time),
+    RH_CASE(what_was_not_used_of_a_lot_comes_back),
+    RH_CASE(hosts_that_draw_in_advance_grant_no_more_than_the_quota),
     RH_LOOP(a_verdict_says_what_is_left_and_when, places),
     RH_LOOP(a_quota_is_met_exactly, places),
     RH_LOOP(a_retry_at_the_time_named_is_granted, places),
