@@ -12,6 +12,8 @@
 #include "base/clock.h"
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, STALE_AFTER_MS = 500 };
+/* Who tries has others to serve; a server that is there answers by then. */
+enum { TRY_MS = 10 };
 #define MS_NS		UINT64_C(1000000)
 
 struct rh_pg *
@@ -36,7 +38,13 @@ rh_pg_trouble(const struct rh_pg *pg)
 bool
 rh_pg_is_open(const struct rh_pg *pg)
 {
-	return pg->conn != NULL;
+	return pg->conn != NULL && !pg->connecting;
+}
+
+bool
+rh_pg_is_connecting(const struct rh_pg *pg)
+{
+	return pg->connecting;
 }
 
 void
@@ -62,7 +70,7 @@ rh_pg_close(struct rh_pg *pg)
 	rh_pg_cancel_abandon(pg);
 	PQfinish(pg->conn);
 	pg->conn = NULL;
-	pg->begun = pg->ending = false;
+	pg->begun = pg->ending = pg->connecting = false;
 	note_open(pg, false);
 }
 
@@ -110,31 +118,45 @@ earlier(const struct rh_pg *pg, uint64_t until_ns)
 	return pg->deadline_ns ? RH_MIN(pg->deadline_ns, until_ns) : until_ns;
 }
 
-static bool
-connect_within(struct rh_pg *pg, int64_t timeout_ms)
+static void
+connect_begin(struct rh_pg *pg)
 {
-	uint64_t until = earlier(pg, rh_clock_mono_ns() +
-	    (uint64_t)timeout_ms * MS_NS);
-	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 	const char *const keys[] = { "dbname", "fallback_application_name",
 		"client_encoding", NULL };
 	const char *const values[] = { pg->conf->url,
 		pg->conf->application_name, "UTF8", NULL };
 
+	pg->trouble[0] = '\0';
 	pg->conn = PQconnectStartParams(keys, values, 1);
 	rh_assert(pg->conn != NULL);
+	pg->polling = PGRES_POLLING_WRITING;
+	pg->connecting = true;
+	pg->connect_by_ns = earlier(pg, rh_clock_mono_ns() +
+	    (uint64_t)pg->conf->connect_timeout_ms * MS_NS);
+}
+
+/* Until then, or for as long as it may take. False: not yet, or it failed. */
+static bool
+connect_go_on(struct rh_pg *pg, uint64_t until_ns)
+{
+	until_ns = RH_MIN(until_ns, pg->connect_by_ns);
 	while (PQstatus(pg->conn) != CONNECTION_BAD &&
-	    state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
-		if (!rh_pg_wait(pg, state == PGRES_POLLING_READING ? POLLIN :
-		    POLLOUT, until)) {
+	    pg->polling != PGRES_POLLING_OK &&
+	    pg->polling != PGRES_POLLING_FAILED) {
+		if (!rh_pg_wait(pg, pg->polling == PGRES_POLLING_READING ?
+		    POLLIN : POLLOUT, until_ns)) {
+			if (rh_clock_mono_ns() < pg->connect_by_ns)
+				return false;
 			trouble(pg, "connecting took too long");
-			return false;
+			break;
 		}
-		state = PQconnectPoll(pg->conn);
+		pg->polling = (int)PQconnectPoll(pg->conn);
 	}
+	pg->connecting = false;
 	if (PQstatus(pg->conn) == CONNECTION_OK)
 		return true;
-	trouble(pg, PQerrorMessage(pg->conn));
+	if (!pg->trouble[0])
+		trouble(pg, PQerrorMessage(pg->conn));
 	return false;
 }
 
@@ -264,12 +286,11 @@ name_peer(struct rh_pg *pg)
 	pg->port = is_socket || !port ? 0 : (int)strtol(port, NULL, 10);
 }
 
+/* A connection that is there, or will not be. */
 static bool
-open_warm(struct rh_pg *pg)
+open_warm(struct rh_pg *pg, bool connected)
 {
-	pg->trouble[0] = '\0';
-	if (connect_within(pg, pg->conf->connect_timeout_ms) &&
-	    warm(pg) && PQsetnonblocking(pg->conn, 1) == 0) {
+	if (connected && warm(pg) && PQsetnonblocking(pg->conn, 1) == 0) {
 		name_peer(pg);
 		pg->backoff_ms = 0;
 		pg->forgot = false;
@@ -299,6 +320,18 @@ is_stale(struct rh_pg *pg, uint64_t now)
 	    rh_pg_wait(pg, POLLIN, 0);
 }
 
+/* False: it is to be opened. */
+static bool
+is_fresh(struct rh_pg *pg, uint64_t at)
+{
+	if (!pg->conn || pg->connecting)
+		return false;
+	if (!pg->forgot && !is_stale(pg, at))
+		return true;
+	rh_pg_close(pg);
+	return false;
+}
+
 bool
 rh_pg_ready(struct rh_pg *pg, bool now)
 {
@@ -306,11 +339,29 @@ rh_pg_ready(struct rh_pg *pg, bool now)
 
 	if (pg->deadline_ns && at >= pg->deadline_ns)
 		return false;
-	if (pg->conn && !pg->forgot && !is_stale(pg, at))
+	if (is_fresh(pg, at))
 		return true;
-	if (pg->conn)
-		rh_pg_close(pg);
-	if (!now && at < pg->next_try_ns)
-		return false;
-	return open_warm(pg);
+	if (!pg->connecting) {
+		if (!now && at < pg->next_try_ns)
+			return false;
+		connect_begin(pg);
+	}
+	return open_warm(pg, connect_go_on(pg, pg->connect_by_ns));
+}
+
+bool
+rh_pg_try(struct rh_pg *pg)
+{
+	uint64_t at = rh_clock_mono_ns();
+	bool connected;
+
+	if (is_fresh(pg, at))
+		return true;
+	if (!pg->connecting) {
+		if (at < pg->next_try_ns)
+			return false;
+		connect_begin(pg);
+	}
+	connected = connect_go_on(pg, at + TRY_MS * MS_NS);
+	return !pg->connecting && open_warm(pg, connected);
 }

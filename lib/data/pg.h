@@ -47,6 +47,12 @@ struct rh_pg *rh_pg_new(struct rh_arena *worker_arena,
  * (now: at once). True when it is open.
  */
 bool rh_pg_ready(struct rh_pg *pg, bool now);
+/*
+ * Likewise, for who has others to serve meanwhile: a connection that takes its
+ * time is gone on with by the next call.
+ */
+bool rh_pg_try(struct rh_pg *pg);
+bool rh_pg_is_connecting(const struct rh_pg *pg);
 bool rh_pg_is_open(const struct rh_pg *pg);
 /* Several sessions of one worker: they count themselves together, here. */
 void rh_pg_share_gauge(struct rh_pg *pg, unsigned *open);

@@ -46,6 +46,9 @@ struct rh_pg {
 	bool forgot;		/* it lost what was prepared: open another */
 	bool begun;		/* BEGIN was answered, and no end of it yet */
 	bool ending;		/* ROLLBACK was sent, its answer not read */
+	bool connecting;
+	int polling;		/* then: libpq's PostgresPollingStatusType */
+	uint64_t connect_by_ns;
 	uint64_t next_try_ns, last_used_ns;
 	uint64_t deadline_ns;	/* of the request, mono; 0: none */
 	bool cancelling;

@@ -57,24 +57,19 @@ static const struct rh_field answer_columns[] = {
 	{ 0 }
 };
 
-struct waiting {
-	int64_t pending, lag_ms;
-};
 static const struct rh_field waiting_columns[] = {
-	{ RH_FIELD("pending", INT, struct waiting, pending) },
-	{ RH_FIELD("lag_ms", INT, struct waiting, lag_ms) },
+	{ RH_FIELD("pending", INT, struct rh_relay_waiting, pending) },
+	{ RH_FIELD("lag_ms", INT, struct rh_relay_waiting, lag_ms) },
 	{ 0 }
 };
 /* clang-format on */
 
 void
-rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,
-    const struct rh_relay_obs *obs)
+rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf)
 {
 	static const struct rh_stmt *const none[] = { NULL };
 
 	*r = (struct rh_relay){ .conf = *conf,
-		.obs = obs,
 		.pause_ns = PAUSE_FIRST_NS };
 	if (!r->conf.batch)
 		r->conf.batch = RH_RELAY_BATCH;
@@ -123,27 +118,18 @@ watermark_move(struct rh_relay *r, const struct answer *a)
 
 /* ---- what waits ---- */
 
-static void
-gauges_set(struct rh_relay *r, struct waiting w)
-{
-	if (!r->obs || !r->obs->tally)
-		return;
-	rh_gauge_set(r->obs->tally, r->obs->pending, 0, (uint64_t)w.pending);
-	rh_gauge_set(r->obs->tally, r->obs->lag, 0, (uint64_t)(w.lag_ms * MS));
-}
-
 /* In a transaction of its own, before the step that may fail. */
 static void
 look(struct rh_relay *r, struct rh_pipe *p)
 {
 	uint64_t before = rh_clock_mono_ns(), now;
-	struct waiting w;
+	struct rh_relay_waiting w;
 
 	if (before < r->look_ns)
 		return;
 	rh_pipe_send_args(p, &rh_relay_stmts[WAITING], NULL, 0);
 	if (rh_pipe_row(p, waiting_columns, &w) && !rh_pipe_error(p))
-		gauges_set(r, w);
+		r->waiting = w;
 	now = rh_clock_mono_ns();
 	r->look_ns = now + RH_MAX(LOOK_NS, (now - before) * LOOK_SHARE);
 }
@@ -218,7 +204,7 @@ rh_relay_step(struct rh_relay *r, struct rh_pipe *p, int64_t *again_ns)
 	if (r->last.full)
 		return NULL;
 	r->behind = false;
-	gauges_set(r, (struct waiting){ 0, 0 });
+	r->waiting = (struct rh_relay_waiting){ 0, 0 };
 	return NULL;
 }
 

@@ -22,7 +22,6 @@
 #define RH_JOBS_RELAY_H
 
 #include "data/pipe.h"
-#include "obs/metric.h"
 
 /* To be registered before the fork, and what hangs off the relay likewise. */
 extern struct rh_stmt rh_relay_stmts[];
@@ -42,10 +41,9 @@ struct rh_relay_conf {
 #define RH_RELAY_BATCH 500
 #define RH_RELAY_FAN_OUT_MAX 8
 
-/* tally NULL: it counts nothing. */
-struct rh_relay_obs {
-	const struct rh_tally *tally;
-	struct rh_family pending, lag; /* gauges; the lag in nanoseconds */
+/* How many wait, and for how long the first has. */
+struct rh_relay_waiting {
+	int64_t pending, lag_ms;
 };
 
 /* What the last step did. */
@@ -58,7 +56,6 @@ struct rh_relayed {
 
 struct rh_relay {
 	struct rh_relay_conf conf;
-	const struct rh_relay_obs *obs;
 	struct rh_relayed last;
 	/*
 	 * Rows up to seq above are moved or will never come, so that a step need
@@ -71,10 +68,10 @@ struct rh_relay {
 	int64_t pause_ns;
 	int64_t batch; /* of the next step */
 	bool behind;   /* what waits is counted; else nothing does */
+	struct rh_relay_waiting waiting; /* as it was seen last */
 };
 
-void rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf,
-    const struct rh_relay_obs *obs);
+void rh_relay_init(struct rh_relay *r, const struct rh_relay_conf *conf);
 /*
  * One batch. *again_ns, also after an error: how long the next step has time;
  * sooner, if somebody says that there is something, is as good.

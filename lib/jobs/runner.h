@@ -54,6 +54,15 @@ struct rh_runner_obs {
 	    grace_ms; /* past its deadline a worker lives so long at the most */
 };
 
+/* What could be run and waits, at one place; pending by kind, 0 those not known. */
+struct rh_job_waiting {
+	uint64_t pending[RH_JOB_KINDS_MAX + 1];
+	int64_t oldest_ms;
+};
+/* Into the gauges: what waits at all places together. */
+void rh_job_waiting_show(const struct rh_tally *tally,
+    const struct rh_job_series *series, const struct rh_job_waiting *waiting);
+
 /* What the database says that we have, and we do not know of, or not any more. */
 enum rh_sweep { RH_SWEEP_NONE, RH_SWEEP_UNBEGUN, RH_SWEEP_BEGUN };
 
@@ -74,6 +83,7 @@ struct rh_runner {
 	uint64_t deadline_ns; /* mono: of the job in work */
 	enum rh_sweep sweep;	/* what is to be taken back before the next claim */
 	bool entered;	/* as job_enter says: it raises else */
+	struct rh_job_waiting waiting; /* as rh_runner_tend has seen it last */
 };
 
 /* Makes it, in the worker's own arena; what this slot had is claimed anew. */
@@ -82,7 +92,7 @@ struct rh_runner *rh_runner_new(struct rh_arena *own, struct rh_pg *pg,
     const struct rh_runner_obs *obs);
 /* One batch; answers how many were run. *again_ns: when there may be more. */
 unsigned rh_runner_step(struct rh_runner *r, int64_t *again_ns);
-/* Leases that are over, what is to be forgotten, and what waits, for the gauges. */
+/* Leases that are over, what is to be forgotten, and what waits, into r->waiting. */
 void rh_runner_tend(struct rh_runner *r, int64_t keep_ms);
 /* What is run and not settled, before the worker leaves. */
 void rh_runner_end(struct rh_runner *r);

@@ -47,22 +47,27 @@ static const struct rh_field waiting_columns[] = { { RH_FIELD("kind", TEXT,
 	{ RH_FIELD("oldest_ms", INT, struct waiting, oldest_ms) }, { 0 } };
 
 static void
-show_waiting(struct rh_runner *r, const struct waiting *rows, size_t n)
+note_waiting(struct rh_runner *r, const struct waiting *rows, size_t n)
 {
-	uint64_t pending[RH_JOB_KINDS_MAX + 1] = { 0 };
-	int64_t oldest_ms = 0;
+	struct rh_job_waiting *w = &r->waiting;
 
+	*w = (struct rh_job_waiting){ .oldest_ms = 0 };
 	for (size_t i = 0; i < n; i++) {
 		const struct rh_job_kind *k = rh_job_kinds_find(rows[i].kind);
 
-		pending[k ? k->index : 0] += (uint64_t)rows[i].n;
-		oldest_ms = RH_MAX(oldest_ms, rows[i].oldest_ms);
+		w->pending[k ? k->index : 0] += (uint64_t)rows[i].n;
+		w->oldest_ms = RH_MAX(w->oldest_ms, rows[i].oldest_ms);
 	}
+}
+
+void
+rh_job_waiting_show(const struct rh_tally *tally,
+    const struct rh_job_series *series, const struct rh_job_waiting *waiting)
+{
 	for (unsigned i = 0; i <= rh_job_kinds_count(); i++)
-		rh_gauge_set(r->obs.tally, r->obs.series->pending, i,
-		    pending[i]);
-	rh_gauge_set(r->obs.tally, r->obs.series->oldest, 0,
-	    (uint64_t)oldest_ms / 1000);
+		rh_gauge_set(tally, series->pending, i, waiting->pending[i]);
+	rh_gauge_set(tally, series->oldest, 0,
+	    (uint64_t)waiting->oldest_ms / 1000);
 }
 
 void
@@ -83,7 +88,7 @@ rh_runner_tend(struct rh_runner *r, int64_t keep_ms)
 	(void)rh_pipe_int(p);
 	n = rh_pipe_rows(p, waiting_columns, sizeof(*rows), &rows);
 	if (rh_runner_commit(r, p, "look after them"))
-		show_waiting(r, rows, n);
+		note_waiting(r, rows, n);
 	if (rescued)
 		rh_log_say(r->obs.log, RH_LOG_WARN,
 		    "jobs: %lld whose lease was"

@@ -5,27 +5,160 @@
 #include "base/clock.h"
 #include "serve/duty_relay.h"
 
-/* Whoever has nothing to do looks so often whether the database is there. */
 #define MS_NS UINT64_C(1000000)
-#define REST_NS (1000 * UINT64_C(1000000))
+/* Whoever has nothing to do looks so often whether the databases are there. */
+#define REST_NS (1000 * MS_NS)
+/* One that takes its time to connect is looked at so often: rh_pg_try waits. */
+#define CONNECTING_NS (100 * MS_NS)
+/* After so long the worker looks whether it is to end. */
+#define PASS_NS (50 * MS_NS)
 
 /* What has expired of the replies that were kept for a POST's repetition. */
 static unsigned
 forget_replies(struct rh_server *s, int64_t *again_ns)
 {
+	s->purge_ns = s->kept->purge_ns;
 	rh_idempotent_purge(s);
+	s->kept->purge_ns = s->purge_ns;
 	*again_ns = (int64_t)(s->purge_ns - rh_clock_mono_ns());
 	return 0;
 }
 
-/* In the order of their urgency. */
+/* Of those that are due at the same time the first is the more urgent. */
+/* clang-format off */
 static const struct rh_duty duties[] = {
-	{ "relay", rh_duty_relay_open, rh_duty_relay },
-	{ "jobs", rh_duty_jobs_open, rh_duty_jobs_step },
-	{ "days", NULL, rh_duty_days },
-	{ "jobs' house", NULL, rh_duty_jobs_tend },
-	{ "replies", NULL, forget_replies },
+	/* name          who              open                step                close */
+	{ "relay",       RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_relay,      NULL },
+	{ "jobs",        RH_DUTY_JOBS,    rh_duty_jobs_open,  rh_duty_jobs_step,  rh_duty_jobs_close },
+	{ "days",        RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_days,       NULL },
+	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close },
+	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL },
 };
+/* clang-format on */
+
+static bool
+is_mine(const struct rh_server *s, const struct rh_duty *d)
+{
+	bool courier = s->slot == 1;
+
+	return d->who == RH_DUTY_EVERYBODY ||
+	    s->host->conf->jobs_workers == 1 ||
+	    courier == (d->who == RH_DUTY_COURIER);
+}
+
+/* ---- places ---- */
+
+static void
+stand(struct rh_server *s, unsigned place)
+{
+	rh_place_stand(s, place);
+	s->kept = &s->keeps[place];
+}
+
+static void
+keeps_open(struct rh_server *s)
+{
+	s->keeps = rh_arena_zalloc(s->own, s->nplaces, sizeof(*s->keeps));
+	for (unsigned i = 0; i < s->nplaces; i++)
+		s->keeps[i].due_ns = rh_arena_zalloc(s->own, RH_COUNT(duties),
+		    sizeof(*s->keeps[i].due_ns));
+	stand(s, 0);
+}
+
+/* The log hears it once. */
+static bool
+placement_try(struct rh_server *s, unsigned place)
+{
+	const struct rh_placement_conf *conf =
+	    &s->host->conf->placements[place - 1];
+	bool ready = rh_pg_try(s->pg);
+
+	if (rh_pg_is_connecting(s->pg))
+		return false;
+	if (!ready && !s->kept->away)
+		rh_log_say(&s->log, RH_LOG_WARN,
+		    "PostgreSQL of the placement %.*s is away: %s",
+		    RH_SLICE_ARG(conf->name), rh_pg_trouble(s->pg));
+	s->kept->away = !ready;
+	return ready;
+}
+
+static void
+kept_open(struct rh_server *s)
+{
+	for (size_t i = 0; i < RH_COUNT(duties); i++)
+		if (duties[i].open && is_mine(s, &duties[i]))
+			duties[i].open(s);
+	s->kept->opened = true;
+}
+
+/* Whether its duties can be done now. */
+static void
+look(struct rh_server *s, unsigned place, uint64_t now_ns)
+{
+	struct rh_kept *kept = &s->keeps[place];
+
+	if (now_ns < kept->look_ns)
+		return;
+	stand(s, place);
+	kept->ready = place ? placement_try(s, place) : rh_server_try(s);
+	if (!kept->ready)
+		kept->look_ns = now_ns +
+		    (rh_pg_is_connecting(s->pg) ? CONNECTING_NS : REST_NS);
+	else if (!kept->opened)
+		kept_open(s);
+}
+
+/* ---- steps ---- */
+
+static void
+step(struct rh_server *s, const struct rh_duty *d, uint64_t *done)
+{
+	int64_t again_ns = 0;
+
+	*done += d->step(s, &again_ns);
+	s->kept->due_ns[d - duties] = rh_clock_mono_ns() +
+	    (uint64_t)RH_MAX(again_ns, 0);
+	rh_arena_reset(s->arena);
+}
+
+/* Who is due first, at whatever place, and when; the worker stands there then. */
+static const struct rh_duty *
+first(struct rh_server *s, uint64_t *due_ns)
+{
+	const struct rh_duty *d = NULL;
+
+	*due_ns = UINT64_MAX;
+	for (size_t i = 0; i < RH_COUNT(duties); i++) {
+		if (!is_mine(s, &duties[i]))
+			continue;
+		for (unsigned p = 0; p < s->nplaces; p++) {
+			if (!s->keeps[p].ready ||
+			    s->keeps[p].due_ns[i] >= *due_ns)
+				continue;
+			*due_ns = s->keeps[p].due_ns[i];
+			d = &duties[i];
+			stand(s, p);
+		}
+	}
+	return d;
+}
+
+static int64_t
+rest_ms(struct rh_server *s)
+{
+	uint64_t now_ns = rh_clock_mono_ns(), until_ns;
+
+	(void)first(s, &until_ns);
+	until_ns = RH_MIN(until_ns, now_ns + REST_NS);
+	for (unsigned p = 0; p < s->nplaces; p++)
+		if (!s->keeps[p].ready)
+			until_ns = RH_MIN(until_ns, s->keeps[p].look_ns);
+	/* rounded up: a step that is called too early finds nothing */
+	return until_ns <= now_ns ?
+	    0 :
+	    (int64_t)((until_ns - now_ns + MS_NS - 1) / MS_NS);
+}
 
 bool
 rh_duty_start(void *server, unsigned slot)
@@ -35,47 +168,49 @@ rh_duty_start(void *server, unsigned slot)
 	rh_server_open(s, slot);
 	rh_gauge_set(&s->tally, s->host->series.dependency_up,
 	    RH_DEPENDENCY_REDIS, s->host->redis.url ? 0 : RH_GAUGE_UNKNOWN);
-	s->due_ns = rh_arena_zalloc(s->own, RH_COUNT(duties),
-	    sizeof(*s->due_ns));
-	for (size_t i = 0; i < RH_COUNT(duties); i++)
-		if (duties[i].open)
-			duties[i].open(s);
+	rh_places_open(s);
+	keeps_open(s);
 	return rh_server_reach(s, true);
-}
-
-static void
-step(struct rh_server *s, size_t i, uint64_t *done)
-{
-	int64_t again_ns = 0;
-
-	*done += duties[i].step(s, &again_ns);
-	s->due_ns[i] = rh_clock_mono_ns() + (uint64_t)RH_MAX(again_ns, 0);
-	rh_arena_reset(s->arena);
 }
 
 int64_t
 rh_duty_work(void *server, uint64_t *done)
 {
 	struct rh_server *s = server;
-	uint64_t now_ns = rh_clock_mono_ns(), first_ns = now_ns + REST_NS;
+	uint64_t began_ns = rh_clock_mono_ns(), due_ns;
+	const struct rh_duty *d;
+	int64_t rest;
 
-	if (!rh_server_reach(s, false))
-		return REST_NS / MS_NS;
-	for (size_t i = 0; i < RH_COUNT(duties); i++) {
-		if (s->due_ns[i] <= now_ns)
-			step(s, i, done);
-		first_ns = RH_MIN(first_ns, s->due_ns[i]);
+	for (unsigned p = 0; p < s->nplaces; p++)
+		look(s, p, began_ns);
+	while ((d = first(s, &due_ns)) && due_ns <= began_ns) {
+		step(s, d, done);
+		if (rh_clock_mono_ns() - began_ns >= PASS_NS)
+			break;
 	}
-	now_ns = rh_clock_mono_ns();
-	/* rounded up: a step that is called too early finds nothing */
-	return first_ns <= now_ns ?
-	    0 :
-	    (int64_t)((first_ns - now_ns + MS_NS - 1) / MS_NS);
+	rest = rest_ms(s);
+	stand(s, 0);
+	return rest;
+}
+
+static void
+kept_close(struct rh_server *s)
+{
+	for (size_t i = 0; i < RH_COUNT(duties); i++)
+		if (duties[i].close && is_mine(s, &duties[i]))
+			duties[i].close(s);
 }
 
 void
 rh_duty_stop(void *server, int64_t deadline_ms)
 {
-	rh_duty_jobs_close(server);
-	rh_server_stop(server, deadline_ms);
+	struct rh_server *s = server;
+
+	for (unsigned p = 0; p < s->nplaces; p++) {
+		stand(s, p);
+		if (s->kept->opened)
+			kept_close(s);
+	}
+	stand(s, 0);
+	rh_server_stop(s, deadline_ms);
 }

@@ -1,32 +1,62 @@
 /*
- * duty - what a worker of the jobs' pool does: duties, one after the other.
+ * duty - what a worker of the jobs' pool does: duties, at each place in turn.
  *
- * Shape    a table of steps (duty.c). A step does a little, and says when there
- *          may be more; the worker rests until the first of them is due
+ * Shape    a table of steps (duty.c). A step does a little, at one place, home
+ *          or a placement, and says when there may be more; who is due for the
+ *          longest is next, and the worker rests until somebody is
  * Units    nanoseconds
  * Errors   a step tells of its own, in the log; what it could not do it does
- *          again when it is due
- * Owner    the worker; what a duty keeps from step to step is its own, made by
- *          _open
+ *          again when it is due. The duties at a place whose database is away
+ *          rest; those at the others go on
+ * Owner    the worker. What a duty keeps from step to step it keeps by place,
+ *          in a struct of its own that hangs on struct rh_kept
+ *
+ * To write one: a row in duty.c's table; a pointer in struct rh_kept, which
+ * _open sets, at each place, when that is reached for the first time; a step,
+ * which finds it in s->kept, and the place's session in s->pg, ready. A step
+ * is never told which place it is at, and need not know.
  */
 #ifndef RH_SERVE_DUTY_H
 #define RH_SERVE_DUTY_H
 
 #include "serve/server.h"
 
+/*
+ * Of several workers the first is the courier. A job may hold its worker for
+ * as long as its kind may take; what must not wait for one is the courier's, and
+ * he runs none. A worker that is alone does all.
+ */
+enum rh_duty_who { RH_DUTY_EVERYBODY, RH_DUTY_COURIER, RH_DUTY_JOBS };
+
 struct rh_duty {
 	const char *name;
-	/* When the worker starts; NULL: nothing to prepare. */
+	enum rh_duty_who who;
+	/* At a place that is reached for the first time; NULL: nothing to prepare. */
 	void (*open)(struct rh_server *s);
 	/*
-	 * With the request's arena and session, empty and ready; *again_ns: how
-	 * long there is nothing to do, as far as it knows. Answers how many
-	 * things it has done.
+	 * With the request's arena, empty, and the place's session, ready, as
+	 * far as is known; *again_ns: how long there is nothing to do there.
+	 * Answers how many things it has done.
 	 */
 	unsigned (*step)(struct rh_server *s, int64_t *again_ns);
+	/* Before the worker ends, at each place where it was opened; or NULL. */
+	void (*close)(struct rh_server *s);
 };
 
-/* duty_jobs.c: the queue's. */
+/* What the duties keep at one place; zero at first. */
+struct rh_kept {
+	struct rh_relaying *relaying;	/* duty_relay.c */
+	struct rh_runner *runner;	/* duty_jobs.c */
+	uint64_t purge_ns;		/* mono: when replies that expired are looked for */
+	/* duty.c's own */
+	bool opened;
+	bool ready;
+	bool away;		/* as the log was told */
+	uint64_t look_ns;	/* mono: not before is it asked again whether it is there */
+	uint64_t *due_ns;	/* mono: of each duty's next step */
+};
+
+/* duty_jobs.c: the queue's. Two rows share the runner. */
 void rh_duty_jobs_open(struct rh_server *s);
 void rh_duty_jobs_close(struct rh_server *s);
 unsigned rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns);

@@ -26,7 +26,9 @@ rh_duty_jobs_open(struct rh_server *s)
 {
 	const struct rh_host *h = s->host;
 
-	s->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, holder_of(s),
+	if (s->kept->runner)
+		return;
+	s->kept->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, holder_of(s),
 	    &(struct rh_runner_obs){ .tally = &s->tally,
 		.series = &h->jobs,
 		.spans = h->series.spans,
@@ -44,22 +46,40 @@ rh_duty_jobs_open(struct rh_server *s)
 void
 rh_duty_jobs_close(struct rh_server *s)
 {
-	if (s->runner)
-		rh_runner_end(s->runner);
-	s->runner = NULL;
+	if (s->kept->runner)
+		rh_runner_end(s->kept->runner);
+	s->kept->runner = NULL;
 }
 
 unsigned
 rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns)
 {
-	return rh_runner_step(s->runner, again_ns);
+	return rh_runner_step(s->kept->runner, again_ns);
 }
 
-/* In front of the first step: what the worker before has left. */
+/* At all places together: their sum, and the longest of them. */
+static void
+show(struct rh_server *s)
+{
+	struct rh_job_waiting all = { .oldest_ms = 0 };
+
+	for (unsigned p = 0; p < s->nplaces; p++) {
+		const struct rh_runner *r = s->keeps[p].runner;
+
+		if (!r)
+			continue;
+		for (unsigned i = 0; i < RH_COUNT(all.pending); i++)
+			all.pending[i] += r->waiting.pending[i];
+		all.oldest_ms = RH_MAX(all.oldest_ms, r->waiting.oldest_ms);
+	}
+	rh_job_waiting_show(&s->tally, &s->host->jobs, &all);
+}
+
 unsigned
 rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns)
 {
 	*again_ns = TEND_NS;
-	rh_runner_tend(s->runner, s->host->conf->jobs_keep_ms);
+	rh_runner_tend(s->kept->runner, s->host->conf->jobs_keep_ms);
+	show(s);
 	return 0;
 }

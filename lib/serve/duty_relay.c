@@ -4,25 +4,42 @@
 
 #include "jobs/relay.h"
 
-/* What a worker keeps of it. */
+/* What a worker keeps of it, at one place. */
 struct rh_relaying {
 	struct rh_relay relay;
-	struct rh_relay_obs obs;
 	bool failed, days_failed; /* as the log was told */
 };
 
 void
 rh_duty_relay_open(struct rh_server *s)
 {
-	const struct rh_series *series = &s->host->series;
-	struct rh_relaying *r = RH_NEW(s->own, struct rh_relaying);
+	if (s->kept->relaying)
+		return;
+	s->kept->relaying = RH_NEW(s->own, struct rh_relaying);
+	rh_relay_init(&s->kept->relaying->relay,
+	    &(struct rh_relay_conf){
+	    .keep_ms = s->host->conf->events_keep_ms });
+}
 
-	r->obs = (struct rh_relay_obs){ &s->tally, series->outbox_pending,
-		series->outbox_lag };
-	rh_relay_init(&r->relay,
-	    &(struct rh_relay_conf){ .keep_ms = s->host->conf->events_keep_ms },
-	    &r->obs);
-	s->relaying = r;
+/* At all places together: their sum, and the longest of them. */
+static void
+show(struct rh_server *s)
+{
+	const struct rh_series *series = &s->host->series;
+	struct rh_relay_waiting all = { 0, 0 };
+
+	for (unsigned p = 0; p < s->nplaces; p++) {
+		const struct rh_relaying *r = s->keeps[p].relaying;
+
+		if (!r)
+			continue;
+		all.pending += r->relay.waiting.pending;
+		all.lag_ms = RH_MAX(all.lag_ms, r->relay.waiting.lag_ms);
+	}
+	rh_gauge_set(&s->tally, series->outbox_pending, 0,
+	    (uint64_t)all.pending);
+	rh_gauge_set(&s->tally, series->outbox_lag, 0,
+	    (uint64_t)all.lag_ms * 1000000);
 }
 
 static struct rh_pipe *
@@ -49,17 +66,18 @@ end(struct rh_server *s, const char *what, const struct rh_err *err,
 unsigned
 rh_duty_relay(struct rh_server *s, int64_t *again_ns)
 {
-	struct rh_relaying *r = s->relaying;
+	struct rh_relaying *r = s->kept->relaying;
 
 	end(s, "the relay", rh_relay_step(&r->relay, begin(s), again_ns),
 	    &r->failed);
+	show(s);
 	return (unsigned)r->relay.last.moved;
 }
 
 unsigned
 rh_duty_days(struct rh_server *s, int64_t *again_ns)
 {
-	struct rh_relaying *r = s->relaying;
+	struct rh_relaying *r = s->kept->relaying;
 
 	end(s, "the days of events",
 	    rh_relay_tend(&r->relay, begin(s), again_ns), &r->days_failed);

@@ -3,7 +3,8 @@
  *
  * Shape    duty.c's rows; jobs/relay.h has what they do
  * Errors   told in the log, once until it works again
- * Owner    the worker: rh_relay_open makes what both keep from step to step
+ * Owner    the worker: _open makes what both keep from step to step, by place;
+ *          outbox_pending and outbox_lag are of all places together
  */
 #ifndef RH_SERVE_DUTY_RELAY_H
 #define RH_SERVE_DUTY_RELAY_H

@@ -75,7 +75,9 @@ rh_places_open(struct rh_server *s)
 		p->hash = conf->hash;
 		p->pg = rh_pg_new(s->own, &conf->pg, &s->pg_obs);
 		rh_pg_share_gauge(p->pg, &s->pg_open);
-		if (conf->redis.url && conf->redis.url[0])
+		/* what is behind requests does without */
+		if (h->pool == RH_POOL_FCGI && conf->redis.url &&
+		    conf->redis.url[0])
 			p->redis = rh_redis_new(s->own, &conf->redis,
 			    &s->placed_redis_obs);
 	}
@@ -122,6 +124,13 @@ rh_places_close(struct rh_server *s)
 		rh_pg_close(s->places[i].pg);
 		rh_redis_close(s->places[i].redis);
 	}
+}
+
+void
+rh_place_stand(struct rh_server *s, unsigned place)
+{
+	s->at = &s->places[place];
+	s->pg = s->at->pg;
 }
 
 /* ---- where a request is ---- */

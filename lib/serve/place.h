@@ -7,7 +7,8 @@
  * Errors   RH_E_UNAVAILABLE "placement.unknown": this host's configuration
  *          does not have it
  * Owner    the worker. A placement's sessions are opened by the first request
- *          that asks there, and looked after from then on
+ *          that asks there, and looked after from then on; a worker of the
+ *          jobs' pool opens all (duty.c)
  */
 #ifndef RH_SERVE_PLACE_H
 #define RH_SERVE_PLACE_H
@@ -40,6 +41,8 @@ void rh_places_open(struct rh_server *s);
 void rh_places_idle(struct rh_server *s, void (*tend)(struct rh_server *s));
 void rh_places_close(struct rh_server *s);
 
+/* What follows is at that place, 0: home; for who has no request, and no Redis. */
+void rh_place_stand(struct rh_server *s, unsigned place);
 /* The request goes on there, with all that is its tenant's. 0: home. */
 RH_MUST_CHECK struct rh_err *rh_place_enter(struct rh_call *c, uint64_t hash);
 /* At the request's end. */

@@ -132,17 +132,30 @@ rh_server_open(struct rh_server *s, unsigned slot)
 	rh_pg_share_gauge(s->pg, &s->pg_open);
 }
 
-bool
-rh_server_reach(struct rh_server *s, bool wait)
+static bool
+reached(struct rh_server *s, bool ready)
 {
-	bool ready = rh_pg_ready(s->pg, wait);
-
 	dependency_note(s, ready);
 	if (!ready && !s->pg_away)
 		rh_log_say(&s->log, RH_LOG_WARN, "PostgreSQL is away: %s",
 		    rh_pg_trouble(s->pg));
 	s->pg_away = !ready;
 	return ready;
+}
+
+bool
+rh_server_reach(struct rh_server *s, bool wait)
+{
+	return reached(s, rh_pg_ready(s->pg, wait));
+}
+
+bool
+rh_server_try(struct rh_server *s)
+{
+	bool ready = rh_pg_try(s->pg);
+
+	/* while it connects nothing is known */
+	return rh_pg_is_connecting(s->pg) ? false : reached(s, ready);
 }
 
 bool

@@ -45,9 +45,8 @@ struct rh_server {
 	unsigned tenant_most;		/* workers inside one tenant's requests; 0: no bound */
 	uint64_t purge_ns;		/* mono: when keys that expired are looked for */
 	bool purges;			/* they were, a moment ago */
-	struct rh_relaying *relaying;	/* of duty_relay.c */
-	struct rh_runner *runner;	/* of a duty's worker; NULL: of any other */
-	uint64_t *due_ns;		/* mono: of each duty's next step */
+	struct rh_kept *kept;	/* of the duties, at the place of s->at; NULL: it has none */
+	struct rh_kept *keeps;	/* by place, as places */
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;
@@ -62,6 +61,8 @@ struct rh_coherent *rh_server_coherent(struct rh_server *s,
 void rh_server_open(struct rh_server *s, unsigned slot);
 /* Whether PostgreSQL is to be had; wait: for as long as connecting may take. */
 bool rh_server_reach(struct rh_server *s, bool wait);
+/* The same, and nobody waits: again in a moment, or when its back-off is over. */
+bool rh_server_try(struct rh_server *s);
 /* The hooks of serve/pool.h. */
 bool rh_server_start(void *server, unsigned slot);
 /* While there is no request: the session's, and its cache's, duties. */

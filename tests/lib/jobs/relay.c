@@ -144,7 +144,7 @@ main(int argc, char **argv)
 	}
 	if (argc > 2 && strcmp(what, "tend") == 0)
 		how.keep_ms = strtoll(argv[2], NULL, 10);
-	rh_relay_init(&r.relay, &how, NULL);
+	rh_relay_init(&r.relay, &how);
 	r.pg = rh_pg_new(r.own, &conf, &obs);
 	if (strcmp(what, "run") == 0)
 		status = run(&r);
