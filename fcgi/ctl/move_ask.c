@@ -22,6 +22,8 @@ struct rh_stmt move_stmts[] = {
 	/* where it was, and where it goes */
 	[MOVE_FENCE] = { .name = "move.fence", .global = ANY, .sql =
 	    "select move_fence($1, $2)::int" },
+	[MOVE_ARRIVE] = { .name = "move.arrive", .global = ANY, .sql =
+	    "select move_arrive($1)::int" },
 	[MOVE_CHECK] = { .name = "move.check", .global = ANY, .sql =
 	    "select concat_ws(' ', rolsuper, current_setting('server_version_num')::int >= 150000,"
 	    " current_setting('wal_level'), current_setting('max_wal_senders'),"

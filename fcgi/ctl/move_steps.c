@@ -264,14 +264,13 @@ flip(struct move *m)
 	rh_pipe_send(m->home.db->pipe, &move_stmts[MOVE_FLIP], ID(m),
 	    RH_TEXT(m->target.name));
 	if (to_home)
-		rh_pipe_send(m->home.db->pipe, &move_stmts[MOVE_FENCE], ID(m),
-		    RH_BOOL(false));
+		rh_pipe_send(m->home.db->pipe, &move_stmts[MOVE_ARRIVE], ID(m));
 	(void)rh_pipe_done(m->home.db->pipe);
 	if (to_home)
 		(void)rh_pipe_done(m->home.db->pipe);
 	if ((err = rh_pipe_error(m->home.db->pipe)) || to_home)
 		return err;
-	return tell(&m->target, MOVE_FENCE, ARGS(ID(m), RH_BOOL(false)));
+	return tell(&m->target, MOVE_ARRIVE, ARGS(ID(m)));
 }
 
 static struct rh_err *
@@ -343,8 +342,7 @@ move_go(struct move *m, bool is_there)
 
 	if (is_there) {
 		/* the run before was killed behind the switch, or in it */
-		if ((err = tell(&m->target, MOVE_FENCE,
-		    ARGS(ID(m), RH_BOOL(false)))))
+		if ((err = tell(&m->target, MOVE_ARRIVE, ARGS(ID(m)))))
 			return err;
 		return tidy(m, &m->source);
 	}

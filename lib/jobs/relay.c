@@ -32,7 +32,8 @@ struct rh_stmt rh_relay_stmts[] = {
 	[MOVE] = { .name = "relay.move", .global = ALL_TENANTS, .sql =
 	    "select busy, moved, coalesce(first_pos, 0), coalesce(last_pos, 0),"
 	    " coalesce(first_seq, 0), coalesce(last_seq, 0), coalesce(drawn, 0),"
-	    " coalesce(begins, 0), coalesce(own, 0) from events_relay($1, $2)" },
+	    " coalesce(begins, 0), coalesce(own, 0), coalesce(passed, 0)"
+	    " from events_relay($1, $2)" },
 	[WAITING] = { .name = "relay.waiting", .global = ALL_TENANTS, .sql =
 	    "select pending, lag_ms from events_waiting()" },
 	[TEND] = { .name = "relay.tend", .global = "days are all tenants'", .sql =
@@ -42,7 +43,8 @@ struct rh_stmt rh_relay_stmts[] = {
 
 struct answer {
 	bool busy;
-	int64_t moved, first_pos, last_pos, first_seq, last_seq, drawn, begins, own;
+	int64_t moved, first_pos, last_pos, first_seq, last_seq, drawn, begins, own,
+	    passed;
 };
 static const struct rh_field answer_columns[] = {
 	{ RH_FIELD("busy", BOOL, struct answer, busy) },
@@ -54,6 +56,7 @@ static const struct rh_field answer_columns[] = {
 	{ RH_FIELD("drawn", INT, struct answer, drawn) },
 	{ RH_FIELD("begins", INT, struct answer, begins) },
 	{ RH_FIELD("own", INT, struct answer, own) },
+	{ RH_FIELD("passed", INT, struct answer, passed) },
 	{ 0 }
 };
 
@@ -110,6 +113,9 @@ watermark_move(struct rh_relay *r, const struct answer *a)
 		if (r->above == r->mark)
 			r->mark = 0;
 	}
+	/* of a tenant that is away, and may come back */
+	if (a->passed)
+		r->above = RH_MIN(r->above, a->passed - 1);
 	if (!r->mark) {
 		r->mark = a->drawn;
 		r->mark_ends = 0;

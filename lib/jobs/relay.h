@@ -59,7 +59,7 @@ struct rh_relay {
 	struct rh_relayed last;
 	/*
 	 * Rows up to seq above are moved or will never come, so that a step need
-	 * not pass by what is dead. mark is a seq that will be above once all
+	 * not pass by what is dead. (Those of a tenant that is away stay above it.) mark is a seq that will be above once all
 	 * transactions below mark_ends (0: not known yet) are over.
 	 */
 	int64_t above, mark, mark_ends;

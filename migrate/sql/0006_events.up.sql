@@ -2,7 +2,8 @@
 -- queue of what was not relayed yet, events the feed.
 --
 -- Locks outbox_events against everybody while it sorts, numbers and indexes what
--- has gathered there, some seconds a million rows; nothing else that is in use.
+-- has gathered there, some seconds a million rows; tenant_limits against changes
+-- of plans for the moment of a small index; nothing else that is in use.
 -- Undo: 0006_events.down.sql puts the events that are kept back into the outbox.
 
 -- ---- the outbox ----
@@ -72,6 +73,9 @@ alter table rowhouse_events.events_default force row level security;
 create sequence event_pos as bigint minvalue 0 start 0;
 grant select, update on sequence event_pos to rowhouse_auth;
 
+-- Who is away, if anybody: whatever works over all tenants leaves these alone.
+create index tenant_limits_away on tenant_limits (tenant_id) where away;
+
 -- ---- the relay ----
 
 create function events_now() returns bigint language sql volatile
@@ -93,11 +97,20 @@ create function events_lock() returns bigint language sql immutable as
 -- a snapshot would not do: it is not above all who are at work.)
 -- first_pos, last_pos: of what was moved, also for the statements behind this
 -- one in its transaction: relayed_first(), relayed_last().
+--
+-- A tenant that is away here is on its way here, or gone: its events are another
+-- place's to tell. passed: the first seq of those that were passed over, which
+-- are the tenant's to have should its move be undone. The caller is not to go
+-- above it; what stays there goes when the move is ended.
 create function events_relay(p_above bigint, p_most int,
 	out busy boolean, out moved bigint, out first_pos bigint, out last_pos bigint,
-	out first_seq bigint, out last_seq bigint, out drawn bigint, out begins bigint, out own bigint)
+	out first_seq bigint, out last_seq bigint, out drawn bigint, out begins bigint, out own bigint,
+	out passed bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+	-- hardly ever: one look at an empty index instead of one for each row
+	some_away constant boolean := exists (select from public.tenant_limits where away);
 begin
 	moved := 0;
 	busy := not pg_try_advisory_xact_lock(public.events_lock());
@@ -106,17 +119,28 @@ begin
 	end if;
 	begins := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 	first_pos := greatest((select last_value from public.event_pos) + 1, public.events_now());
+	-- one snapshot for all of it: who comes back meanwhile is moved, or passed over
 	with gone as (
 		delete from public.outbox_events where ctid = any (array(
-			select ctid from public.outbox_events where seq > p_above order by seq limit p_most))
+			select o.ctid from public.outbox_events o where o.seq > p_above
+			and (not some_away or not coalesce((select l.away from public.tenant_limits l
+				where l.tenant_id = o.tenant_id), false))
+			order by o.seq limit p_most))
 		returning *
+	), stays as (
+		select o.seq from public.outbox_events o where some_away and o.seq > p_above
+		and o.seq <= (select case when count(*) < p_most then bigint '9223372036854775807'
+			else max(seq) end from gone)	-- so far the caller may go
+		and (select l.away from public.tenant_limits l where l.tenant_id = o.tenant_id)
+		order by o.seq limit 1
 	), told as (
 		insert into public.events (tenant_id, pos, id, type, subject_id, payload, actor_id,
 			trace_id, parent_span_id, request_id, created_at)
 		select tenant_id, first_pos + row_number() over (order by seq) - 1, id, type, subject_id,
 			payload, actor_id, trace_id, parent_span_id, request_id, created_at
 		from gone)
-	select count(*), min(seq), max(seq) into moved, first_seq, last_seq from gone;
+	select count(*), min(seq), max(seq), (select seq from stays)
+		into moved, first_seq, last_seq, passed from gone;
 	if moved > 0 then
 		own := pg_current_xact_id()::text::bigint;
 		last_pos := first_pos + moved - 1;
@@ -138,7 +162,8 @@ create function relayed_last() returns bigint language sql stable as
 create function events_waiting(out pending bigint, out lag_ms bigint)
 language sql security definer set search_path = pg_catalog, pg_temp as
 	'select count(*), coalesce(greatest(0, floor(extract(epoch from
-		clock_timestamp() - min(created_at)) * 1000)), 0)::bigint from public.outbox_events';
+		clock_timestamp() - min(created_at)) * 1000)), 0)::bigint from public.outbox_events o
+	where not exists (select from public.tenant_limits l where l.tenant_id = o.tenant_id and l.away)';
 
 -- ---- the days ----
 
@@ -169,6 +194,9 @@ begin
 	for day in at / day_us .. at / day_us + p_ahead loop
 		name := public.events_day(day);
 		continue when to_regclass('rowhouse_events.' || name) is not null;
+		-- a move would see them go, and not come back
+		continue when exists (select from pg_publication where pubname like 'rowhouse\_move\_%')
+			and exists (select from public.events where pos >= day * day_us and pos < (day + 1) * day_us);
 		execute format('create table rowhouse_events.%I (like public.events including defaults'
 			' including constraints)', name);
 		-- what came while it was not there
@@ -218,3 +246,132 @@ begin
 	end loop;
 end $$;
 revoke create on schema public from rowhouse_auth;
+
+-- ---- a move takes them along ----
+--
+-- As in 0005, and more: a partitioned table goes as one, whatever its partitions
+-- are here and there.
+create or replace function move_tables() returns setof regclass language sql stable as $$
+	select c.oid::regclass from pg_class c
+	join pg_index i on i.indrelid = c.oid and i.indisprimary
+	join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnum = any (i.indkey)
+	where c.relkind in ('r', 'p') and not c.relispartition
+	and c.relnamespace = 'public'::regnamespace and c.relname <> 'tenant_limits'
+	order by c.relname
+$$;
+
+create or replace function move_publish(p_tenant uuid) returns boolean language plpgsql as $$
+begin
+	if not exists (select from pg_publication where pubname = move_name(p_tenant)) then
+		execute (select format('create publication %I for table ', move_name(p_tenant)) ||
+			string_agg(format('%s where (tenant_id = %L)', t, p_tenant), ', ') ||
+			' with (publish_via_partition_root = true)' from move_tables() t);
+	end if;
+	return true;
+end $$;
+
+-- With the last position given here: there it goes on behind that, and who reads
+-- by cursor misses none.
+create or replace function move_tenant(p_tenant uuid) returns text language sql stable as $$
+	select jsonb_build_object('tenant', to_jsonb(t), 'pos', (select last_value from event_pos),
+		'plan', coalesce(to_jsonb(l), jsonb_build_object('tenant_id', t.id, 'tenant', 0, 'token', 0,
+			'tenant_write', 0, 'token_write', 0, 'window_ms', 0, 'updated_at', now())))::text
+	from tenants t left join tenant_limits l on l.tenant_id = t.id where t.id = p_tenant
+$$;
+create or replace function move_tenant_take(p_what text) returns boolean language plpgsql as $$
+begin
+	insert into tenants (id, slug, name, created_at, updated_at, version, deleted_at)
+		select id, slug, name, created_at, updated_at, version, deleted_at
+		from jsonb_populate_record(null::tenants, p_what::jsonb -> 'tenant')
+		on conflict (id) do update set name = excluded.name, updated_at = excluded.updated_at,
+			version = excluded.version, deleted_at = excluded.deleted_at;
+	insert into tenant_limits (tenant_id, tenant, token, tenant_write, token_write, window_ms, updated_at, away)
+		select tenant_id, tenant, token, tenant_write, token_write, window_ms, updated_at, true
+		from jsonb_populate_record(null::tenant_limits, p_what::jsonb -> 'plan')
+		on conflict (tenant_id) do update set tenant = excluded.tenant, token = excluded.token,
+			tenant_write = excluded.tenant_write, token_write = excluded.token_write,
+			window_ms = excluded.window_ms, updated_at = excluded.updated_at, away = true;
+	-- in front of the relay, which reads it, and sets it
+	perform pg_advisory_xact_lock(events_lock());
+	perform setval('event_pos', greatest((select last_value from event_pos),
+		(p_what::jsonb ->> 'pos')::bigint));
+	return true;
+end $$;
+
+-- What may expire meanwhile goes here and there at its own time, and is not
+-- counted; events are kept for a day at least.
+create or replace function move_count(p_tenant uuid, p_alive timestamptz) returns text language plpgsql as $$
+declare
+	counts jsonb := '{}';
+	t regclass;
+	n bigint;
+begin
+	for t in select move_tables() loop
+		execute format('select count(*) from %s where tenant_id = $1%s', t, case t
+			when 'idempotency_keys'::regclass then ' and expires_at > $2'
+			when 'events'::regclass then
+				' and pos > extract(epoch from $2 - interval ''1 day'') * 1000000'
+			else '' end)
+			into n using p_tenant, p_alive;
+		counts := counts || jsonb_build_object(t::text, n);
+	end loop;
+	return counts::text;
+end $$;
+
+create or replace function move_clear(p_tenant uuid, p_most int) returns bigint language plpgsql as $$
+declare
+	t regclass;
+	n bigint;
+	gone bigint := 0;
+begin
+	if not exists (select from tenant_limits where tenant_id = p_tenant and away) then
+		raise exception 'tenant % is served here', p_tenant;
+	end if;
+	perform set_config('session_replication_role', 'replica', true);
+	for t in select move_tables() loop
+		-- a ctid is one of each partition's
+		execute format('delete from %s where tenant_id = $1 and ctid = any'
+			' (array(select ctid from %s where tenant_id = $1 limit $2))', t, t)
+			using p_tenant, p_most;
+		get diagnostics n = row_count;
+		gone := gone + n;
+	end loop;
+	return gone;
+end $$;
+
+-- It is served here from now on. Its events that were not relayed yet are drawn
+-- anew, in their order: behind all that was drawn here, where no relay has been,
+-- and in front of what comes. Rows that have a number of another sequence's are
+-- followed by higher ones. (Far higher: others may draw in this moment.)
+--
+-- Not for a tenant that has writers here: theirs would be in front of it.
+create function move_arrive(p_tenant uuid) returns boolean language plpgsql as $$
+declare
+	t regclass;
+	col text;
+	numbers text;
+	highest bigint;
+	last bigint;
+begin
+	if not exists (select from tenant_limits where tenant_id = p_tenant and away) then
+		return true;
+	end if;
+	with gone as (delete from outbox_events where tenant_id = p_tenant returning *)
+	insert into outbox_events (tenant_id, id, type, subject_id, payload, actor_id, trace_id,
+		parent_span_id, request_id, created_at)
+		select tenant_id, id, type, subject_id, payload, actor_id, trace_id,
+			parent_span_id, request_id, created_at
+		from gone order by seq;
+	for t, col in select c.t, a.attname from move_tables() c(t)
+		join pg_attribute a on a.attrelid = c.t and a.attidentity <> '' loop
+		numbers := pg_get_serial_sequence(t::text, col);
+		execute format('select max(%I) from %s where tenant_id = $1', col, t)
+			into highest using p_tenant;
+		execute format('select last_value from %s', numbers) into last;
+		if highest > last then
+			perform setval(numbers, highest + 10000);
+		end if;
+	end loop;
+	return move_fence(p_tenant, false);
+end $$;
+revoke all on function move_arrive(uuid) from public;
