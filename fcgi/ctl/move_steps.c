@@ -157,6 +157,9 @@ subscribe(struct move *m)
 	if ((err = move_ask_int(m->target.db, MOVE_SUBSCRIBED, ARGS(ID(m)),
 	    &n)) || n > 0)
 		return err;
+	/* a run that was killed in its pause: nobody waits for all of the copy */
+	if ((err = tell(&m->source, MOVE_FENCE, ARGS(ID(m), RH_BOOL(false)))))
+		return err;
 	move_say(m, "makes room where it goes");
 	if ((err = copy_own(m)) || (err = clear(m, &m->target)) ||
 	    (err = copy_own(m)))	/* clear drops who is no member yet */
@@ -283,7 +286,9 @@ switch_over(struct move *m)
 	if ((err = tell(&m->source, MOVE_FENCE, ARGS(ID(m), RH_BOOL(true)))))
 		return err;
 	if ((err = drain(m, until_ms)) || (err = copy_own(m)) ||
-	    (err = compare(m)) || (err = forget_both(m))) {
+	    (err = compare(m)) || (err = forget_both(m)) ||
+	    /* what somebody who is late does here reaches nobody there */
+	    (err = tell(&m->target, MOVE_UNSUBSCRIBE, ARGS(ID(m))))) {
 		rh_pg_again(m->source.db->pg);
 		undone = tell(&m->source, MOVE_FENCE,
 		    ARGS(ID(m), RH_BOOL(false)));

@@ -7,19 +7,21 @@ import sys
 sys.dont_write_bytecode = True
 
 from harness import main, patience, program  # noqa: E402
-from harness.placed import Placed, Writers  # noqa: E402
+from harness.placed import Leaver, Placed, Reader, Writers  # noqa: E402
 from harness.pool import write_conf  # noqa: E402
 
 
 class Move(Placed):
 
-    settings = {"workers": 4}
+    settings = {"workers": 4, "jobs_workers": 2}
+    debug_jobs = True
 
     def test_under_load_there_and_back(self):
+        """Whoever writes, reads the feed and leaves jobs feels a pause, no more."""
         s = self.stack
         t, other = s.signup(), s.signup()
         home, big = s.postgres, self.big
-        with Writers(self, t) as w:
+        with Reader(self, t) as reader, Writers(self, t) as w, Leaver(self, t) as leaver:
             for place, here, there in (("big", home, big), ("home", big, home)):
                 w.wait_more(200)
                 got = self.move(t, place)
@@ -30,6 +32,10 @@ class Move(Placed):
                 self.assertEqual(self.rows(here, t), {})
                 self.nothing_left()
             w.check(home)
+            leaver.check(home)
+            versions = reader.check(home)
+        self.assertGreater(leaver.left, 0)
+        self.assertEqual(versions[w.project.rsplit("/", 1)[1]], w.changed + 1)
         self.assertEqual(self.rows(big, t), {})
         self.expect(200, "GET", f"{other.path}/projects", other.token)
         self.assertEqual(self.rows(big, other), {})
