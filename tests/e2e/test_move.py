@@ -6,9 +6,14 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import main, patience, program  # noqa: E402
+from harness import main, patience, program, wait_until  # noqa: E402
 from harness.placed import Leaver, Placed, Reader, Writers  # noqa: E402
 from harness.pool import write_conf  # noqa: E402
+
+
+STEPS = ("makes room where it goes", "publishes its rows", "subscribes to them", "copies its rows",
+         "catches up", "pauses", "switches", "is served where it goes", "ends the replication",
+         "removes its rows where it was")
 
 
 class Move(Placed):
@@ -68,28 +73,27 @@ class Move(Placed):
         self.nothing_left()
         self.expect(200, "GET", f"{t.path}/projects", t.token)
 
-
-class NotLogical(Placed):
-
-    pg_settings = {}
+    def restart_home(self, how):
+        s = self.stack
+        s.postgres.query(f"alter system {how}")
+        s.postgres.stop()
+        s.postgres.start()
+        wait_until(s.ready, "/readyz answers 200", 60.0)
 
     def test_a_source_that_cannot_replicate_is_told_so_first(self):
-        s = self.stack
-        t = s.signup()
-        done = self.ctl("move", t.slug, "big")
-        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
-        self.assertIn("home: needs wal_level = logical", done.stderr)
+        t = self.stack.signup()
+        self.restart_home("set wal_level = 'replica'")
+        try:
+            done = self.ctl("move", t.slug, "big")
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+            self.assertIn("home: needs wal_level = logical", done.stderr)
+            self.expect(201, "POST", f"{t.path}/projects", t.token, {"name": "Here"})
+            self.assertEqual(self.rows(self.big, t), {})
+        finally:
+            self.restart_home("reset all")
         self.nothing_left()
-        self.expect(201, "POST", f"{t.path}/projects", t.token, {"name": "Here"})
-        self.assertEqual(self.rows(self.big, t), {})
 
-
-STEPS = ("makes room where it goes", "publishes its rows", "subscribes to them", "copies its rows",
-         "catches up", "pauses", "switches", "is served where it goes", "ends the replication",
-         "removes its rows where it was")
-
-
-class Killed(Placed):
+    # ---- killed ----
 
     def killed_at(self, step, tenant, place):
         """True: it was killed when it said so, or a moment later."""

@@ -8,7 +8,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 
-from harness import Redis, main, patience, wait_until  # noqa: E402
+from harness import Redis, eventually, main, patience, wait_until  # noqa: E402
 from harness.placed import TABLES, Placed  # noqa: E402
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -24,7 +24,11 @@ def unknown(kind):
     return text + check
 
 
-class Keys(Placed):
+class Places(Placed):
+
+    settings = {"workers": 2, "jobs_workers": 2}
+    debug_jobs = True
+    exporter = True
 
     def test_a_placed_tenants_rows_are_at_its_place_and_nowhere_else(self):
         s = self.stack
@@ -40,9 +44,10 @@ class Keys(Placed):
             members = self.expect(200, "GET", f"{t.path}/members", t.token)
             self.assertEqual([m["email"] for m in members.json["data"]], [t.email])
         home, big = s.postgres, self.big
-        self.assertEqual(set(self.rows(big, a)), set(TABLES))
+        for t, there in ((a, big), (b, home)):
+            eventually(lambda t=t, there=there:
+                       self.assertEqual(set(self.rows(there, t)), set(TABLES)))
         self.assertEqual(self.rows(home, a), {})
-        self.assertEqual(set(self.rows(home, b)), set(TABLES))
         self.assertEqual(self.rows(big, b), {})
         self.assertEqual(big.query("select count(*) from users where password_hash <> ''"), [["0"]])
 
@@ -112,8 +117,7 @@ class Keys(Placed):
         wait_until(lambda: s.api("GET", f"{t.path}/projects", t.token).status == 503,
                    "and another one that it is gone", 20.0)
 
-
-class Sessions(Placed):
+    # ---- sessions ----
 
     def test_the_first_request_of_a_session_copies_it(self):
         s = self.stack
@@ -188,6 +192,105 @@ class Sessions(Placed):
             got = self.expect(200, "GET", "/v1/me", a.session)
             self.assertEqual([(m["tenant"]["slug"], m["role"]) for m in got.json["memberships"]],
                              sorted([(a.slug, "owner"), (b.slug, "viewer")]))
+
+    # ---- what is behind requests ----
+
+    def left(self, tenant):
+        """Leaves a job that makes a project; the request's id."""
+        got = self.expect(204, "POST", f"{tenant.path}/debug/jobs?what=project", tenant.token)
+        return got.headers["X-Request-Id"]
+
+    def told(self, tenant):
+        """Projects that its feed tells of, in order."""
+        got = self.expect(200, "GET", f"{tenant.path}/events?limit=100&type=project.created",
+                          tenant.token)
+        return [event["payload"].get("name") for event in got.json["data"]]
+
+    def done(self, request):
+        return self.stack.jobs.wait_line(msg="job", request_id=request, outcome="done")
+
+    def test_its_events_are_told_and_its_jobs_are_run(self):
+        s = self.stack
+        a, b = s.signup(), s.signup()
+        self.place(a)
+        for t, there in ((a, self.big), (b, s.postgres)):
+            self.expect(201, "POST", f"{t.path}/projects", t.token, {"name": t.slug})
+            eventually(lambda t=t: self.assertEqual(self.told(t), [t.slug]))
+            request = self.left(t)
+            self.assertEqual(self.done(request)["tenant_id"], t.id)
+            eventually(lambda t=t: self.assertEqual(len(self.told(t)), 2))
+            self.assertEqual(there.query(
+                f"select state from jobs_past where request_id = '{request}'"), [["done"]])
+
+    def test_what_waits_is_counted_over_all_places(self):
+        s = self.stack
+        a, b = s.signup(), s.signup()
+        self.place(a)
+        both = (self.big, s.postgres)
+
+        def pending():
+            return s.exporter.value("rowhouse_outbox_pending")
+        # nobody relays while others have the lock; and what was there is told
+        with self.big.transaction() as big, s.postgres.transaction() as home:
+            for lock in (big, home):
+                lock("select pg_advisory_xact_lock(events_lock())")
+            before = sum(int(p.query("select pending from events_waiting()")[0][0]) for p in both)
+            for t, n in ((a, 2), (b, 3)):
+                for i in range(n):
+                    self.expect(201, "POST", f"{t.path}/projects", t.token, {"name": str(i)})
+            eventually(lambda: self.assertEqual(pending(), before + 5))
+        eventually(lambda: self.assertEqual(pending(), 0))
+        self.assertEqual((self.told(a), self.told(b)), (["0", "1"], ["0", "1", "2"]))
+
+    # ---- one of the two is stopped ----
+
+    def test_home_is_away_and_a_placed_tenants_keys_go_on(self):
+        s = self.stack
+        a, b = s.signup(), s.signup()
+        self.place(a)
+        for t in (a, b):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+        s.postgres.stop()
+        try:
+            for _ in range(12):
+                self.expect(201, "POST", f"{a.path}/projects", a.token, {"name": "On"})
+                self.assertProblem(s.api("GET", f"{b.path}/projects", b.token), 503)
+            self.done(self.left(a))
+            eventually(lambda: self.assertEqual(len(self.told(a)), 13))
+        finally:
+            s.postgres.start()
+        wait_until(lambda: s.api("GET", f"{b.path}/projects", b.token).status == 200,
+                   "home is back", patience(20))
+
+    def test_a_placement_is_away_and_the_others_go_on(self):
+        s = self.stack
+        a, b = s.signup(), s.signup()
+        self.place(a)
+        for t in (a, b):
+            self.expect(200, "GET", f"{t.path}/projects", t.token)
+
+        def heard(what):
+            return len([x for x in s.jobs.find_lines(level="warn") if x["msg"].startswith(what)])
+        before = heard("PostgreSQL of the placement big is away")
+        self.big.stop()
+        try:
+            for _ in range(12):
+                self.expect(201, "POST", f"{b.path}/projects", b.token, {"name": "On"})
+                got = s.api("GET", f"{a.path}/projects", a.token)
+                self.assertProblem(got, 503)
+                self.assertGreater(int(got.headers["Retry-After"]), 0)
+                self.expect(200, "GET", "/readyz")
+            self.done(self.left(b))
+            eventually(lambda: self.assertEqual(len(self.told(b)), 13))
+            said = "PostgreSQL of the placement big is away"
+            wait_until(lambda: heard(said) > before, "the log says so")
+            # each of the two says it once
+            self.assertLessEqual(heard(said), before + 2)
+        finally:
+            self.big.start()
+        wait_until(lambda: s.api("GET", f"{a.path}/projects", a.token).status == 200,
+                   "the placement is back", patience(20))
+        self.done(self.left(a))
 
 
 class OwnRedis(Placed):
@@ -288,45 +391,6 @@ class OwnRedis(Placed):
         finally:
             self.bigs.start()
         self.assertEqual(self.hit(a), ["Without", a.slug])
-
-
-class Away(Placed):
-    """One of the two is stopped."""
-
-    def test_home_is_away_and_a_placed_tenants_keys_go_on(self):
-        s = self.stack
-        a, b = s.signup(), s.signup()
-        self.place(a)
-        for t in (a, b):
-            self.expect(200, "GET", f"{t.path}/projects", t.token)
-        s.postgres.stop()
-        try:
-            for _ in range(12):
-                self.expect(201, "POST", f"{a.path}/projects", a.token, {"name": "On"})
-                self.assertProblem(s.api("GET", f"{b.path}/projects", b.token), 503)
-        finally:
-            s.postgres.start()
-        wait_until(lambda: s.api("GET", f"{b.path}/projects", b.token).status == 200,
-                   "home is back", patience(20))
-
-    def test_a_placement_is_away_and_the_others_go_on(self):
-        s = self.stack
-        a, b = s.signup(), s.signup()
-        self.place(a)
-        for t in (a, b):
-            self.expect(200, "GET", f"{t.path}/projects", t.token)
-        self.big.stop()
-        try:
-            for _ in range(12):
-                self.expect(201, "POST", f"{b.path}/projects", b.token, {"name": "On"})
-                got = s.api("GET", f"{a.path}/projects", a.token)
-                self.assertProblem(got, 503)
-                self.assertGreater(int(got.headers["Retry-After"]), 0)
-                self.expect(200, "GET", "/readyz")
-        finally:
-            self.big.start()
-        wait_until(lambda: s.api("GET", f"{a.path}/projects", a.token).status == 200,
-                   "the placement is back", patience(20))
 
 
 if __name__ == "__main__":
