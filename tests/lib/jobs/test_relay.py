@@ -237,6 +237,94 @@ class Order(Case):
         self.assertLess(above[39], held)
 
 
+class Away(Case):
+    """A tenant that is on its way, at its old place and where it comes to."""
+
+    def setUp(self):
+        super().setUp()
+        self.running = self.start()
+        self.before = len(self.running.said().splitlines())
+        self.addCleanup(self.query, f"delete from tenant_limits where tenant_id = '{TENANT}'")
+
+    def fence(self, away):
+        self.query(f"select move_fence('{TENANT}', {away})")
+
+    def insert(self, tenant, name, seq=None):
+        self.query(
+            f"insert into outbox_events (tenant_id, id, type, subject_id, payload, trace_id,"
+            f" parent_span_id, request_id{', seq' if seq else ''}) overriding system value"
+            f" values ('{tenant}', gen_random_uuid(), 'x.done', '{TENANT}',"
+            f" '{{\"name\": \"{name}\", \"version\": 1}}', substr(sha256('u'), 1, 16),"
+            f" substr(sha256('q'), 1, 8), 'r'{f', {seq}' if seq else ''})")
+
+    def others(self, *names):
+        """Told one after the other, whatever the tenant's are."""
+        for name in names:
+            self.insert(OTHER, name)
+            wait_until(lambda name=name: name in self.names(), f"{name} is told")
+
+    def its(self):
+        return [row[0] for row in self.query(
+            "select payload->>'name' from events where tenant_id ="
+            f" '{TENANT}' order by pos")]
+
+    def eleven(self):
+        lines = self.running.said().splitlines()[self.before:]
+        return lines if len(lines) == 11 else None
+
+    def test_where_it_was_nothing_of_it_is_told_nor_forgotten(self):
+        self.insert(TENANT, "a")
+        wait_until(lambda: self.its() == ["a"], "it is told")
+        self.fence(True)
+        self.insert(TENANT, "b")
+        first = self.drawn()
+        self.insert(TENANT, "c")
+        self.others(*(f"o{i}" for i in range(10)))
+        self.assertEqual(self.its(), ["a"])
+        self.assertEqual(self.query("select pending from events_waiting()"), [["0"]])
+        lines = wait_until(self.eleven, "its steps are on its log")
+        self.assertLess(max(int(line.split()[3]) for line in lines), first)
+        # its move is undone
+        self.fence(False)
+        self.insert(TENANT, "d")
+        wait_until(lambda: "d" in self.its(), "the last one is told")
+        self.assertEqual(self.its(), ["a", "b", "c", "d"])
+        self.assertEqual(self.running.end(), 0)
+
+    def test_where_it_comes_to_it_is_told_of_in_order_from_the_switch_on(self):
+        self.others(*(f"o{i}" for i in range(10)))
+        ahead = int(self.query("select events_now()")[0][0]) + 3600 * 1000000
+        self.addCleanup(self.query, "select setval('event_pos', 0)")
+        self.query("select move_tenant_take(jsonb_set(move_tenant"
+                   f"('{TENANT}')::jsonb, '{{pos}}', '{ahead}')::text)")
+        # with the numbers of another place, below those that are done with here
+        for seq, name in ((3, "c"), (1, "a"), (2, "b")):
+            self.insert(TENANT, name, seq)
+        self.query("insert into jobs (tenant_id, id, seq, kind, state, priority, args, run_at,"
+                   " max_attempts, trace_id, parent_span_id, trace_flags, request_id) values"
+                   f" ('{TENANT}', gen_random_uuid(), 5000, 'x', 'ready', 0, '{{}}', now(), 1,"
+                   " substr(sha256('u'), 1, 16), substr(sha256('q'), 1, 8), 0, 'r')")
+        self.addCleanup(self.query, "delete from jobs")
+        self.others("p0", "p1")
+        self.assertEqual(self.its(), [])
+        self.query(f"select move_arrive('{TENANT}')")
+        self.insert(TENANT, "d")
+        wait_until(lambda: "d" in self.its(), "the last one is told")
+        self.assertEqual(self.its(), ["a", "b", "c", "d"])
+        self.assertGreater(min(int(row[0]) for row in self.query(
+            f"select pos from events where tenant_id = '{TENANT}'")), ahead)
+        [[next_job]] = self.query("select nextval(pg_get_serial_sequence('jobs', 'seq'))")
+        self.assertGreater(int(next_job), 5000)
+        self.assertEqual(self.running.end(), 0)
+
+    def test_who_is_here_does_not_arrive(self):
+        self.running.end()
+        self.insert(TENANT, "a")
+        before = self.query("select seq from outbox_events")
+        self.query(f"select move_arrive('{TENANT}')")
+        self.assertEqual(self.query("select seq from outbox_events"), before)
+
+
 class Failing(Case):
 
     def test_another_relay_is_not_in_the_way(self):
