@@ -38,6 +38,9 @@ struct rh_job_kind {
 	unsigned max_attempts; /* 0: RH_JOB_ATTEMPTS */
 	int64_t timeout_ms;    /* 0: RH_JOB_TIMEOUT_MS */
 	int priority;	       /* the higher first, within its tenant */
+	/* each tenant's; what job_controls has of that tenant and kind goes first */
+	unsigned concurrency; /* at most so many run at a time; 0: any */
+	double rate_per_s;    /* at most so many begin in a second; 0: any */
 	unsigned index;	       /* given by rh_job_kinds_register, from 1 on */
 };
 

@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "jobs/runner_part.h"
 
-/* At most so many at a time; as many as take so long; and after so long no more. */
-#define WANT_MAX 500
+/* As many as take so long; and after so long no more. */
 #define SHORT_NS (20 * MS_NS)
 #define LONG_NS (50 * MS_NS)
 #define ENOUGH_NS (100 * MS_NS)
@@ -30,8 +29,9 @@ enum {
 struct rh_stmt rh_runner_stmts[] = {
 	[RH_RUNNER_CLAIM] = { .name = "jobs.claim", EVERYBODYS, .sql =
 	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
-	    "  request_id, attempt, max_attempts, trace_flags, waited_ms"
-	    " from job_claim($1, $2, $3, $4)" },
+	    "  request_id, attempt, max_attempts, trace_flags, waited_ms, priority,"
+	    "  seq from job_claim($1, $2, $3, $4, $5::text::uuid[],"
+	    "  $6::text::int[], $7::text::text[], $8::text::bigint[])" },
 	[RH_RUNNER_NEXT] = { .name = "jobs.next", EVERYBODYS, .sql =
 	    "select coalesce(job_next_ms(), -1)" },
 	[RH_RUNNER_ENTER] = { .name = "jobs.enter", .sql =
@@ -55,6 +55,9 @@ struct rh_stmt rh_runner_stmts[] = {
 	    "select kind, n, oldest_ms from job_waiting()" },
 	[RH_RUNNER_FORGET] = { .name = "jobs.forget", EVERYBODYS, .sql =
 	    "select job_forget($1, $2)" },
+	[RH_RUNNER_KINDS] = { .name = "jobs.kinds", EVERYBODYS, .sql =
+	    "select job_kinds_say($1::text::text[], $2::text::int[],"
+	    "  $3::text::real[])::int" },
 	{ 0 }
 };
 /* clang-format on */
@@ -85,7 +88,9 @@ static const struct rh_field claim_columns[] = { { RH_FIELD("tenant_id", UUID,
 	{ RH_FIELD("attempt", INT, R, attempt) },
 	{ RH_FIELD("max_attempts", INT, R, max_attempts) },
 	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
-	{ RH_FIELD("waited_ms", INT, R, waited_ms) }, { 0 } };
+	{ RH_FIELD("waited_ms", INT, R, waited_ms) },
+	{ RH_FIELD("priority", INT, R, priority) },
+	{ RH_FIELD("seq", INT, R, seq) }, { 0 } };
 
 /* ---- its own statements: no job's, so the master is not told of them ---- */
 
@@ -189,33 +194,9 @@ rh_runner_settle(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena)
 	arrays_send(r, p, RH_RUNNER_OVER_ALL, &a);
 }
 
-/* Whether a's turn comes after b's, once everybody after r->after had one. */
-static bool
-is_later(const struct rh_runner *r, struct rh_uuid a, struct rh_uuid b)
-{
-	bool a_round = memcmp(a.b, r->after.b, sizeof(a.b)) <= 0;
-	bool b_round = memcmp(b.b, r->after.b, sizeof(b.b)) <= 0;
-
-	return a_round != b_round ? a_round : memcmp(a.b, b.b, sizeof(a.b)) > 0;
-}
-
-static void
-note_turn(struct rh_runner *r, const struct rh_batch *b)
-{
-	struct rh_uuid last;
-
-	if (b->n == 0)
-		return;
-	last = b->rows[0].tenant;
-	for (size_t i = 1; i < b->n; i++)
-		if (is_later(r, b->rows[i].tenant, last))
-			last = b->rows[i].tenant;
-	r->after = last;
-}
-
 /* And settles the batch before, in the same transaction. */
 static bool
-claim(struct rh_runner *r, int64_t *next_ms)
+claim(struct rh_runner *r, bool look, int64_t *next_ms)
 {
 	struct rh_batch *b = r->running;
 	struct rh_pipe *p = rh_runner_begin(r, b->arena);
@@ -223,14 +204,13 @@ claim(struct rh_runner *r, int64_t *next_ms)
 
 	if (settles)
 		rh_runner_settle(r, p, b->arena);
-	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_CLAIM], RH_UUID(r->holder),
-	    RH_INT(r->want), RH_INT(LEASE_MS + r->obs.grace_ms),
-	    RH_UUID(r->after));
-	rh_pipe_send_args(p, &rh_runner_stmts[RH_RUNNER_NEXT], NULL, 0);
+	rh_lanes_claim(r, p, b->arena, look);
+	if (look)
+		rh_pipe_send_args(p, &rh_runner_stmts[RH_RUNNER_NEXT], NULL, 0);
 	if (settles)
 		(void)rh_pipe_int(p);
 	b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows), &b->rows);
-	*next_ms = rh_pipe_int(p);
+	*next_ms = look ? rh_pipe_int(p) : 0;
 	if (!rh_runner_commit(r, p, "claim")) {
 		/* it may have been done, and the answer lost */
 		r->sweep = RH_MAX(r->sweep, RH_SWEEP_UNBEGUN);
@@ -240,7 +220,24 @@ claim(struct rh_runner *r, int64_t *next_ms)
 		batch_reset(r->settling);
 	b->claimed_ns = rh_clock_mono_ns();
 	b->done = rh_arena_alloc(b->arena, (b->n + 1) * sizeof(*b->done));
-	note_turn(r, b);
+	return true;
+}
+
+/* A look at all who wait, where there is time for one, or else nothing to do. */
+static bool
+claim_somewhere(struct rh_runner *r, int64_t *next_ms)
+{
+	uint64_t before = rh_clock_mono_ns();
+	bool look = rh_lanes_look_in(r) == 0;
+
+	r->woken = r->woken && !look;
+	if (!claim(r, look, next_ms))
+		return false;
+	if (look) {
+		r->looked_ns = rh_clock_mono_ns();
+		r->look_ns = r->looked_ns - before;
+	}
+	rh_lanes_note(r, r->running);
 	return true;
 }
 
@@ -268,11 +265,34 @@ static void
 learn(struct rh_runner *r, const struct rh_batch *b)
 {
 	uint64_t ns = rh_clock_mono_ns() - b->claimed_ns;
+	unsigned most = r->obs.batch ? r->obs.batch : WANT_MAX;
 
 	if (b->n == r->want && ns < SHORT_NS)
-		r->want = RH_MIN(r->want * 2, WANT_MAX);
+		r->want = RH_MIN(r->want * 2, most);
 	else if (ns > LONG_NS)
 		r->want = RH_MAX(r->want / 2, 1);
+}
+
+/* Where nothing was claimed. */
+static int64_t
+rest_ns(const struct rh_runner *r, int64_t next_ms)
+{
+	int64_t ns = (int64_t)POLL_NS;
+
+	if (next_ms >= 0)
+		ns = RH_MIN(ns, next_ms * (int64_t)MS_NS);
+	return RH_MAX(ns, rh_lanes_look_in(r));
+}
+
+static void
+work(struct rh_runner *r, struct rh_batch *b)
+{
+	while (b->begun < b->n &&
+	    (b->begun == 0 || rh_clock_mono_ns() - b->claimed_ns < ENOUGH_NS))
+		rh_runner_run(r, b, b->begun++);
+	rh_lanes_turn(r, b);
+	learn(r, b);
+	give_back(r, b);
 }
 
 unsigned
@@ -284,18 +304,12 @@ rh_runner_step(struct rh_runner *r, int64_t *again_ns)
 	*again_ns = TROUBLE_NS;
 	if (r->sweep && !rh_runner_sweep(r))
 		return 0;
-	if (!claim(r, &next_ms)) {
+	if (!claim_somewhere(r, &next_ms)) {
 		batch_reset(b);
 		return 0;
 	}
-	while (b->begun < b->n &&
-	    (b->begun == 0 || rh_clock_mono_ns() - b->claimed_ns < ENOUGH_NS))
-		rh_runner_run(r, b, b->begun++);
-	learn(r, b);
-	give_back(r, b);
-	*again_ns = b->n ? 0 : (int64_t)POLL_NS;
-	if (b->n == 0 && next_ms >= 0)
-		*again_ns = RH_MIN(*again_ns, next_ms * (int64_t)MS_NS);
+	work(r, b);
+	*again_ns = b->n ? 0 : rest_ns(r, next_ms);
 	r->running = r->settling;
 	r->settling = b;
 	batch_reset(r->running);
@@ -317,6 +331,7 @@ rh_runner_new(struct rh_arena *own, struct rh_pg *pg, struct rh_pg_obs *pg_obs,
 	r->trace = RH_NEW(own, struct rh_trace);
 	r->settling = batch_new(own);
 	r->running = batch_new(own);
+	r->lanes = rh_arena_zalloc(own, WANT_MAX, sizeof(*r->lanes));
 	r->want = 1;
 	r->sweep = RH_SWEEP_BEGUN; /* the one before in this slot is gone */
 	return r;

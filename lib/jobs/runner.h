@@ -12,6 +12,10 @@
  *
  * How many it claims at a time it learns: so many as take some 20 ms. What of a
  * batch is not begun after 100 ms it gives back, for others may be idle.
+ *
+ * A claim is a look at all who wait, or goes on in the lanes of the one before,
+ * behind what was claimed there. A look has to pass by what is over and still
+ * to be seen by an old transaction; so it may take a fifth of the time.
  */
 #ifndef RH_JOBS_RUNNER_H
 #define RH_JOBS_RUNNER_H
@@ -51,7 +55,8 @@ struct rh_runner_obs {
 	bool logs, traces;
 	int64_t slow_ms;
 	int64_t
-	    grace_ms; /* past its deadline a worker lives so long at the most */
+	    grace_ms;	/* past its deadline a worker lives so long at the most */
+	unsigned batch; /* claims at most so many at a time */
 };
 
 /* What could be run and waits, at one place; pending by kind, 0 those not known. */
@@ -67,6 +72,7 @@ void rh_job_waiting_show(const struct rh_tally *tally,
 enum rh_sweep { RH_SWEEP_NONE, RH_SWEEP_UNBEGUN, RH_SWEEP_BEGUN };
 
 struct rh_batch;
+struct rh_lane;
 
 struct rh_runner {
 	struct rh_pg *pg;
@@ -78,12 +84,17 @@ struct rh_runner {
 	/* of the batch before, to be settled; and of this one */
 	struct rh_batch *settling, *running;
 	unsigned want;	      /* how many to claim */
+	struct rh_lane *lanes; /* of the claim before; where it went on from */
+	size_t nlanes;
+	uint64_t looked_ns, look_ns; /* mono: the last look's end; what it took */
+	bool woken;		     /* somebody says that there is something */
 	struct rh_pipe *pipe; /* of the job in work, once it asked for it */
 	struct rh_job *job;
 	uint64_t deadline_ns; /* mono: of the job in work */
 	enum rh_sweep sweep;	/* what is to be taken back before the next claim */
 	bool entered;	/* as job_enter says: it raises else */
 	struct rh_job_waiting waiting; /* as rh_runner_tend has seen it last */
+	bool told;	/* the database knows our kinds' bounds */
 };
 
 /* Makes it, in the worker's own arena; what this slot had is claimed anew. */

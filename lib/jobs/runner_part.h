@@ -9,6 +9,8 @@
 #include "jobs/runner.h"
 
 #define MS_NS UINT64_C(1000000)
+/* At most so many at a time. */
+#define WANT_MAX 500
 /* A claimed job is its worker's for so long, and what it may take past its end. */
 #define LEASE_MS 60000
 
@@ -16,14 +18,17 @@
 enum rh_runner_stmt {
 	RH_RUNNER_CLAIM, RH_RUNNER_NEXT, RH_RUNNER_ENTER, RH_RUNNER_OVER,
 	RH_RUNNER_OVER_ALL, RH_RUNNER_FAIL, RH_RUNNER_GIVE_BACK,
-	RH_RUNNER_EXTEND, RH_RUNNER_RESCUE, RH_RUNNER_WAITING, RH_RUNNER_FORGET
+	RH_RUNNER_EXTEND, RH_RUNNER_RESCUE, RH_RUNNER_WAITING, RH_RUNNER_FORGET,
+	RH_RUNNER_KINDS
 };
 
 /* A row of job_claim. */
 struct rh_claimed {
 	struct rh_uuid tenant, id, actor;
 	struct rh_slice kind, args, trace_id, parent_span_id, request_id;
-	int64_t attempt, max_attempts, trace_flags, waited_ms;
+	int64_t attempt, max_attempts, trace_flags, waited_ms, priority, seq;
+	unsigned nth; /* of its tenant's in the batch */
+	bool round;   /* its tenant comes after who is behind rh_runner.after */
 };
 
 struct rh_batch {
@@ -34,6 +39,14 @@ struct rh_batch {
 	size_t *done; /* which are to be settled together */
 	size_t ndone;
 	uint64_t claimed_ns; /* mono */
+};
+
+/* Where jobs wait: one tenant's of one priority and one kind. */
+struct rh_lane {
+	struct rh_uuid tenant;
+	const struct rh_job_kind *kind;
+	int64_t priority;
+	int64_t above; /* up to there this worker has been */
 };
 
 /* An attempt, as it is told: in the log, in the counts, as a span. */
@@ -62,7 +75,19 @@ void rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i);
 void rh_runner_settle(struct rh_runner *r, struct rh_pipe *p,
     struct rh_arena *arena);
 
-/* runner_tend.c: takes back what r->sweep says. False: not done. */
+/*
+ * runner_lanes.c: queues the claim, a look or not; notes where its rows are
+ * from, and puts them into the order in which they are run: tenants take turns.
+ */
+void rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p,
+    struct rh_arena *arena, bool look);
+void rh_lanes_note(struct rh_runner *r, struct rh_batch *b);
+/* The one who is served next comes after who was begun last. */
+void rh_lanes_turn(struct rh_runner *r, const struct rh_batch *b);
+/* When a look may be taken, ns from now; 0: at once. */
+int64_t rh_lanes_look_in(const struct rh_runner *r);
+
+/* runner_tend.c: says our kinds' bounds; takes back what r->sweep says. False: not done. */
 RH_MUST_CHECK bool rh_runner_sweep(struct rh_runner *r);
 
 /* runner_account.c */

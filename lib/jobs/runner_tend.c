@@ -6,6 +6,35 @@
 
 #define LEFT_MAX 1000
 
+enum { KINDS_FIRST = 1024, KINDS_MAX = 64 << 10 };
+
+/* What our kinds say of themselves: three arrays, as text. */
+static void
+kinds_send(struct rh_pipe *p, struct rh_arena *arena)
+{
+	struct rh_buf names, concurrency, rates;
+
+	rh_buf_init(&names, arena, KINDS_FIRST, KINDS_MAX);
+	rh_buf_init(&concurrency, arena, KINDS_FIRST, KINDS_MAX);
+	rh_buf_init(&rates, arena, KINDS_FIRST, KINDS_MAX);
+	for (unsigned i = 1; i <= rh_job_kinds_count(); i++) {
+		const struct rh_job_kind *k = rh_job_kinds_get(i);
+		char before = i > 1 ? ',' : '{';
+
+		rh_buf_printf(&names, "%c\"%s\"", before, k->name);
+		rh_buf_printf(&concurrency, k->concurrency ? "%c%u" : "%cNULL",
+		    before, k->concurrency);
+		rh_buf_printf(&rates, k->rate_per_s > 0 ? "%c%.6g" : "%cNULL",
+		    before, k->rate_per_s);
+	}
+	rh_buf_char(&names, '}');
+	rh_buf_char(&concurrency, '}');
+	rh_buf_char(&rates, '}');
+	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_KINDS],
+	    RH_TEXT(rh_buf_get(&names)), RH_TEXT(rh_buf_get(&concurrency)),
+	    RH_TEXT(rh_buf_get(&rates)));
+}
+
 /*
  * What this slot has by the database and not by us: of the worker before, or of
  * a connection that broke before we heard. What was done is settled first.
@@ -15,13 +44,18 @@ rh_runner_sweep(struct rh_runner *r)
 {
 	struct rh_arena *arena = r->running->arena;
 	struct rh_pipe *p = rh_runner_begin(r, arena);
-	bool settles = r->settling->ndone > 0;
+	bool settles = r->settling->ndone > 0, tells;
 	int64_t n;
 
+	tells = !r->told && rh_job_kinds_count();
+	if (tells)
+		kinds_send(p, arena);
 	if (settles)
 		rh_runner_settle(r, p, arena);
 	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_RESCUE], RH_UUID(r->holder),
 	    RH_INT(LEFT_MAX), RH_BOOL(r->sweep == RH_SWEEP_BEGUN));
+	if (tells)
+		(void)rh_pipe_int(p);
 	if (settles)
 		(void)rh_pipe_int(p);
 	n = rh_pipe_int(p);
@@ -32,6 +66,7 @@ rh_runner_sweep(struct rh_runner *r)
 	if (n)
 		rh_log_say(r->obs.log, RH_LOG_WARN, "jobs: %lld that this slot"
 		    " had and nobody worked at are taken back", (long long)n);
+	r->told = true;
 	r->settling->ndone = 0;
 	r->sweep = RH_SWEEP_NONE;
 	return true;

@@ -34,6 +34,7 @@ struct rh_serve_conf {
 	int64_t listen_backlog;
 	struct rh_slice user, group;
 	int64_t jobs_workers;
+	int64_t jobs_batch;
 	int64_t jobs_keep_ms;
 	int sizing;
 	int64_t workers;

@@ -40,7 +40,8 @@ rh_duty_jobs_open(struct rh_server *s)
 		.logs = h->conf->logs,
 		.traces = h->otlp.traces,
 		.slow_ms = h->conf->slow_ms,
-		.grace_ms = h->conf->timeout_grace_ms });
+		.grace_ms = h->conf->timeout_grace_ms,
+		.batch = (unsigned)h->conf->jobs_batch });
 }
 
 void

@@ -93,6 +93,8 @@ class Migrated(unittest.TestCase):
             f" from generate_series(1, 100) i;"
             f"insert into job_controls (tenant_id, kind) select '{tenant}', 'k' || i"
             f" from generate_series(1, 100) i;"
+            f"insert into job_rates (tenant_id, kind, tokens, at) select '{tenant}', 'k' || i,"
+            f" 1, now() from generate_series(1, 100) i;"
             f"insert into webhooks (tenant_id, id, url, event_types, secret) select"
             f" '{tenant}', gen_random_uuid(), 'https://example.test/', '{{}}', 's'"
             f" from generate_series(1, 50) i;"

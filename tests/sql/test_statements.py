@@ -35,7 +35,8 @@ WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "idempotency_purge", "session_adopt", "session_shut",
                      "events_relay", "events_tend",
                      "job_claim", "job_over", "job_over_all",
-                     "job_fail", "job_give_back", "job_extend", "job_forget"}
+                     "job_fail", "job_give_back", "job_extend", "job_forget",
+                     "job_kinds_say"}
 CALLING_THEM = {"idempotency_claim_outside", "job_rescue"}
 # A change without an event, and why.
 SILENT = {
@@ -59,6 +60,7 @@ SILENT = {
     "jobs.claim": "the same", "jobs.over": "the same", "jobs.over_all": "the same",
     "jobs.fail": "the same", "jobs.give_back": "the same", "jobs.extend": "the same",
     "jobs.rescue": "the same", "jobs.forget": "the same",
+    "jobs.kinds": "what a program says of itself",
 }
 # Inserts whose event is a statement of its own behind them (rh_event_send);
 # tests/e2e/test_events.py sees that it is there.

@@ -1,0 +1,168 @@
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "jobs/runner_part.h"
+
+/* A look may take one part of so many of the time; of what is idle, the half. */
+#define LOOK_SHARE 5
+
+enum { ARRAY_FIRST = 256, ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 66) };
+
+static void
+arrays_open(struct rh_buf b[4], struct rh_arena *arena)
+{
+	for (size_t i = 0; i < 4; i++) {
+		rh_buf_init(&b[i], arena, ARRAY_FIRST, ARRAY_MAX);
+		rh_buf_char(&b[i], '{');
+	}
+}
+
+static void
+arrays_add(struct rh_buf b[4], const struct rh_lane *lane)
+{
+	char tenant[RH_UUID_LEN];
+
+	for (size_t i = 0; i < 4 && b[0].n > 1; i++)
+		rh_buf_char(&b[i], ',');
+	rh_uuid_put(tenant, lane->tenant);
+	rh_buf_put(&b[0], tenant, sizeof(tenant));
+	rh_buf_i64(&b[1], lane->priority);
+	rh_buf_printf(&b[2], "\"%s\"", lane->kind->name);
+	rh_buf_i64(&b[3], lane->above);
+}
+
+void
+rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena,
+    bool look)
+{
+	struct rh_slice texts[4] = { { NULL, 0 } };
+	struct rh_buf b[4];
+
+	if (!look) {
+		arrays_open(b, arena);
+		for (size_t i = 0; i < r->nlanes; i++)
+			arrays_add(b, &r->lanes[i]);
+		for (size_t i = 0; i < 4; i++) {
+			rh_buf_char(&b[i], '}');
+			rh_assert(!b[i].full);
+			texts[i] = rh_buf_get(&b[i]);
+		}
+	}
+	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_CLAIM], RH_UUID(r->holder),
+	    RH_INT(r->want), RH_INT(LEASE_MS + r->obs.grace_ms),
+	    RH_UUID(r->after), RH_TEXT(texts[0]), RH_TEXT(texts[1]),
+	    RH_TEXT(texts[2]), RH_TEXT(texts[3]));
+}
+
+int64_t
+rh_lanes_look_in(const struct rh_runner *r)
+{
+	uint64_t now = rh_clock_mono_ns();
+	unsigned pauses = r->nlanes && !r->woken ? LOOK_SHARE - 1 : 1;
+	uint64_t due = r->looked_ns + pauses * r->look_ns;
+
+	return due > now ? (int64_t)(due - now) : 0;
+}
+
+/* ---- the order of a batch ---- */
+
+static int
+by_id(struct rh_uuid a, struct rh_uuid b)
+{
+	return memcmp(a.b, b.b, sizeof(a.b));
+}
+
+/* As they wait: by tenant, the higher priority first, the earlier first. */
+static int
+by_place(const void *x, const void *y)
+{
+	const struct rh_claimed *a = x, *b = y;
+	int tenant = by_id(a->tenant, b->tenant);
+
+	if (tenant)
+		return tenant;
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? -1 : 1;
+	return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+/* Each tenant's first, then each one's second … */
+static int
+by_turn(const void *x, const void *y)
+{
+	const struct rh_claimed *a = x, *b = y;
+
+	if (a->nth != b->nth)
+		return a->nth < b->nth ? -1 : 1;
+	if (a->round != b->round)
+		return a->round ? 1 : -1;
+	return by_id(a->tenant, b->tenant);
+}
+
+static void
+take_turns(struct rh_runner *r, struct rh_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct rh_claimed *row = &b->rows[i];
+		bool same = i > 0 && by_id(row[-1].tenant, row->tenant) == 0;
+
+		row->nth = same ? row[-1].nth + 1 : 0;
+		row->round = by_id(row->tenant, r->after) <= 0;
+	}
+	if (b->n && by_id(b->rows[0].tenant, b->rows[b->n - 1].tenant) != 0)
+		qsort(b->rows, b->n, sizeof(*b->rows), by_turn);
+}
+
+/* ---- where they are from ---- */
+
+/* Rows come by tenant, so it is among that one's, which are the last. */
+static struct rh_lane *
+lane_of(struct rh_runner *r, const struct rh_claimed *row,
+    const struct rh_job_kind *kind)
+{
+	for (size_t i = r->nlanes; i-- > 0;) {
+		struct rh_lane *lane = &r->lanes[i];
+
+		if (by_id(lane->tenant, row->tenant) != 0)
+			break;
+		if (lane->kind == kind && lane->priority == row->priority)
+			return lane;
+	}
+	rh_assert(r->nlanes < WANT_MAX);
+	r->lanes[r->nlanes] = (struct rh_lane){ .tenant = row->tenant,
+		.kind = kind,
+		.priority = row->priority };
+	return &r->lanes[r->nlanes++];
+}
+
+void
+rh_lanes_note(struct rh_runner *r, struct rh_batch *b)
+{
+	qsort(b->rows, b->n, sizeof(*b->rows), by_place);
+	r->nlanes = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		const struct rh_claimed *row = &b->rows[i];
+		const struct rh_job_kind *kind = rh_job_kinds_find(row->kind);
+		struct rh_lane *lane;
+
+		/* of a kind that is not ours there is no name to keep */
+		if (!kind)
+			continue;
+		lane = lane_of(r, row, kind);
+		lane->above = RH_MAX(lane->above, row->seq);
+	}
+	take_turns(r, b);
+}
+
+void
+rh_lanes_turn(struct rh_runner *r, const struct rh_batch *b)
+{
+	struct rh_uuid last = r->after;
+
+	/* where all had one, the last of them; or the one that was begun last */
+	for (size_t i = 0; i < b->begun && b->rows[i].nth == 0; i++)
+		last = b->rows[i].tenant;
+	r->after = last;
+}
