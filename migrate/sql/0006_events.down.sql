@@ -26,7 +26,6 @@ alter table outbox_events force row level security;
 revoke select, delete on outbox_events from rowhouse_auth;
 drop table events;
 drop schema rowhouse_events;
-drop index tenant_limits_away;
 
 -- ---- moves, as in 0005 ----
 

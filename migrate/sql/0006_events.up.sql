@@ -2,8 +2,7 @@
 -- queue of what was not relayed yet, events the feed.
 --
 -- Locks outbox_events against everybody while it sorts, numbers and indexes what
--- has gathered there, some seconds a million rows; tenant_limits against changes
--- of plans for the moment of a small index; nothing else that is in use.
+-- has gathered there, some seconds a million rows; nothing else that is in use.
 -- Undo: 0006_events.down.sql puts the events that are kept back into the outbox.
 
 -- ---- the outbox ----
@@ -73,9 +72,6 @@ alter table rowhouse_events.events_default force row level security;
 create sequence event_pos as bigint minvalue 0 start 0;
 grant select, update on sequence event_pos to rowhouse_auth;
 
--- Who is away, if anybody: whatever works over all tenants leaves these alone.
-create index tenant_limits_away on tenant_limits (tenant_id) where away;
-
 -- ---- the relay ----
 
 create function events_now() returns bigint language sql volatile
@@ -109,7 +105,7 @@ create function events_relay(p_above bigint, p_most int,
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
-	-- hardly ever: one look at an empty index instead of one for each row
+	-- hardly ever: one look at an index (0007's) instead of one for each row
 	some_away constant boolean := exists (select from public.tenant_limits where away);
 begin
 	moved := 0;
@@ -250,12 +246,12 @@ revoke create on schema public from rowhouse_auth;
 -- ---- a move takes them along ----
 --
 -- As in 0005, and more: a partitioned table goes as one, whatever its partitions
--- are here and there.
+-- are here and there. An unlogged one stays: what is lost with a crash may be lost.
 create or replace function move_tables() returns setof regclass language sql stable as $$
 	select c.oid::regclass from pg_class c
 	join pg_index i on i.indrelid = c.oid and i.indisprimary
 	join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnum = any (i.indkey)
-	where c.relkind in ('r', 'p') and not c.relispartition
+	where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence = 'p'
 	and c.relnamespace = 'public'::regnamespace and c.relname <> 'tenant_limits'
 	order by c.relname
 $$;
