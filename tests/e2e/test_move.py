@@ -6,7 +6,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import main, patience, program, wait_until  # noqa: E402
+from harness import main, patience, program  # noqa: E402
 from harness.placed import Leaver, Placed, Reader, Writers  # noqa: E402
 from harness.pool import write_conf  # noqa: E402
 
@@ -78,7 +78,7 @@ class Move(Placed):
         s.postgres.query(f"alter system {how}")
         s.postgres.stop()
         s.postgres.start()
-        wait_until(s.ready, "/readyz answers 200", 60.0)
+        self.home_is_back()
 
     def test_a_source_that_cannot_replicate_is_told_so_first(self):
         t = self.stack.signup()

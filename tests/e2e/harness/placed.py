@@ -89,6 +89,19 @@ class Placed(Story):
     def place(self, tenant):
         self.move(tenant, "big")
 
+    def home_is_back(self):
+        """Each worker has a session there again: one that has none answers 503."""
+        wait_until(lambda: int(self.stack.postgres.query(
+            "select count(*) from pg_stat_activity where application_name like"
+            " 'rowhouse-fcgi%'")[0][0]) >= self.settings["workers"],
+            "home is back", patience(20))
+
+    def big_is_back(self, tenant):
+        """Whichever worker is asked for the tenant goes there again."""
+        wait_until(lambda: all(self.stack.api(
+            "GET", f"{tenant.path}/projects", tenant.token).status == 200 for _ in range(20)),
+            "the placement is back", patience(20))
+
     def nothing_left(self):
         """Of a replication, anywhere."""
         for postgres in (self.stack.postgres, self.big):
