@@ -35,7 +35,7 @@
 #include "obs/moment.h"
 #include "obs/ring.h"
 
-#define RH_SEGMENT_VERSION	4
+#define RH_SEGMENT_VERSION	5
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY,		/* or of a process that is no worker */

@@ -417,6 +417,7 @@ rh_jobs_main(const struct rh_app *application, int argc, char **argv)
 		.pool = RH_POOL_JOBS,
 		.hooks = { .start = rh_duty_start,
 		    .work = rh_duty_work,
+		    .called = rh_duty_called,
 		    .stop = rh_duty_stop },
 		.tick = tick_jobs,
 	};

@@ -73,6 +73,7 @@ struct rh_call {
 	uint64_t placement;		/* the tenant's, as this host knows it; 0: home */
 	uint64_t moved_ns;		/* mono: since when its tenant is on its way; 0: it is not */
 	unsigned moved_from;		/* places that it has left behind */
+	unsigned leaves;		/* for rowhouse-jobs, as bits of wake.h */
 	bool learned;			/* its id was looked up by this request */
 	bool sought;			/* so was its token, at other places */
 	unsigned redis_trips;		/* at the places before this one */

@@ -27,12 +27,13 @@ forget_replies(struct rh_server *s, int64_t *again_ns)
 /* Of those that are due at the same time the first is the more urgent. */
 /* clang-format off */
 static const struct rh_duty duties[] = {
-	/* name          who              open                step                close */
-	{ "relay",       RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_relay,      NULL },
-	{ "jobs",        RH_DUTY_JOBS,    rh_duty_jobs_open,  rh_duty_jobs_step,  rh_duty_jobs_close },
-	{ "days",        RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_days,       NULL },
-	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close },
-	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL },
+	/* name          who              open                step                close               wake            gap_ns */
+	/* several events are one step's as well */
+	{ "relay",       RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_relay,      NULL,               RH_WAKE_EVENTS, 10 * MS_NS },
+	{ "jobs",        RH_DUTY_JOBS,    rh_duty_jobs_open,  rh_duty_jobs_step,  rh_duty_jobs_close, RH_WAKE_JOBS,   0 },
+	{ "days",        RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_days,       NULL,               RH_WAKE_NOT,    0 },
+	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close, RH_WAKE_NOT,    0 },
+	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL,               RH_WAKE_NOT,    0 },
 };
 /* clang-format on */
 
@@ -59,9 +60,14 @@ static void
 keeps_open(struct rh_server *s)
 {
 	s->keeps = rh_arena_zalloc(s->own, s->nplaces, sizeof(*s->keeps));
-	for (unsigned i = 0; i < s->nplaces; i++)
-		s->keeps[i].due_ns = rh_arena_zalloc(s->own, RH_COUNT(duties),
-		    sizeof(*s->keeps[i].due_ns));
+	for (unsigned i = 0; i < s->nplaces; i++) {
+		struct rh_kept *kept = &s->keeps[i];
+
+		kept->due_ns = rh_arena_zalloc(s->own, RH_COUNT(duties),
+		    sizeof(*kept->due_ns));
+		kept->stepped_ns = rh_arena_zalloc(s->own, RH_COUNT(duties),
+		    sizeof(*kept->stepped_ns));
+	}
 	stand(s, 0);
 }
 
@@ -115,11 +121,62 @@ static void
 step(struct rh_server *s, const struct rh_duty *d, uint64_t *done)
 {
 	int64_t again_ns = 0;
+	uint64_t now_ns;
 
 	*done += d->step(s, &again_ns);
-	s->kept->due_ns[d - duties] = rh_clock_mono_ns() +
-	    (uint64_t)RH_MAX(again_ns, 0);
+	now_ns = rh_clock_mono_ns();
+	s->kept->stepped_ns[d - duties] = now_ns;
+	s->kept->due_ns[d - duties] = now_ns + (uint64_t)RH_MAX(again_ns, 0);
 	rh_arena_reset(s->arena);
+}
+
+static uint64_t
+soonest_ns(const struct rh_kept *kept, size_t i)
+{
+	return kept->stepped_ns[i] + (uint64_t)duties[i].gap_ns;
+}
+
+/*
+ * What was left meanwhile is due, unless it was looked for a moment ago. At
+ * which place it was left is not said: at each of them.
+ */
+static void
+hear(struct rh_server *s)
+{
+	unsigned called = rh_waker_hear(&s->waker);
+
+	for (unsigned p = 0; called && p < s->nplaces; p++) {
+		struct rh_kept *kept = &s->keeps[p];
+
+		kept->called |= called;
+		for (size_t i = 0; i < RH_COUNT(duties); i++)
+			if (duties[i].wake && called & 1U << duties[i].wake)
+				kept->due_ns[i] = RH_MIN(kept->due_ns[i],
+				    soonest_ns(kept, i));
+	}
+}
+
+/* To be called for what is not due anyway by the time it may be. */
+static bool
+may_rest(struct rh_server *s)
+{
+	unsigned what = 0;
+
+	for (unsigned p = 0; p < s->nplaces; p++)
+		for (size_t i = 0; i < RH_COUNT(duties); i++)
+			if (duties[i].wake && is_mine(s, &duties[i]) &&
+			    s->keeps[p].ready && s->keeps[p].due_ns[i] >
+			    soonest_ns(&s->keeps[p], i))
+				what |= 1U << duties[i].wake;
+	return rh_waker_rest(&s->waker, what);
+}
+
+int
+rh_duty_called(void *server)
+{
+	struct rh_server *s = server;
+
+	return rh_waker_listen(&s->waker, s->slot);
 }
 
 /* Who is due first, at whatever place, and when; the worker stands there then. */
@@ -183,6 +240,7 @@ rh_duty_work(void *server, uint64_t *done)
 
 	for (unsigned p = 0; p < s->nplaces; p++)
 		look(s, p, began_ns);
+	hear(s);
 	while ((d = first(s, &due_ns)) && due_ns <= began_ns) {
 		step(s, d, done);
 		if (rh_clock_mono_ns() - began_ns >= PASS_NS)
@@ -190,7 +248,7 @@ rh_duty_work(void *server, uint64_t *done)
 	}
 	rest = rest_ms(s);
 	stand(s, 0);
-	return rest;
+	return rest && may_rest(s) ? rest : 0;
 }
 
 static void

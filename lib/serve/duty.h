@@ -41,6 +41,8 @@ struct rh_duty {
 	unsigned (*step)(struct rh_server *s, int64_t *again_ns);
 	/* Before the worker ends, at each place where it was opened; or NULL. */
 	void (*close)(struct rh_server *s);
+	enum rh_wake wake; /* what is left for it; at once, and then … */
+	int64_t gap_ns;	   /* … not before so long after its last step */
 };
 
 /* What the duties keep at one place; zero at first. */
@@ -54,6 +56,8 @@ struct rh_kept {
 	bool away;		/* as the log was told */
 	uint64_t look_ns;	/* mono: not before is it asked again whether it is there */
 	uint64_t *due_ns;	/* mono: of each duty's next step */
+	uint64_t *stepped_ns;	/* mono: of its last one's end */
+	unsigned called;	/* for what, as bits of wake.h; who heeds it takes it back */
 };
 
 /* duty_jobs.c: the queue's. Two rows share the runner. */
@@ -64,6 +68,7 @@ unsigned rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns);
 
 /* The hooks of serve/pool.h. */
 bool rh_duty_start(void *server, unsigned slot);
+int rh_duty_called(void *server);
 int64_t rh_duty_work(void *server, uint64_t *done);
 void rh_duty_stop(void *server, int64_t deadline_ms);
 

@@ -55,7 +55,12 @@ rh_duty_jobs_close(struct rh_server *s)
 unsigned
 rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns)
 {
-	return rh_runner_step(s->kept->runner, again_ns);
+	struct rh_runner *r = s->kept->runner;
+
+	if (s->kept->called & 1U << RH_WAKE_JOBS)
+		r->woken = true;
+	s->kept->called &= ~(1U << RH_WAKE_JOBS);
+	return rh_runner_step(r, again_ns);
 }
 
 /* At all places together: their sum, and the longest of them. */

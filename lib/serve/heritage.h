@@ -41,7 +41,7 @@ struct rh_heritage {
 
 /* What woke us, in epoll_event.data: kind and index. */
 enum rh_woke {
-	RH_WOKE_SIGNAL, RH_WOKE_CHANNEL, RH_WOKE_LISTEN, RH_WOKE_FRESH,
+	RH_WOKE_SIGNAL, RH_WOKE_CALL, RH_WOKE_CHANNEL, RH_WOKE_LISTEN, RH_WOKE_FRESH,
 	RH_WOKE_SEAT
 };
 

@@ -9,6 +9,7 @@
 #include "obs/history.h"
 #include "serve/event.h"
 #include "serve/past.h"
+#include "serve/wake.h"
 #include "serve/will.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
@@ -86,6 +87,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	const struct rh_area areas[] = {
 		{ RH_POOL_AREA, rh_pool_area_bytes((unsigned)conf->max_connections), false, RH_POOL_FCGI },
 		{ RH_POOL_AREA, rh_pool_area_bytes(0), false, RH_POOL_JOBS },
+		{ RH_WAKE_AREA, rh_wake_bytes(), false, RH_POOL_JOBS },
 		{ "tenants", rh_directory_bytes((unsigned)conf->tenants_max), false, RH_POOL_FCGI },
 		{ "limits", rh_limit_bytes(RH_LIMIT_KEYS), false, RH_POOL_FCGI },
 		{ "advances", rh_advances_bytes(RH_LIMIT_KEYS), false, RH_POOL_FCGI },

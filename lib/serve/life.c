@@ -340,6 +340,18 @@ refuse(struct rh_server *s)
 	return keeps ? RH_SERVED_KEEP : RH_SERVED_CLOSE;
 }
 
+/* A change is told by an event: rowhouse-jobs relays it, if it rests. */
+static void
+wake(struct rh_call *c)
+{
+	const struct rh_route *route = c->rq->match.route;
+
+	if (route && route->method != RH_GET)
+		c->leaves |= 1U << RH_WAKE_EVENTS;
+	if (c->leaves)
+		rh_waker_call(&c->server->waker, c->leaves);
+}
+
 static enum rh_served
 serve(struct rh_server *s)
 {
@@ -354,6 +366,8 @@ serve(struct rh_server *s)
 	kept = rh_account_decide(c, err);
 	reply_build(c, err, kept, &head, &body);
 	rh_recall_done(c, err);
+	if (!err)
+		wake(c);
 	/* who has his answer asks again, while this one is still accounted */
 	if (head.n + body.n <= AT_ONCE_MAX)
 		rh_admit_leave(c);

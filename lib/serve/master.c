@@ -119,6 +119,7 @@ dispatch(struct rh_master *m, const struct epoll_event *ev)
 	case RH_WOKE_LISTEN:
 		rh_master_called(m);
 		break;
+	case RH_WOKE_CALL:
 	case RH_WOKE_FRESH:
 		break;
 	}

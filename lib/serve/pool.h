@@ -65,6 +65,11 @@ struct rh_pool_hooks {
 	 * how long it need not be called again.
 	 */
 	int64_t (*work)(void *ctx, uint64_t *done);
+	/*
+	 * There: what ends its rest as soon as something is received from it;
+	 * datagrams, which are thrown away. -1: there is none.
+	 */
+	int (*called)(void *ctx);
 	/* The worker's last act, to be done by then. NULL: none. */
 	void (*stop)(void *ctx, int64_t deadline_ms);
 };

@@ -125,6 +125,7 @@ rh_server_open(struct rh_server *s, unsigned slot)
 	s->own = rh_arena_new(OWN_FIRST, OWN_CAP);
 	s->arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
 	signals_open(s);
+	rh_waker_init(&s->waker, s->host->segment);
 	s->pg_obs = (struct rh_pg_obs){ &s->tally,
 	    s->host->series.query_duration, s->host->series.round_trips,
 	    s->host->series.connections, s->flight };

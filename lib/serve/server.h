@@ -14,6 +14,7 @@
 #include "serve/call.h"
 #include "serve/host.h"
 #include "serve/place.h"
+#include "serve/wake.h"
 
 struct rh_server {
 	struct rh_host *host;
@@ -47,6 +48,7 @@ struct rh_server {
 	bool purges;			/* they were, a moment ago */
 	struct rh_kept *kept;	/* of the duties, at the place of s->at; NULL: it has none */
 	struct rh_kept *keeps;	/* by place, as places */
+	struct rh_waker waker;
 	struct rh_hashers hashers;	/* the host's, and the request's deadline */
 	struct rh_trace trace;
 	struct rh_req rq;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -170,6 +171,16 @@ hear(struct rh_worker *w)
 		    info.ssi_int == RH_TERM_SPARE);
 }
 
+/* That there was one is all it says; the work hook comes next anyway. */
+static void
+forget_calls(const struct rh_worker *w)
+{
+	char byte;
+
+	while (recv(w->calls, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
 static void
 dispatch(struct rh_worker *w, const struct epoll_event *ev)
 {
@@ -189,6 +200,9 @@ dispatch(struct rh_worker *w, const struct epoll_event *ev)
 		break;
 	case RH_WOKE_SIGNAL:
 		hear(w);
+		break;
+	case RH_WOKE_CALL:
+		forget_calls(w);
 		break;
 	}
 }
@@ -340,6 +354,10 @@ open_eyes(struct rh_worker *w)
 	rh_assert(w->epfd >= 0);
 	watch(w, w->signals, EPOLLIN, RH_WOKE_SIGNAL);
 	watch(w, w->h->channel, EPOLLIN, RH_WOKE_CHANNEL);
+	w->calls = w->h->spec->hooks.called && !w->h->sheds ?
+	    w->h->spec->hooks.called(w->h->spec->ctx) : -1;
+	if (w->calls >= 0)
+		watch(w, w->calls, EPOLLIN, RH_WOKE_CALL);
 	w->listening = w->h->spec->listen->fd >= 0;
 	/* it would be woken for what workers can take */
 	if (w->h->sheds) {

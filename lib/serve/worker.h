@@ -42,6 +42,7 @@ struct rh_worker {
 	struct rh_heritage *h;
 	struct rh_slot *record;
 	int epfd, signals;
+	int calls;		/* of hooks.called; -1: none */
 	enum rh_leaving leaving;
 	int status;		/* to leave with */
 	bool listening;
