@@ -276,6 +276,15 @@ job_dies_once(struct rh_job *job)
 	return err;
 }
 
+/* Until somebody lets it go on, who knows when. */
+static struct rh_err *
+job_freezes_once(struct rh_job *job)
+{
+	if (job->attempt == 1)
+		raise(SIGSTOP);
+	return job_project(job);
+}
+
 static struct rh_err *
 job_slow(struct rh_job *job)
 {
@@ -301,6 +310,7 @@ static struct rh_job_kind job_kinds[] = {
 	{ .name = "debug.fails", .handler = job_fails, .max_attempts = 2 },
 	{ .name = "debug.final", .handler = job_final },
 	{ .name = "debug.dies_once", .handler = job_dies_once },
+	{ .name = "debug.freezes_once", .handler = job_freezes_once },
 	{ .name = "debug.slow", .handler = job_slow },
 	{ .name = "debug.late", .handler = job_late, .max_attempts = 1, .timeout_ms = 300 },
 	{ 0 }

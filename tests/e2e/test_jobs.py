@@ -3,6 +3,7 @@
 PostgreSQL, under the request's ids; again after a failure, not after the last;
 in turns between tenants; whatever dies."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -10,7 +11,9 @@ import time
 
 sys.dont_write_bytecode = True
 
+# pylint: disable=wrong-import-position
 from harness import Jobs, Pool, Story, eventually, main, program, wait_until  # noqa: E402
+from harness.proc import children, stands  # noqa: E402
 
 
 class DebugPool(Pool):
@@ -66,6 +69,45 @@ class JobsStory(Story):
 
 
 class Queue(JobsStory):
+
+    def control(self, kind, column, value):
+        self.query(f"insert into job_controls (tenant_id, kind, {column}) values"
+                   f" ('{self.t.id}', '{kind}', {value})")
+
+    def test_what_is_paused_waits_and_goes_on(self):
+        other = self.stack.signup()
+        self.control("", "paused", True)
+        request = self.leave("nothing", n=10)
+        # left later, and by somebody else
+        self.over(self.leave("nothing", n=10, tenant=other), 10)
+        self.assertEqual(self.query("select count(*) from jobs where state = 'ready'"
+                                    f" and request_id = '{request}'"), [["10"]])
+        self.query("delete from job_controls")
+        self.over(request, 10)
+
+    def test_so_many_at_a_time_as_the_bound_says(self):
+        """What jobs_past has of two that ran at once overlaps."""
+        self.control("debug.project", "concurrency", 1)
+        requests = [self.leave("project", n=10) for _ in range(2)]
+        for request in requests:
+            self.over(request, 10)
+        self.assertEqual(self.query(
+            "select count(*) from jobs_past a join jobs_past b using (tenant_id)"
+            f" where tenant_id = '{self.t.id}' and a.id <> b.id and a.started_at"
+            " < b.started_at and b.started_at < a.finished_at"), [["0"]])
+        self.query("delete from job_controls")
+
+    def test_of_a_tenant_that_is_away_nothing_is_done_here(self):
+        request = self.leave("nothing", delay_ms=600000)
+        self.query(f"select move_fence('{self.t.id}', true);"
+                   f"update jobs set run_at = now() where request_id = '{request}'")
+        other = self.stack.signup()
+        self.over(self.leave("nothing", tenant=other))
+        self.assertEqual(self.query(
+            f"select attempt from jobs where request_id = '{request}'"), [["0"]])
+        self.query(f"select move_fence('{self.t.id}', false)")
+        self.over(request)
+
 
     def test_it_is_done_behind_the_request_under_its_ids(self):
         request = self.leave("project")
@@ -216,6 +258,21 @@ class WhateverDies(JobsStory):
                    f" request_id = '{request}'")
         self.assertEqual(self.over(request)[0][:2], ["done", "2"])
         self.assertEqual(self.projects(), 1)
+
+    def test_a_worker_that_was_frozen_past_its_lease_does_nothing_late(self):
+        request = self.leave("freezes_once")
+        pid = wait_until(self.frozen, "a worker is frozen")
+        self.query("update jobs set lease_until = now() - interval '1 s' where"
+                   f" request_id = '{request}' and state = 'running'")
+        self.assertEqual(self.over(request), [["done", "2", "", '{"made": 1}']])
+        with contextlib.suppress(ProcessLookupError):   # the master may be tired of it
+            os.kill(pid, signal.SIGCONT)
+        self.stack.jobs.wait_line(msg="job", request_id=request, attempt=1,
+                                  outcome="lost")
+        self.assertEqual(self.projects(), 1)
+
+    def frozen(self):
+        return next((pid for pid in children(self.stack.jobs.pid) if stands(pid)), None)
 
     def test_postgresql_restarts_under_it(self):
         requests = [self.leave("project", n=10) for _ in range(3)]
