@@ -58,6 +58,18 @@ struct rh_stmt rh_job_stmts[] = {
 	{ 0 }
 };
 
+struct rh_slice
+rh_job_seal(const struct rh_job_origin *origin, const struct rh_job_kind *kind,
+    struct rh_uuid row, struct rh_slice args)
+{
+	rh_assert(args.n && args.n <= RH_JOB_ARGS_MAX);
+	if (!kind->secret)
+		return args;
+	rh_assert(origin->sealer && origin->arena && args.n <= RH_SEALED_MAX);
+	return rh_args_seal(origin->sealer, origin->arena, origin->tenant, row,
+	    args);
+}
+
 struct rh_uuid
 rh_job_send(struct rh_pipe *pipe, const struct rh_job_origin *origin,
     const struct rh_job_kind *kind, struct rh_slice args,
@@ -73,7 +85,7 @@ rh_job_send(struct rh_pipe *pipe, const struct rh_job_origin *origin,
 
 	/* both are the caller's own mistakes: its rows would be nobody's */
 	rh_assert(kind->index && !rh_uuid_is_nil(origin->tenant));
-	rh_assert(args.n && args.n <= RH_JOB_ARGS_MAX);
+	args = rh_job_seal(origin, kind, id, args);
 	rh_pipe_send(pipe, &rh_job_stmts[ADD], RH_UUID(origin->tenant),
 	    RH_UUID(id), RH_TEXT(rh_slice_of(kind->name)),
 	    RH_INT(kind->priority + o->priority), RH_TEXT(args),

@@ -20,6 +20,7 @@
 #define RH_JOBS_JOB_H
 
 #include "data/pipe.h"
+#include "jobs/sealed.h"
 #include "obs/log.h"
 #include "obs/trace.h"
 
@@ -41,6 +42,7 @@ struct rh_job_kind {
 	/* each tenant's; what job_controls has of that tenant and kind goes first */
 	unsigned concurrency; /* at most so many run at a time; 0: any */
 	double rate_per_s;    /* at most so many begin in a second; 0: any */
+	bool secret;	       /* the database is not to read its args: sealed.h */
 	unsigned index;	       /* given by rh_job_kinds_register, from 1 on */
 };
 
@@ -59,6 +61,7 @@ struct rh_job {
 	struct rh_slice
 	    result; /* JSON, at most RH_JOB_ARGS_MAX bytes; p NULL: none */
 	bool final; /* with an error: it is not to be tried again */
+	const struct rh_sealer *sealer; /* for what it leaves itself */
 	struct rh_runner *runner;
 };
 
@@ -91,6 +94,9 @@ struct rh_job_origin {
 	struct rh_uuid tenant;
 	const struct rh_trace *trace;
 	struct rh_slice request_id;
+	/* for kinds that are secret; others may go without */
+	const struct rh_sealer *sealer;
+	struct rh_arena *arena; /* lives until the pipe is flushed */
 };
 struct rh_job_options {
 	int64_t run_at_us; /* wall clock; 0: at once */
@@ -101,11 +107,16 @@ struct rh_job_options {
 /*
  * Queues the row, in the transaction that the pipe is in; read it with
  * rh_pipe_done in its turn: 0 where .unique is taken. args: a JSON value, at
- * most RH_JOB_ARGS_MAX bytes. Answers the job's id.
+ * most RH_JOB_ARGS_MAX bytes, RH_SEALED_MAX of a secret kind. Answers the
+ * job's id.
  */
 struct rh_uuid rh_job_send(struct rh_pipe *pipe,
     const struct rh_job_origin *origin, const struct rh_job_kind *kind,
     struct rh_slice args, const struct rh_job_options *options);
+
+/* args as they are to be stored in that row: sealed where the kind is secret. */
+struct rh_slice rh_job_seal(const struct rh_job_origin *origin,
+    const struct rh_job_kind *kind, struct rh_uuid row, struct rh_slice args);
 
 extern struct rh_stmt rh_job_stmts[];
 

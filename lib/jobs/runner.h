@@ -54,6 +54,7 @@ struct rh_runner_obs {
 	const struct rh_sampler *sampler;
 	bool logs, traces;
 	int64_t slow_ms;
+	const struct rh_sealer *sealer; /* opens what is sealed */
 	int64_t
 	    grace_ms;	/* past its deadline a worker lives so long at the most */
 	unsigned batch; /* claims at most so many at a time */

@@ -126,6 +126,12 @@ handle(struct rh_runner *r, struct rh_job *job)
 		return rh_err_new(job->arena, RH_E_UNAVAILABLE,
 		    "job.kind_unknown",
 		    "This program has no job of that kind.");
+	if (!rh_args_open(r->obs.sealer, job->arena, job->tenant, job->id,
+		&job->args)) {
+		job->final = true;
+		return rh_err_new(job->arena, RH_E_UNAVAILABLE, "job.sealed",
+		    "Its arguments were sealed with another secret_key.");
+	}
 	if (timeout_ms(job->kind) > LEASE_MS / 2 && !extend(r, job, -1))
 		return rh_err_new(job->arena, RH_E_CONFLICT, "job.cancelled",
 		    "The job was cancelled.");
@@ -149,6 +155,7 @@ rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i)
 		.arena = b->arena,
 		.trace = r->trace,
 		.log = r->obs.log,
+		.sealer = r->obs.sealer,
 		.runner = r };
 	struct rh_attempt a = { .job = &job,
 		.start_us = rh_clock_wall_us(),

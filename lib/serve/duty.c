@@ -31,6 +31,7 @@ static const struct rh_duty duties[] = {
 	/* several events are one step's as well */
 	{ "relay",       RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_relay,      NULL,               RH_WAKE_EVENTS, 10 * MS_NS },
 	{ "jobs",        RH_DUTY_JOBS,    rh_duty_jobs_open,  rh_duty_jobs_step,  rh_duty_jobs_close, RH_WAKE_JOBS,   0 },
+	{ "cron",        RH_DUTY_COURIER, rh_duty_cron_open,  rh_duty_cron_step,  NULL,               RH_WAKE_NOT,    0 },
 	{ "days",        RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_days,       NULL,               RH_WAKE_NOT,    0 },
 	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close, RH_WAKE_NOT,    0 },
 	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL,               RH_WAKE_NOT,    0 },

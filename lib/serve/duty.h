@@ -49,6 +49,7 @@ struct rh_duty {
 struct rh_kept {
 	struct rh_relaying *relaying;	/* duty_relay.c */
 	struct rh_runner *runner;	/* duty_jobs.c */
+	struct rh_cronning *cronning;	/* duty_cron.c */
 	uint64_t purge_ns;		/* mono: when replies that expired are looked for */
 	/* duty.c's own */
 	bool opened;
@@ -65,6 +66,10 @@ void rh_duty_jobs_open(struct rh_server *s);
 void rh_duty_jobs_close(struct rh_server *s);
 unsigned rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns);
 unsigned rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns);
+
+/* duty_cron.c: jobs of what is due by a schedule. */
+void rh_duty_cron_open(struct rh_server *s);
+unsigned rh_duty_cron_step(struct rh_server *s, int64_t *again_ns);
 
 /* The hooks of serve/pool.h. */
 bool rh_duty_start(void *server, unsigned slot);

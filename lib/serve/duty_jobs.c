@@ -25,9 +25,12 @@ void
 rh_duty_jobs_open(struct rh_server *s)
 {
 	const struct rh_host *h = s->host;
+	struct rh_sealer *sealer;
 
 	if (s->kept->runner)
 		return;
+	sealer = RH_NEW(s->own, struct rh_sealer);
+	rh_sealer_init(sealer, h->conf->secret_key);
 	s->kept->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, holder_of(s),
 	    &(struct rh_runner_obs){ .tally = &s->tally,
 		.series = &h->jobs,
@@ -39,6 +42,7 @@ rh_duty_jobs_open(struct rh_server *s)
 		.sampler = &h->otlp.sampler,
 		.logs = h->conf->logs,
 		.traces = h->otlp.traces,
+		.sealer = sealer,
 		.slow_ms = h->conf->slow_ms,
 		.grace_ms = h->conf->timeout_grace_ms,
 		.batch = (unsigned)h->conf->jobs_batch });

@@ -49,6 +49,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_pg_constraints_register(rh_idempotency_constraints);
 	rh_stmts_register(rh_job_stmts);
 	rh_stmts_register(rh_runner_stmts);
+	rh_stmts_register(rh_cron_stmts);
 	rh_pg_constraints_register(rh_job_constraints);
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {

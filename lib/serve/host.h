@@ -14,6 +14,7 @@
 #include "data/pg.h"
 #include "data/redis.h"
 #include "http/route.h"
+#include "jobs/crons.h"
 #include "jobs/runner.h"
 #include "obs/otlp.h"
 #include "obs/segment.h"

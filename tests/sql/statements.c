@@ -9,6 +9,7 @@
 #include "api/resources.h"
 #include "base/buf.h"
 #include "data/limiter.h"
+#include "jobs/crons.h"
 #include "jobs/relay.h"
 #include "jobs/runner.h"
 #include "serve/place.h"
@@ -57,6 +58,7 @@ main(void)
 	show("relay", rh_relay_stmts);
 	show("jobs", rh_job_stmts);
 	show("jobs", rh_runner_stmts);
+	show("crons", rh_cron_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;
