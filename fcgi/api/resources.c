@@ -6,6 +6,7 @@
 #include "api_keys/api_keys.h"
 #include "debug/debug.h"
 #include "events/events.h"
+#include "jobs/jobs.h"
 #include "members/members.h"
 #include "projects/projects.h"
 #include "tasks/tasks.h"
@@ -19,6 +20,8 @@ const struct rh_resource *const api_resources[] = {
 	&projects_resource,
 	&tasks_resource,
 	&events_resource,
+	&jobs_resource,
 	&debug_resource,
+	&debug_jobs_resource,
 	NULL
 };

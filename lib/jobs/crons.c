@@ -10,15 +10,15 @@ enum { SET, DROP, DUE, FIRE };
 /* clang-format off */
 struct rh_stmt rh_cron_stmts[] = {
 	[SET] = { .name = "crons.set", .sql =
-	    "insert into job_crons as c (tenant_id, name, id, kind, schedule, args,"
+	    "insert into job_crons (tenant_id, name, id, kind, schedule, args,"
 	    "  next_at, actor_id)"
 	    " values ($1, $2, $3, $4, $5, $6::text::jsonb, $7, nullif(actor_id(),"
 	    "  '00000000-0000-0000-0000-000000000000'))"
 	    " on conflict (tenant_id, name) do update set id = excluded.id,"
 	    "  kind = excluded.kind, schedule = excluded.schedule,"
 	    "  args = excluded.args, actor_id = excluded.actor_id,"
-	    "  updated_at = now(), next_at = case when c.schedule = excluded.schedule"
-	    "  then c.next_at else excluded.next_at end" },
+	    "  updated_at = now(), next_at = case when job_crons.schedule ="
+	    "  excluded.schedule then job_crons.next_at else excluded.next_at end" },
 	[DROP] = { .name = "crons.drop", .sql =
 	    "delete from job_crons where tenant_id = $1 and name = $2" },
 	[DUE] = { .name = "crons.due",
