@@ -29,7 +29,8 @@ database_open(const struct rh_program *self, struct rh_stmt *stmts)
 		    " or ADMIN_DATABASE_URL in the environment");
 		return NULL;
 	}
-	rh_stmts_register(stmts);
+	if (stmts)
+		rh_stmts_register(stmts);
 	return database_connect(self, ctl_conf.admin_database_url.p);
 }
 

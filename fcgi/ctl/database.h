@@ -19,7 +19,7 @@ struct database {
 	struct rh_arena *arena;		/* the program's */
 };
 
-/* stmts: ended by { 0 }, all that will be sent. */
+/* stmts: ended by { 0 }, all that will be sent; NULL: they are registered. */
 struct database *database_open(const struct rh_program *self,
     struct rh_stmt *stmts);
 /* Another one, by its url, as the role that stands there. */

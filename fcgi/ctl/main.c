@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "ctl/conf.h"
+#include "ctl/job.h"
 #include "ctl/status.h"
 #include "ctl/tenant.h"
 #include "ctl/trace.h"
@@ -17,6 +18,7 @@ static struct rh_directive directives[RH_COUNT(ours) + 1];
 
 /* clang-format off */
 static const struct rh_command commands[] = {
+	{ "job", "list|show|retry|cancel|pause|resume|limit|drain|cron [ID]", "what waits, runs and is over; tried again, cancelled, stopped, bounded, waited for", job_options, job_run },
 	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
 	{ "tenant", "limit|move SLUG [PLACEMENT]", "limit: what it may do, shown, and changed where something is given; move: to the database of a placement, or home", tenant_options, tenant_run },
 	{ "trace", "REQUEST_ID|TRACE_ID", "one request: where its time went, and why its trace was kept or not", trace_options, trace_run },

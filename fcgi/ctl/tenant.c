@@ -104,12 +104,8 @@ ask(struct database *db, struct rh_slice slug, const struct plan *change,
 	return rh_pipe_error(db->pipe);
 }
 
-/*
- * The database that the tenant lives in, home's closed where that is another;
- * while it moves nobody can say which of the two a change would stay in.
- */
-static struct database *
-open_place(const struct rh_program *self, struct rh_slice slug, bool changes,
+struct database *
+tenant_open(const struct rh_program *self, struct rh_slice slug, bool changes,
     const char **redis_url)
 {
 	struct database *db = database_open(self, stmts);
@@ -242,7 +238,7 @@ limit(const struct rh_program *self, struct rh_slice slug,
 	struct rh_err *err;
 
 	if (!change_read(self, values, &change, &changes) ||
-	    !(db = open_place(self, slug, changes || values[RESET],
+	    !(db = tenant_open(self, slug, changes || values[RESET],
 	    &redis_url)))
 		return EXIT_FAILURE;
 	err = ask(db, slug, &change, changes, values[RESET], &now, &found);

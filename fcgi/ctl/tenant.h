@@ -12,8 +12,15 @@
 #define RH_CTL_TENANT_H
 
 #include "base/program.h"
+#include "ctl/database.h"
 
 extern const struct rh_option tenant_options[];
+/*
+ * The database that the tenant lives in, home's closed where that is another;
+ * while it moves nobody can say which of the two a change would stay in: NULL.
+ */
+struct database *tenant_open(const struct rh_program *self,
+    struct rh_slice slug, bool changes, const char **redis_url);
 int tenant_run(struct rh_program *self, int argc, char **argv);
 
 #endif

@@ -33,6 +33,17 @@ class Tenants(Story):
         self.task = self.post(f"/projects/{self.project}/tasks",
                               {"title": "T"}, 201)["id"]
         self.key = self.post("/api-keys", {"name": "K", "role": "viewer"}, 201)["id"]
+        self.job = self.left_job()
+
+    def left_job(self):
+        """One that waits for later: nothing here is there to do it."""
+        [[job]] = self.stack.postgres.query(
+            "insert into jobs (tenant_id, id, kind, state, priority, args, run_at,"
+            " max_attempts, trace_id, parent_span_id, trace_flags, request_id)"
+            f" values ('{self.t.id}', gen_random_uuid(), 'k', 'scheduled', 0, '{{}}',"
+            " now() + interval '1 day', 8, substr(sha256('t'), 1, 16),"
+            " substr(sha256('p'), 1, 8), 0, 'left-before') returning id")
+        return job
 
     def call(self, method, path, body, status):
         got = self.stack.api(method, self.t.path + path, self.t.session, body)
@@ -78,6 +89,10 @@ class Events(Tenants):
              "member.updated"),
             ("DELETE", T + "/members/{user_id}", m, None, 204,
              "member.removed"),
+            ("POST", T + "/jobs/{id}/retry", f"/jobs/{self.job}/retry", None, 200,
+             "job.retried"),
+            ("POST", T + "/jobs/{id}/cancel", f"/jobs/{self.job}/cancel", None, 200,
+             "job.cancelled"),
             ("PATCH", T, "", {"name": "Renamed"}, 200, "tenant.updated"),
             ("DELETE", T, "", None, 204, "tenant.deleted"),
         ]
@@ -116,6 +131,8 @@ class Events(Tenants):
                  {"title": "T", "assignee_id": unknown}, 422),
                 ("PATCH", f"/tasks/{unknown}", {"title": "T"}, 404),
                 ("DELETE", f"/projects/{unknown}", None, 404),
+                ("POST", f"/jobs/{unknown}/retry", None, 404),
+                ("POST", f"/jobs/{unknown}/cancel", None, 404),
                 ("DELETE", f"/members/{self.owner}", None, 409)):
             got = self.call(method, path, body, status)
             self.assertEqual(self.events(got.headers["X-Request-Id"]), [], path)

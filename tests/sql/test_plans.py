@@ -19,6 +19,8 @@ TASKS = {SMALL: 1000, BIG: 20000 if SANITIZED else 200000}
 PROJECTS = {SMALL: 50, BIG: 2000}
 KEYS = {SMALL: 5, BIG: 5000}
 EVENTS = {SMALL: 100, BIG: 20000}
+JOBS = {SMALL: 50, BIG: 2000}       # that wait
+PAST = {SMALL: 100, BIG: 20000}
 TWICE = 2
 # The session plans anew for each of the first five; the sixth may be generic.
 TIMES = 6
@@ -43,6 +45,12 @@ HOT = {
     "events.page": ["tenant, zero, limit", "tenant, middle_pos, limit"],
     "events.page_type": ["tenant, zero, limit, rare", "tenant, middle_pos, limit, rare"],
     "events.show": ["tenant, told"],
+    # not those that filter what waits: it is little, and read whole at the worst
+    "jobs.page": ["tenant, middle_job, limit"],
+    "jobs.page_done_kind": ["tenant, max, limit, seldom"],
+    "jobs.page_failed": ["tenant, max, limit, dead"],
+    "jobs.page_failed_kind": ["tenant, max, limit, dead, seldom"],
+    "jobs.show": ["tenant, middle_job"],
     "tasks.update": ["tenant, event, trace, span, request, task, title, no, none, none,"
                      " no, none, no, none, zero"],
 }
@@ -86,6 +94,19 @@ class Plans(Migrated):
             f" substr(sha256('p'), 1, 8), 'r', now() from generate_series(1,"
             f" {EVENTS[tenant]}) i")
 
+        # a job in a hundred is of a rare kind, one in fifty is dead
+        columns = ("tenant_id, id, kind, state, priority, args, max_attempts, trace_id,"
+                   " parent_span_id, trace_flags, request_id")
+        values = ("0, '{}', 8, substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 0, 'r'")
+        cls.query(
+            f"insert into jobs ({columns}, run_at) select '{tenant}', gen_random_uuid(),"
+            f" case when i % 100 = 0 then 'rare' else 'k' end, 'ready', {values}, now()"
+            f" from generate_series(1, {JOBS[tenant]}) i;"
+            f"insert into jobs_past ({columns}, attempt, created_at) select '{tenant}',"
+            f" gen_random_uuid(), case when i % 100 = 0 then 'rare' else 'k' end,"
+            f" (case when i % 50 = 0 then 'dead' else 'done' end)::job_state, {values}, 1,"
+            f" now() from generate_series(1, {PAST[tenant]}) i")
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -101,7 +122,12 @@ class Plans(Migrated):
         (told, middle_pos), = self.query(
             f"select id, pos from events where tenant_id = '{tenant}' order by pos"
             f" offset {EVENTS[tenant] // 2} limit 1")
+        (past_job,), = self.query(
+            f"select id from jobs_past where tenant_id = '{tenant}' order by id"
+            f" offset {PAST[tenant] // 2} limit 1")
         return {
+            "seldom": "'rare'", "dead": "'dead'",
+            "middle_job": f"'{past_job}'",
             "told": f"'{told}'", "middle_pos": middle_pos, "rare": "'task.deleted'",
             "tenant": f"'{tenant}'", "key": f"sha256('key{n}.1')", "role": "'viewer'",
             "infinity": "'infinity'", "max": "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
