@@ -4,6 +4,7 @@ that has planned for the small one reads no more for the big one than a fresh
 plan does, and the policy costs no buffers. Buffers, for they are the same on
 every machine."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -113,6 +114,7 @@ class Plans(Migrated):
         cls.query("vacuum analyze")
         cls.statements = {s["name"]: s["sql"] for s in statements()}
 
+    @functools.lru_cache(maxsize=None)      # what is changed is rolled back
     def parameters(self, tenant):
         """What a request of this tenant has for them, as SQL."""
         n = {SMALL: 1, BIG: 2}[tenant]
