@@ -93,7 +93,7 @@ link_whole http "$temp/upward.o" ||
 # header: the files that may include it
 foreign='libpq-fe.h: lib/data/pg.c lib/data/pg_cancel.c lib/data/pg_hold.c lib/data/pg_row.c lib/data/pipe.c lib/data/pipe_send.c migrate/db.c
 json: lib/http/json_read.c
-curl/: lib/obs/otlp_post.c
+curl/: lib/jobs/out.c lib/obs/otlp_post.c
 fcgi: lib/http/fcgx.c
 confuse.h: lib/base/conf_statement.c
 microhttpd.h: fcgi/exporter/server.c
