@@ -32,6 +32,14 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "jobs_workers",        C(INT, jobs_workers),              "2",                             "1",     "64",      RH_RESTART, "processes of rowhouse-jobs: one job each at a time; of two or more the first relays events and runs none. Both programs are to agree on it", NULL },
 	{ "jobs_batch",          C(INT, jobs_batch),                "500",                           "1",     "500",     RH_RELOAD,  "jobs that a process of rowhouse-jobs takes at a time, where they are quick; as many as take it 20 ms", NULL },
 	{ "jobs_keep",           C(MS, jobs_keep_ms),               "7d",                            "1s",    "3650d",   RH_RELOAD,  "how long it is remembered what became of a job", NULL },
+	{ "webhook_allow",       C(TEXT, webhook_allow),            "",                              NULL,    NULL,      RH_RELOAD,  "networks that webhooks and forwards may go to although they are private, loopback or the like: those of a receiver of the operator's own. Empty: none", NULL },
+	{ "webhook_timeout",     C(MS, webhook_timeout_ms),         "20s",                           "10ms",  "2min",    RH_RELOAD,  "how long a receiver may take, from the first look at its name to its last byte", NULL },
+	{ "webhook_connections", C(INT, webhook_connections),       "64",                            "1",     "1024",    RH_RELOAD,  "webhooks on their way at a time, at each database", NULL },
+	{ "webhook_concurrency", C(INT, webhook_concurrency),       "4",                             "1",     "100",     RH_RELOAD,  "of these, to one endpoint that does not say otherwise", NULL },
+	{ "webhook_rate",        C(INT, webhook_rate),              "50",                            "1",     "1000",    RH_RELOAD,  "webhooks in a second to one endpoint that does not say otherwise", NULL },
+	{ "webhook_retry",       C(MS, webhook_retry_ms),           "5s",                            "10ms",  "1min",    RH_RELOAD,  "how long after its first failure a webhook is tried again; the pauses that follow are its multiples: with 5s it is 5min, 30min, 2h, 5h, 10h, 14h, 20h, 24h", NULL },
+	{ "webhook_give_up",     C(MS, webhook_give_up_ms),         "5d",                            "1s",    "365d",    RH_RELOAD,  "an endpoint that has failed for so long without a success is paused", NULL },
+	{ "webhook_keep",        C(MS, webhook_keep_ms),            "30d",                           "1s",    "3650d",   RH_RELOAD,  "how long it is remembered what became of a webhook; what has waited for so long has failed", NULL },
 	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RELOAD,  "a worker is replaced after so many requests; 0: never", NULL },
 	{ "max_memory",          C(BYTES, max_memory_bytes),        "0",                             "0",     NULL,      RH_RELOAD,  "a worker that has more for itself is replaced after its request; 0: never", NULL },
 	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },
@@ -153,15 +161,15 @@ check_sizing(const struct rh_serve_conf *conf, struct rh_buf *faults)
 }
 
 static void
-check_trust(const struct rh_serve_conf *conf, struct rh_buf *faults)
+check_networks(const char *name, struct rh_slice text, struct rh_buf *faults)
 {
 	struct rh_arena *arena = rh_arena_new(4096, 1 << 20);
 	struct rh_cidrs list;
 	struct rh_slice fault;
 
-	if (!rh_cidrs_get(&list, conf->trust_traceparent, arena, &fault))
-		rh_buf_printf(faults, "trust_traceparent: \"%.*s\" is no network"
-		    " like 10.0.0.0/8 or fd00::/8\n", RH_SLICE_ARG(fault));
+	if (!rh_cidrs_get(&list, text, arena, &fault))
+		rh_buf_printf(faults, "%s: \"%.*s\" is no network"
+		    " like 10.0.0.0/8 or fd00::/8\n", name, RH_SLICE_ARG(fault));
 	rh_arena_destroy(&arena);
 }
 
@@ -238,7 +246,8 @@ rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 	if (!rh_serve_conf_concurrency(conf, &most))
 		rh_buf_lit(faults, "tenant_concurrency: a number of workers, or"
 		    " a share of them like 50%\n");
-	check_trust(conf, faults);
+	check_networks("trust_traceparent", conf->trust_traceparent, faults);
+	check_networks("webhook_allow", conf->webhook_allow, faults);
 	if (conf->secret_key.n < 32)
 		rh_buf_lit(faults, "secret_key: required, at least 32"
 		    " characters; set it, or ROWHOUSE_SECRET_KEY in the"

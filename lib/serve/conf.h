@@ -36,6 +36,10 @@ struct rh_serve_conf {
 	int64_t jobs_workers;
 	int64_t jobs_batch;
 	int64_t jobs_keep_ms;
+	struct rh_slice webhook_allow;
+	int64_t webhook_timeout_ms;
+	int64_t webhook_connections, webhook_concurrency, webhook_rate;
+	int64_t webhook_retry_ms, webhook_give_up_ms, webhook_keep_ms;
 	int sizing;
 	int64_t workers;
 	int64_t workers_min, workers_spare_min, workers_spare_max;

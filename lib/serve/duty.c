@@ -3,6 +3,7 @@
 #include "serve/duty.h"
 
 #include "base/clock.h"
+#include "serve/duty_deliver.h"
 #include "serve/duty_relay.h"
 
 #define MS_NS UINT64_C(1000000)
@@ -30,9 +31,11 @@ static const struct rh_duty duties[] = {
 	/* name          who              open                step                close               wake            gap_ns */
 	/* several events are one step's as well */
 	{ "relay",       RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_relay,      NULL,               RH_WAKE_EVENTS, 10 * MS_NS },
+	{ "webhooks",    RH_DUTY_COURIER, rh_duty_deliver_open, rh_duty_deliver,  rh_duty_deliver_close, RH_WAKE_NOT, 0 },
 	{ "jobs",        RH_DUTY_JOBS,    rh_duty_jobs_open,  rh_duty_jobs_step,  rh_duty_jobs_close, RH_WAKE_JOBS,   0 },
 	{ "cron",        RH_DUTY_COURIER, rh_duty_cron_open,  rh_duty_cron_step,  NULL,               RH_WAKE_NOT,    0 },
 	{ "days",        RH_DUTY_COURIER, rh_duty_relay_open, rh_duty_days,       NULL,               RH_WAKE_NOT,    0 },
+	{ "webhooks' house", RH_DUTY_COURIER, NULL,           rh_duty_deliver_tend, NULL,             RH_WAKE_NOT,    0 },
 	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close, RH_WAKE_NOT,    0 },
 	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL,               RH_WAKE_NOT,    0 },
 };

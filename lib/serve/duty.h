@@ -50,6 +50,7 @@ struct rh_kept {
 	struct rh_relaying *relaying;	/* duty_relay.c */
 	struct rh_runner *runner;	/* duty_jobs.c */
 	struct rh_cronning *cronning;	/* duty_cron.c */
+	struct rh_deliver *deliver;	/* duty_deliver.c */
 	uint64_t purge_ns;		/* mono: when replies that expired are looked for */
 	/* duty.c's own */
 	bool opened;

@@ -13,12 +13,17 @@ struct rh_relaying {
 void
 rh_duty_relay_open(struct rh_server *s)
 {
+	static const struct rh_stmt *const hanging[] = {
+		&rh_deliver_stmts[RH_DELIVER_FAN_OUT], NULL
+	};
+
 	if (s->kept->relaying)
 		return;
 	s->kept->relaying = RH_NEW(s->own, struct rh_relaying);
 	rh_relay_init(&s->kept->relaying->relay,
 	    &(struct rh_relay_conf){
-	    .keep_ms = s->host->conf->events_keep_ms });
+	    .keep_ms = s->host->conf->events_keep_ms,
+	    .fan_out = hanging });
 }
 
 /* At all places together: their sum, and the longest of them. */

@@ -50,6 +50,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_job_stmts);
 	rh_stmts_register(rh_runner_stmts);
 	rh_stmts_register(rh_cron_stmts);
+	rh_stmts_register(rh_deliver_stmts);
 	rh_pg_constraints_register(rh_job_constraints);
 	resource_register(&rh_resource_health, tables);
 	for (const struct rh_resource *const *r = app->resources; *r; r++) {
@@ -168,6 +169,8 @@ rh_host_tune(struct rh_host *h, struct rh_arena *arena, struct rh_buf *warnings)
 	/* rh_serve_conf_check has refused what would be a fault */
 	rh_assert(rh_cidrs_get(&h->trusted, conf->trust_traceparent, arena,
 	    &fault));
+	rh_assert(rh_cidrs_get(&h->webhook_allow, conf->webhook_allow, arena,
+	    &fault));
 }
 
 bool
@@ -182,6 +185,7 @@ rh_host_open(struct rh_host *h, struct rh_arena *arena, struct rh_buf *why)
 	h->metrics = rh_metrics_new(arena);
 	rh_series_init(&h->series, h->metrics, h->router);
 	rh_job_families(h->metrics, &h->jobs);
+	rh_deliver_families(h->metrics, &h->deliveries);
 	if (!instruments_open(h->app, h->metrics, why))
 		return false;
 	h->openapi = rh_openapi_make(arena, h->router, &info);

@@ -15,6 +15,7 @@
 #include "data/redis.h"
 #include "http/route.h"
 #include "jobs/crons.h"
+#include "jobs/deliver.h"
 #include "jobs/runner.h"
 #include "obs/otlp.h"
 #include "obs/segment.h"
@@ -42,6 +43,7 @@ struct rh_host {
 	struct rh_metrics *metrics;
 	struct rh_series series;
 	struct rh_job_series jobs;
+	struct rh_deliver_series deliveries;
 	struct rh_segment *segment;
 	struct rh_directory *directory;
 	struct rh_limit_table *limits;
@@ -53,6 +55,7 @@ struct rh_host {
 	struct rh_past_keeper *past;	/* the master's */
 	struct rh_otlp_conf otlp;
 	struct rh_cidrs trusted;	/* trust_traceparent */
+	struct rh_cidrs webhook_allow;
 	struct rh_pg_conf pg;
 	struct rh_redis_conf redis;
 	struct rh_place_conf places[RH_PLACEMENTS_MAX];

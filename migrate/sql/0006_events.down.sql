@@ -3,6 +3,7 @@
 drop function events_tend(bigint, int);
 drop function events_day(bigint);
 drop function events_waiting();
+drop function relayed_tenants();
 drop function relayed_last();
 drop function relayed_first();
 drop function events_relay(bigint, int);

@@ -107,6 +107,7 @@ set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
 	-- hardly ever: one look at an index (0007's) instead of one for each row
 	some_away constant boolean := exists (select from public.tenant_limits where away);
+	tenants uuid[];
 begin
 	moved := 0;
 	busy := not pg_try_advisory_xact_lock(public.events_lock());
@@ -135,14 +136,15 @@ begin
 		select tenant_id, first_pos + row_number() over (order by seq) - 1, id, type, subject_id,
 			payload, actor_id, trace_id, parent_span_id, request_id, created_at
 		from gone)
-	select count(*), min(seq), max(seq), (select seq from stays)
-		into moved, first_seq, last_seq, passed from gone;
+	select count(*), min(seq), max(seq), array_agg(distinct tenant_id), (select seq from stays)
+		into moved, first_seq, last_seq, tenants, passed from gone;
 	if moved > 0 then
 		own := pg_current_xact_id()::text::bigint;
 		last_pos := first_pos + moved - 1;
 		-- a sequence rolls nothing back: positions of a batch that fails are not given again
 		perform setval('public.event_pos', last_pos);
 		perform set_config('rowhouse.relayed', first_pos || ' ' || last_pos, true);
+		perform set_config('rowhouse.relayed_tenants', tenants::text, true);
 	end if;
 	drawn := (select last_value - (not is_called)::int from public.outbox_events_seq_seq);
 end $$;
@@ -153,6 +155,9 @@ create function relayed_first() returns bigint language sql stable as
 	$$select nullif(split_part(current_setting('rowhouse.relayed', true), ' ', 1), '')::bigint$$;
 create function relayed_last() returns bigint language sql stable as
 	$$select nullif(split_part(current_setting('rowhouse.relayed', true), ' ', 2), '')::bigint$$;
+-- Of whom it was: events are found by tenant and position, not by position alone.
+create function relayed_tenants() returns uuid[] language sql stable as
+	$$select nullif(current_setting('rowhouse.relayed_tenants', true), '')::uuid[]$$;
 
 -- How many wait for the relay, and how long the oldest has.
 create function events_waiting(out pending bigint, out lag_ms bigint)

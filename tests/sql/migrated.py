@@ -109,7 +109,9 @@ class Migrated(unittest.TestCase):
             f" from webhooks w, generate_series(1, 10) where w.tenant_id = '{tenant}';"
             f"insert into webhook_attempts (tenant_id, delivery_id, attempt, started_at,"
             f" latency_ms, reply) select '{tenant}', id, 1, now(), 1, ''"
-            f" from webhook_deliveries where tenant_id = '{tenant}'")
+            f" from webhook_deliveries where tenant_id = '{tenant}';"
+            f"insert into webhook_paces (tenant_id, webhook_id, next_at) select"
+            f" '{tenant}', id, now() from webhooks where tenant_id = '{tenant}'")
 
     @classmethod
     def query(cls, sql, user="postgres"):

@@ -37,7 +37,9 @@ WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "events_relay", "events_tend",
                      "job_claim", "job_over", "job_over_all",
                      "job_fail", "job_give_back", "job_extend", "job_forget",
-                     "job_kinds_say", "job_retry", "job_cancel", "job_cron_fire"}
+                     "job_kinds_say", "job_retry", "job_cancel", "job_cron_fire",
+                     "webhook_fan_out", "webhook_claim", "webhook_settle",
+                     "webhook_rescue", "webhook_forget"}
 CALLING_THEM = {"idempotency_claim_outside", "job_rescue"}
 # A change without an event, and why.
 SILENT = {
@@ -64,6 +66,10 @@ SILENT = {
     "jobs.kinds": "what a program says of itself",
     "crons.set": "a schedule is a part of what its route has changed, and told",
     "crons.drop": "the same", "crons.fire": "a job is no resource's change",
+    "deliveries.fan_out": "tells what happened", "deliveries.claim": "the same",
+    "deliveries.settle": "the function writes webhook.paused itself",
+    "deliveries.rescue": "tells what happened once more",
+    "deliveries.forget": "forgets what was told long ago",
 }
 # Inserts whose event is a statement of its own behind them (rh_event_send);
 # tests/e2e/test_events.py sees that it is there.

@@ -1,0 +1,81 @@
+#include "config.h"
+
+#include "serve/duty_deliver.h"
+
+#include "jobs/deliver.h"
+
+#define TEND_NS (5000 * INT64_C(1000000))
+
+/* As for jobs (duty_jobs.c): not the process but its slot. */
+static struct rh_uuid
+holder_of(const struct rh_server *s)
+{
+	const struct rh_segment *segment = s->host->segment;
+	unsigned place = rh_segment_place(segment, s->slot);
+	struct rh_uuid id;
+
+	memcpy(id.b, rh_segment_id(segment), sizeof(id.b));
+	id.b[14] ^= (unsigned char)(place >> 8);
+	id.b[15] ^= (unsigned char)place;
+	return id;
+}
+
+void
+rh_duty_deliver_open(struct rh_server *s)
+{
+	const struct rh_host *h = s->host;
+	const struct rh_serve_conf *conf = h->conf;
+
+	s->kept->deliver = rh_deliver_new(s->own, s->pg, holder_of(s),
+	    &(struct rh_deliver_conf){
+		.out = { &h->webhook_allow,
+		    (unsigned)conf->webhook_connections },
+		.secret_key = conf->secret_key,
+		.timeout_ms = conf->webhook_timeout_ms,
+		.concurrency = conf->webhook_concurrency,
+		.rate = conf->webhook_rate,
+		.retry_ms = conf->webhook_retry_ms,
+		.give_up_ms = conf->webhook_give_up_ms,
+		.keep_ms = conf->webhook_keep_ms },
+	    &(struct rh_deliver_obs){ .tally = &s->tally,
+		.series = &h->deliveries,
+		.spans = h->series.spans,
+		.log = &s->log,
+		.ring = rh_segment_spans(h->segment, s->slot),
+		.apart = rh_segment_traces(h->segment, s->slot),
+		.sampler = &h->otlp.sampler,
+		.logs = conf->logs,
+		.traces = h->otlp.traces,
+		.slow_ms = conf->slow_ms });
+}
+
+unsigned
+rh_duty_deliver(struct rh_server *s, int64_t *again_ns)
+{
+	unsigned ended;
+
+	/* or the master would take the last one for one that hangs */
+	s->pg_obs.flight = NULL;
+	ended = rh_deliver_step(s->kept->deliver, again_ns);
+	s->pg_obs.flight = s->flight;
+	return ended;
+}
+
+unsigned
+rh_duty_deliver_tend(struct rh_server *s, int64_t *again_ns)
+{
+	*again_ns = TEND_NS;
+	s->pg_obs.flight = NULL;
+	rh_deliver_tend(s->kept->deliver);
+	s->pg_obs.flight = s->flight;
+	return 0;
+}
+
+void
+rh_duty_deliver_close(struct rh_server *s)
+{
+	s->pg_obs.flight = NULL;
+	if (s->kept->deliver)
+		rh_deliver_end(s->kept->deliver);
+	s->kept->deliver = NULL;
+}
