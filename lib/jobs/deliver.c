@@ -11,6 +11,8 @@
 #define GATHER_NS (20 * MS_NS)
 /* Where nothing was due; and where the database did not answer as it should. */
 #define POLL_NS (100 * MS_NS)
+/* To find that nothing is due may take this part of the time. */
+#define POLL_SHARE 10
 #define TROUBLE_NS (1000 * MS_NS)
 #define STATEMENT_NS (10000 * MS_NS)
 /* A stop waits so long for receivers. */
@@ -23,7 +25,7 @@ enum {
 	ARENA_FIRST = 64 << 10,
 	ARENA_CAP = 256 << 20,
 	SENDING_FIRST = 4096,
-	SENDING_CAP = 8 << 20
+	SENDING_CAP = 256 << 20
 };
 
 #define EVERYBODYS .global = "who delivers is nobody's: all tenants in turn"
@@ -35,7 +37,7 @@ struct rh_stmt rh_deliver_stmts[] = {
 	[RH_DELIVER_CLAIM] = { .name = "deliveries.claim", EVERYBODYS, .sql =
 	    "select tenant_id, id, webhook_id, event_id, subject_id, actor_id, type,"
 	    "  payload, trace_id, parent_span_id, request_id, url, secret, old_secret,"
-	    "  happened_at, attempt, waited_ms, failing"
+	    "  happened_at, attempt, waited_ms"
 	    " from webhook_claim($1, $2, $3, $4, $5, $6, $7)" },
 	[RH_DELIVER_SETTLE] = { .name = "deliveries.settle", EVERYBODYS, .sql =
 	    "select webhook_settle($1, $2::text::uuid[], $3::text::uuid[],"
@@ -71,7 +73,6 @@ static const struct rh_field due_columns[] = {
 	{ RH_FIELD("happened_at", TIME, R, happened_us) },
 	{ RH_FIELD("attempt", INT, R, attempt) },
 	{ RH_FIELD("waited_ms", INT, R, waited_ms) },
-	{ RH_FIELD("failing", BOOL, R, failing) },
 	{ 0 }
 };
 /* clang-format on */
@@ -116,21 +117,23 @@ settled(struct rh_deliver *d)
 	d->over = 0;
 }
 
-static void
+/* The last row says how far the claim has come. */
+static size_t
 start_all(struct rh_deliver *d, const struct rh_due *rows, size_t n)
 {
 	unsigned at = 0;
 
+	if (n == 0)
+		return 0;
+	d->after_tenant = rows[--n].tenant;
+	d->after_webhook = rows[n].webhook;
 	for (size_t i = 0; i < n; i++) {
 		while (d->sending[at].state != RH_SENDING_FREE)
 			rh_assert(++at < d->conf.out.most);
 		d->busy++;
 		rh_sending_start(&d->sending[at], &rows[i]);
 	}
-	if (n) {
-		d->after_tenant = rows[n - 1].tenant;
-		d->after_webhook = rows[n - 1].webhook;
-	}
+	return n;
 }
 
 /* What is over is settled, and what is due claimed, in one transaction. */
@@ -161,7 +164,7 @@ exchange(struct rh_deliver *d, bool claims, size_t *n)
 	}
 	if (settles)
 		settled(d);
-	start_all(d, rows, *n);
+	*n = start_all(d, rows, *n);
 	return true;
 }
 
@@ -207,6 +210,7 @@ tidy(struct rh_deliver *d)
 {
 	uint64_t now = rh_clock_mono_ns();
 	bool claims = now >= d->claim_ns && d->busy < d->conf.out.most;
+	uint64_t took;
 	size_t n;
 
 	if (d->sweep && now < d->claim_ns)
@@ -217,9 +221,11 @@ tidy(struct rh_deliver *d)
 		d->claim_ns = rh_clock_mono_ns() + TROUBLE_NS;
 		return false;
 	}
+	took = rh_clock_mono_ns() - now;
 	/* there may be more of those that had their part */
 	if (claims)
-		d->claim_ns = rh_clock_mono_ns() + (n ? GATHER_NS : POLL_NS);
+		d->claim_ns = now + took +
+		    (n ? GATHER_NS : RH_MAX(POLL_NS, took * POLL_SHARE));
 	return true;
 }
 

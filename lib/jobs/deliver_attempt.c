@@ -4,8 +4,7 @@
 #include "jobs/deliver_part.h"
 
 enum {
-	BODY_FIRST = 1024,
-	BODY_MAX = 4 << 20,
+	BODY_MORE = 16 << 10, /* than its data */
 	HEADER_MAX = 512,
 	HEADERS = 5
 };
@@ -38,7 +37,8 @@ body(struct rh_arena *arena, const struct rh_due *due)
 	struct rh_buf b;
 
 	rh_time_put(time, due->happened_us);
-	rh_buf_init(&b, arena, BODY_FIRST + due->payload.n, BODY_MAX);
+	rh_buf_init(&b, arena, due->payload.n + 1024,
+	    due->payload.n + BODY_MORE);
 	member_uuid(&b, RH_SLICE("{\"id\":"), due->event);
 	rh_buf_lit(&b, ",\"type\":");
 	rh_buf_json(&b, due->type);

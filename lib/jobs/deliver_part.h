@@ -22,7 +22,6 @@ struct rh_due {
 	struct rh_slice type, payload, trace_id, parent_span_id, request_id;
 	struct rh_slice url, secret, old_secret;
 	int64_t happened_us, attempt, waited_ms;
-	bool failing;
 };
 
 enum rh_sending_state { RH_SENDING_FREE, RH_SENDING_BUSY, RH_SENDING_OVER };

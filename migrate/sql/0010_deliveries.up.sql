@@ -44,7 +44,8 @@ $$;
 -- Behind the relay's move, in its transaction: so a delivery comes exactly once.
 -- A tenant that has no webhooks costs one probe a batch.
 create function webhook_fan_out() returns bigint
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
 	n bigint;
 begin
@@ -71,12 +72,14 @@ end $$;
 -- a time, and is told as many in a second, as it or the operator says. Of what is
 -- free a tenant leaves as much as it has: so there is always some for others,
 -- however many endpoints of one stall. Who is away is served elsewhere.
+--
+-- Behind them a row without an id: how far it came, for the next claim. One looks
+-- at a thousand endpoints at the most, for those that wait cost a look each.
 create function webhook_claim(p_holder uuid, p_most int, p_lease_ms bigint, p_tenant uuid, p_webhook uuid,
 	p_concurrency int, p_rate int)
 returns table (tenant_id uuid, id uuid, webhook_id uuid, event_id uuid, type text, subject_id uuid,
 	payload text, actor_id uuid, happened_at timestamptz, attempt int, trace_id bytea,
-	parent_span_id bytea, request_id text, waited_ms bigint, url text, secret bytea, old_secret bytea,
-	failing boolean)
+	parent_span_id bytea, request_id text, waited_ms bigint, url text, secret bytea, old_secret bytea)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
@@ -85,8 +88,9 @@ declare
 	steps int := 0;
 	free int := p_most;
 	round boolean := false;
-	first_t constant uuid := coalesce(p_tenant, '00000000-0000-0000-0000-000000000000');
-	first_w constant uuid := coalesce(p_webhook, '00000000-0000-0000-0000-000000000000');
+	nil constant uuid := '00000000-0000-0000-0000-000000000000';
+	first_t constant uuid := coalesce(p_tenant, nil);
+	first_w constant uuid := coalesce(p_webhook, nil);
 	t uuid := first_t;
 	w uuid := first_w;
 	hook public.webhooks;
@@ -101,10 +105,10 @@ begin
 			where d.state = 'waiting' and (d.tenant_id, d.webhook_id) > (t, w)
 			order by d.tenant_id, d.webhook_id limit 1;
 		if not found then
+			t := nil;
+			w := nil;
 			exit when round;
 			round := true;
-			t := '00000000-0000-0000-0000-000000000000';
-			w := t;
 			continue;
 		end if;
 		exit when round and (t, w) > (first_t, first_w);
@@ -141,8 +145,7 @@ begin
 		returning d.tenant_id, d.id, d.webhook_id, d.event_id, d.type, d.subject_id, d.payload::text,
 			d.actor_id, d.happened_at, d.attempt, d.trace_id, d.parent_span_id, d.request_id,
 			(extract(epoch from begins - due.due_at) * 1000)::bigint, hook.url, hook.secret,
-			case when hook.old_secret_until > now() then hook.old_secret end,
-			hook.failing_since is not null;
+			case when hook.old_secret_until > now() then hook.old_secret end;
 		get diagnostics n = row_count;
 		continue when n = 0;
 		free := free - n;
@@ -150,6 +153,9 @@ begin
 			values (t, w, base + n * interval '1 second' / rate)
 			on conflict on constraint webhook_paces_pkey do update set next_at = excluded.next_at;
 	end loop;
+	tenant_id := t;
+	webhook_id := w;
+	return next;
 end $$;
 
 -- ---- what became of it ----
@@ -220,7 +226,8 @@ end $$;
 -- What nobody works at: all that p_holder has but for p_but, or, without a
 -- holder, whatever has a lease that is over. Where it was begun, that attempt is
 -- over, and the next one due after p_pause_ms, if there is one; else it is as if
--- it had not been claimed. Answers how many.
+-- it had not been claimed. What the holder had is waited for: a session of his that
+-- is at work still may settle it. Answers how many.
 create function webhook_rescue(p_holder uuid, p_but uuid[], p_begun boolean, p_attempts int, p_pause_ms bigint,
 	p_most int)
 returns bigint language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -233,7 +240,7 @@ begin
 			and x.lease_until < now() limit p_most for update skip locked);
 	else
 		left_over := array(select x from public.webhook_deliveries x where x.state = 'sending'
-			and x.holder = p_holder and x.id <> all (p_but) limit p_most for update skip locked);
+			and x.holder = p_holder and x.id <> all (p_but) limit p_most for update);
 	end if;
 	if p_begun then
 		insert into public.webhook_attempts (tenant_id, delivery_id, attempt, started_at, latency_ms, error, reply)

@@ -46,9 +46,12 @@ def signature(secret, got):
 
 
 class DeliverStory(Story):
+    """What the stories below have in common."""
 
     settings = {"jobs_workers": 2, "workers": 2, "webhook_allow": "127.0.0.1",
-                "webhook_retry": "100ms", "webhook_timeout": "2min"}
+                "webhook_retry": "100ms", "webhook_timeout": "2min",
+                "webhook_connections": 8}
+    exporter = True
 
     @classmethod
     def setUpClass(cls):
@@ -110,9 +113,7 @@ class DeliverStory(Story):
         return wait_until(rows, f"{n} attempts for {hook}")
 
 
-class Delivery(DeliverStory):
-
-    exporter = True
+class Delivery:
 
     def test_an_event_is_told_as_it_happened_and_signed(self):
         path = self.path()
@@ -236,7 +237,7 @@ class Delivery(DeliverStory):
         self.assertEqual(one.headers["webhook-signature"], signature(SECRET, one))
 
 
-class Trouble(DeliverStory):
+class Trouble:
 
     def test_what_fails_is_told_again_as_it_was(self):
         path = self.path()
@@ -361,9 +362,7 @@ class Trouble(DeliverStory):
         self.assertEqual(self.receiver.got(path), [])
 
 
-class Many(DeliverStory):
-
-    settings = {**DeliverStory.settings, "webhook_connections": 8}
+class Many:
 
     def test_who_stalls_holds_nobody(self):
         path = self.path()
@@ -458,7 +457,7 @@ class Many(DeliverStory):
         self.receiver.wait(path)
 
 
-class Deaths(DeliverStory):
+class Deaths:
 
     def killed(self):
         """All workers at once, as by a host that runs out of memory."""
@@ -514,6 +513,10 @@ class Deaths(DeliverStory):
                    " application_name = 'rowhouse-jobs'")
         self.receiver.release(path)
         self.assertEqual(self.delivery(hook, "delivered"), ["200", "1", ""])
+
+
+class Webhooks(Delivery, Trouble, Many, Deaths, DeliverStory):
+    """One stack for all of them."""
 
 
 if __name__ == "__main__":

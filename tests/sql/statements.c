@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "data/limiter.h"
 #include "jobs/crons.h"
+#include "jobs/deliver.h"
 #include "jobs/relay.h"
 #include "jobs/runner.h"
 #include "serve/place.h"
@@ -59,6 +60,7 @@ main(void)
 	show("jobs", rh_job_stmts);
 	show("jobs", rh_runner_stmts);
 	show("crons", rh_cron_stmts);
+	show("deliveries", rh_deliver_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;
