@@ -51,7 +51,8 @@ struct rh_stmt rh_deliver_stmts[] = {
 	{ 0 }
 };
 /* clang-format on */
-_Static_assert((int)RH_DELIVER_FAN_OUT_STMT == RH_DELIVER_FAN_OUT, "as deliver.h says");
+_Static_assert((int)RH_DELIVER_FAN_OUT_STMT == RH_DELIVER_FAN_OUT,
+    "as deliver.h says");
 
 #define R struct rh_due
 /* clang-format off */
@@ -159,7 +160,8 @@ exchange(struct rh_deliver *d, bool claims, size_t *n)
 	if (claims)
 		*n = rh_pipe_rows(p, due_columns, sizeof(*rows), &rows);
 	if (!commit(d, p, "claim and settle")) {
-		d->sweep = true; /* it may have been done, and the answer lost */
+		/* it may have been done, and the answer lost */
+		d->sweep = true;
 		return false;
 	}
 	if (settles)
@@ -180,7 +182,8 @@ sweep(struct rh_deliver *d)
 	if (!commit(d, p, "take back"))
 		return false;
 	if (n)
-		rh_log_say(d->obs.log, RH_LOG_WARN, "webhooks: %lld deliveries"
+		rh_log_say(d->obs.log, RH_LOG_WARN,
+		    "webhooks: %lld deliveries"
 		    " that this slot had and nobody worked at are taken back",
 		    (long long)n);
 	d->sweep = d->begun = false;
@@ -257,16 +260,17 @@ rh_deliver_tend(struct rh_deliver *d)
 	n = rh_pipe_int(p);
 	(void)rh_pipe_int(p);
 	if (commit(d, p, "look after them") && n)
-		rh_log_say(d->obs.log, RH_LOG_WARN, "webhooks: %lld deliveries"
-		    " whose lease was over are taken back", (long long)n);
+		rh_log_say(d->obs.log, RH_LOG_WARN,
+		    "webhooks: %lld deliveries"
+		    " whose lease was over are taken back",
+		    (long long)n);
 	rh_arena_reset(d->arena);
 }
 
 /* ---- its life ---- */
 
 struct rh_deliver *
-rh_deliver_new(struct rh_arena *own, struct rh_pg *pg,
-    struct rh_uuid holder,
+rh_deliver_new(struct rh_arena *own, struct rh_pg *pg, struct rh_uuid holder,
     const struct rh_deliver_conf *conf, const struct rh_deliver_obs *obs)
 {
 	struct rh_deliver *d = RH_NEW(own, struct rh_deliver);

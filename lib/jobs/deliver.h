@@ -26,9 +26,9 @@
 
 /* What became of an attempt, as the metric has it. */
 enum rh_delivered {
-	RH_DELIVERED_OK,	  /* 2xx */
-	RH_DELIVERED_FAILED,	  /* any other status */
-	RH_DELIVERED_REFUSED,	  /* by us: where it was to go */
+	RH_DELIVERED_OK,      /* 2xx */
+	RH_DELIVERED_FAILED,  /* any other status */
+	RH_DELIVERED_REFUSED, /* by us: where it was to go */
 	RH_DELIVERED_TIMEOUT,
 	RH_DELIVERED_UNREACHABLE, /* no address, no connection, no TLS, no reply */
 	RH_DELIVERED_RESULTS
@@ -58,8 +58,8 @@ struct rh_deliver_conf {
 	struct rh_slice secret_key;
 	int64_t timeout_ms;
 	int64_t concurrency, rate; /* of an endpoint that says nothing itself */
-	int64_t retry_ms;	   /* the first pause; the others are its multiples */
-	int64_t give_up_ms;	   /* an endpoint that failed for so long is paused */
+	int64_t retry_ms;   /* the first pause; the others are its multiples */
+	int64_t give_up_ms; /* an endpoint that failed for so long is paused */
 	int64_t keep_ms;
 };
 
@@ -74,8 +74,8 @@ struct rh_deliver;
 
 /* Makes it, in the worker's arena; what the holder had is taken back. */
 struct rh_deliver *rh_deliver_new(struct rh_arena *own, struct rh_pg *pg,
-    struct rh_uuid holder,
-    const struct rh_deliver_conf *conf, const struct rh_deliver_obs *obs);
+    struct rh_uuid holder, const struct rh_deliver_conf *conf,
+    const struct rh_deliver_obs *obs);
 /* Never waits for a receiver. Answers how many attempts ended. */
 unsigned rh_deliver_step(struct rh_deliver *d, int64_t *again_ns);
 /* Leases that are over, and what is to be forgotten. */

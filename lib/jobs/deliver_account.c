@@ -89,9 +89,9 @@ line(struct rh_sending *s, bool kept, uint64_t ns)
 	struct rh_line l;
 
 	rh_line_open(&l, d->obs.log,
-	    s->settled == RH_SETTLED_DELIVERED	  ? RH_LOG_INFO :
+	    s->settled == RH_SETTLED_DELIVERED	? RH_LOG_INFO :
 		s->settled == RH_SETTLED_FAILED ? RH_LOG_ERROR :
-						    RH_LOG_WARN,
+						  RH_LOG_WARN,
 	    "webhook", s->start_us);
 	rh_line_text(&l, "request_id", s->due.request_id, SHORT_CAP);
 	rh_line_hex(&l, "trace_id", d->trace->trace_id, 16);
@@ -142,7 +142,8 @@ span_url(struct rh_span *span, const struct rh_sending *s)
 }
 
 static void
-span_fill(struct rh_span *span, const struct rh_sending *s, char texts[3][RH_UUID_LEN])
+span_fill(struct rh_span *span, const struct rh_sending *s,
+    char texts[3][RH_UUID_LEN])
 {
 	rh_uuid_put(texts[0], s->due.event);
 	rh_uuid_put(texts[1], s->due.webhook);
@@ -207,8 +208,8 @@ rh_sending_account(struct rh_sending *s)
 	trace_begin(s);
 	memcpy(rh_trace_server(d->trace)->id, s->span_id, sizeof(s->span_id));
 	kept = rh_trace_decide(d->trace,
-	    (struct rh_trace_facts){
-		.error = s->settled != RH_SETTLED_DELIVERED,
+	    (struct rh_trace_facts){ .error = s->settled !=
+		    RH_SETTLED_DELIVERED,
 		.slow = ns >= (uint64_t)d->obs.slow_ms * MS_NS });
 	if (d->obs.logs)
 		line(s, kept, ns);

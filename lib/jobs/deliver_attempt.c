@@ -74,8 +74,8 @@ secrets_get(const struct rh_deliver *d, const struct rh_due *due,
 static struct rh_slice
 header(struct rh_arena *arena, const char *name, struct rh_slice value)
 {
-	return rh_slice_of(rh_arena_printf(arena, "%s: %.*s", name,
-	    RH_SLICE_ARG(value)));
+	return rh_slice_of(
+	    rh_arena_printf(arena, "%s: %.*s", name, RH_SLICE_ARG(value)));
 }
 
 static bool
@@ -143,9 +143,9 @@ settle(struct rh_sending *s, int64_t retry_after_ms)
 		s->settled = RH_SETTLED_FAILED;
 	} else {
 		s->settled = RH_SETTLED_AGAIN;
-		s->pause_ms =
-		    RH_MAX(jitter((int64_t)multiple * s->d->conf.retry_ms),
-			RH_MIN(retry_after_ms, PATIENCE_MS));
+		s->pause_ms = RH_MAX(jitter((int64_t)multiple *
+					 s->d->conf.retry_ms),
+		    RH_MIN(retry_after_ms, PATIENCE_MS));
 	}
 }
 
@@ -166,9 +166,10 @@ on_reply(void *arg, const struct rh_out_reply *reply)
 	s->ms = reply->ms;
 	s->reply = rh_arena_slice(s->arena, reply->body);
 	memcpy(s->address, reply->address, sizeof(s->address));
-	settle(s, asks_for_patience(s->status) ?
-	    rh_deliver_retry_after(reply->retry_after, rh_clock_wall_us()) :
-	    0);
+	settle(s,
+	    asks_for_patience(s->status) ?
+		rh_deliver_retry_after(reply->retry_after, rh_clock_wall_us()) :
+		0);
 	s->state = RH_SENDING_OVER;
 	d->busy--;
 	if (d->over++ == 0)

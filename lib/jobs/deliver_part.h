@@ -12,8 +12,11 @@
 
 /* rh_deliver_stmts, by these. */
 enum rh_deliver_stmt {
-	RH_DELIVER_FAN_OUT_STMT, RH_DELIVER_CLAIM, RH_DELIVER_SETTLE,
-	RH_DELIVER_RESCUE, RH_DELIVER_FORGET
+	RH_DELIVER_FAN_OUT_STMT,
+	RH_DELIVER_CLAIM,
+	RH_DELIVER_SETTLE,
+	RH_DELIVER_RESCUE,
+	RH_DELIVER_FORGET
 };
 
 /* A row of webhook_claim. */
@@ -55,18 +58,20 @@ struct rh_deliver {
 	struct rh_uuid holder;
 	struct rh_deliver_conf conf;
 	struct rh_deliver_obs obs;
-	struct rh_sampler sampler; /* of the trace id: rows have no parent's flag */
+	/* by the trace id: rows have no parent's flag */
+	struct rh_sampler sampler;
 	struct rh_hook_key key;
 	struct rh_out *out;
 	struct rh_trace *trace;
-	struct rh_arena *arena; /* of a step */
+	struct rh_arena *arena;	    /* of a step */
 	struct rh_sending *sending; /* conf.out.most of them */
 	unsigned busy, over;
 	unsigned ended; /* in this step */
 	struct rh_uuid after_tenant, after_webhook;
 	uint64_t over_ns;  /* mono: when the first of those that are over was */
 	uint64_t claim_ns; /* mono: not before is it looked for more */
-	bool sweep, begun; /* what we have and do not know of is to be taken back */
+	/* what we have and do not know of is to be taken back */
+	bool sweep, begun;
 };
 
 /* deliver_attempt.c: the attempt leaves. */

@@ -70,8 +70,18 @@ rh_deliver_retry_after(struct rh_slice value, int64_t now_us)
 /* ---- arrays of PostgreSQL's, as text ---- */
 
 enum column {
-	TENANTS, IDS, ATTEMPTS, STARTED, STATUSES, LATENCIES, ERRORS, REPLIES,
-	OUTCOMES, PAUSES, GONE, COLUMNS
+	TENANTS,
+	IDS,
+	ATTEMPTS,
+	STARTED,
+	STATUSES,
+	LATENCIES,
+	ERRORS,
+	REPLIES,
+	OUTCOMES,
+	PAUSES,
+	GONE,
+	COLUMNS
 };
 
 static struct rh_buf *
@@ -109,7 +119,8 @@ put_sending(struct rh_buf b[COLUMNS], const struct rh_sending *s)
 		rh_buf_lit(next(&b[STATUSES]), "NULL");
 	put_int(&b[LATENCIES], s->ms);
 	/* codes of ours: nothing to quote */
-	rh_buf_slice(next(&b[ERRORS]), rh_slice_of(s->error ? s->error : "NULL"));
+	rh_buf_slice(next(&b[ERRORS]),
+	    rh_slice_of(s->error ? s->error : "NULL"));
 	rh_buf_char(next(&b[REPLIES]), '"');
 	rh_buf_hex(&b[REPLIES], s->reply.p, s->reply.n);
 	rh_buf_char(&b[REPLIES], '"');

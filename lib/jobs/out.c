@@ -18,7 +18,6 @@
 #define BODY_MOST ((size_t)64 << 10)
 #define HEAD_MOST ((size_t)64 << 10)
 #define RETRY_AFTER_MAX 64
-#define REST_MS 100
 /*
  * Kept connections go where they went when they were opened, and that was
  * looked at: a name that means something else since takes none of them there.
@@ -113,8 +112,8 @@ on_header(char *bytes, size_t size, size_t n, void *arg)
 	if (n < name.n ||
 	    !rh_slice_is_nocase((struct rh_slice){ bytes, name.n }, name))
 		return size * n;
-	while (line.n && (line.p[line.n - 1] == '\n' ||
-			     line.p[line.n - 1] == '\r'))
+	while (line.n &&
+	    (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
 		line.n--;
 	line = rh_slice_trim(rh_slice_from(line, name.n));
 	if (line.n < sizeof(t->retry_after)) {
@@ -491,38 +490,4 @@ rh_out_step(struct rh_out *out, int wait_ms)
 		reap(out);
 	}
 	return out->n;
-}
-
-/* ---- one alone ---- */
-
-struct asked {
-	struct rh_arena *arena;
-	struct rh_out_reply *reply;
-};
-
-static void
-on_answer(void *arg, const struct rh_out_reply *reply)
-{
-	struct asked *a = arg;
-
-	*a->reply = *reply;
-	a->reply->body = rh_arena_slice(a->arena, reply->body);
-	a->reply->retry_after = rh_arena_slice(a->arena, reply->retry_after);
-}
-
-void
-rh_out_ask(const struct rh_out_conf *conf, struct rh_arena *arena,
-    const struct rh_out_request *request, struct rh_out_reply *reply)
-{
-	struct asked asked = { arena, reply };
-	struct rh_out *out = rh_out_new(
-	    &(struct rh_out_conf){ .allow = conf->allow, .most = 1 });
-
-	*reply = (struct rh_out_reply){ .error = "broken" };
-	if (!out)
-		return;
-	if (rh_out_start(out, request, on_answer, &asked))
-		while (rh_out_step(out, REST_MS) > 0)
-			;
-	rh_out_destroy(&out);
 }

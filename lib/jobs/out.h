@@ -47,9 +47,9 @@ struct rh_out_request {
 };
 
 struct rh_out_reply {
-	int status;	   /* 0: none came */
-	const char *error; /* NULL: an answer came */
-	struct rh_slice body; /* its first reply_max bytes */
+	int status;		     /* 0: none came */
+	const char *error;	     /* NULL: an answer came */
+	struct rh_slice body;	     /* its first reply_max bytes */
 	struct rh_slice retry_after; /* the header's value; p NULL: none */
 	int64_t ms;
 	char address[46]; /* that was connected to; "": none */

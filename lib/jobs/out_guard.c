@@ -34,10 +34,10 @@ static const char *const special[] = {
 	"203.0.113.0/24",  /* documentation */
 	"224.0.0.0/4",	   /* multicast */
 	"240.0.0.0/4",	   /* reserved, broadcast */
-	"2001::/23",	   /* protocol assignments: Teredo, benchmarking, ORCHID */
-	"2001:db8::/32",   /* documentation */
-	"2002::/16",	   /* 6to4 */
-	"3fff::/20",	   /* documentation */
+	"2001::/23", /* protocol assignments: Teredo, benchmarking, ORCHID */
+	"2001:db8::/32", /* documentation */
+	"2002::/16",	 /* 6to4 */
+	"3fff::/20",	 /* documentation */
 };
 
 static bool
@@ -257,7 +257,8 @@ scheme_cut(struct rh_out_url *to, struct rh_slice *url)
 
 	for (size_t i = 0; i < RH_COUNT(schemes); i++)
 		if (url->n >= schemes[i].n &&
-		    rh_slice_is_nocase((struct rh_slice){ url->p, schemes[i].n },
+		    rh_slice_is_nocase((struct rh_slice){ url->p,
+					   schemes[i].n },
 			schemes[i])) {
 			to->tls = i == 1;
 			*url = rh_slice_from(*url, schemes[i].n);
@@ -318,8 +319,8 @@ rh_out_url_get(struct rh_out_url *to, struct rh_slice url)
 		return "refused.url";
 	if (!scheme_cut(to, &url))
 		return "refused.scheme";
-	while (n < url.n && url.p[n] != '/' && url.p[n] != '?' &&
-	    url.p[n] != '#')
+	while (
+	    n < url.n && url.p[n] != '/' && url.p[n] != '?' && url.p[n] != '#')
 		n++;
 	return authority_get(to, (struct rh_slice){ url.p, n });
 }

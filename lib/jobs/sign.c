@@ -100,7 +100,8 @@ bound_to(struct rh_uuid tenant, struct rh_uuid webhook)
 	return with;
 }
 
-#define BOUND(with)	((struct rh_slice){ (const char *)(with).b, sizeof((with).b) })
+#define BOUND(with) \
+	((struct rh_slice){ (const char *)(with).b, sizeof((with).b) })
 
 struct rh_slice
 rh_hook_secret_seal(unsigned char to[RH_HOOK_SEALED_MAX],

@@ -18,9 +18,11 @@
 
 /* ---- URLs ---- */
 
-#define LONG64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LONG64 \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 /* As rh_out_refuses_under says it where nothing is allowed; NULL: fine. */
+/* clang-format off */
 static const struct {
 	const char *url, *error;
 } urls[] = {
@@ -138,11 +140,12 @@ static const struct {
 	{ "http://[v1.a]/", "refused.url" },
 };
 
+/* clang-format on */
 START_TEST(a_url_passes_or_is_refused)
 {
 	struct rh_out_conf conf = { .most = 1 };
-	const char *error =
-	    rh_out_refuses_under(&conf, rh_slice_of(urls[_i].url));
+	const char *error = rh_out_refuses_under(&conf,
+	    rh_slice_of(urls[_i].url));
 
 	ck_assert_msg((!error && !urls[_i].error) ||
 		(error && urls[_i].error && strcmp(error, urls[_i].error) == 0),
@@ -253,8 +256,8 @@ cidrs(const char *text)
 	struct rh_slice fault;
 	struct rh_cidrs list;
 
-	ck_assert(rh_cidrs_get(&list, rh_slice_of(text), rh_check_arena(),
-	    &fault));
+	ck_assert(
+	    rh_cidrs_get(&list, rh_slice_of(text), rh_check_arena(), &fault));
 	return list;
 }
 
@@ -263,7 +266,7 @@ START_TEST(what_the_operator_allows_passes_and_its_neighbour_does_not)
 	struct rh_cidrs allow = cidrs("10.1.0.0/16, fd00::/8");
 	struct rh_out_conf conf = { .allow = &allow, .most = 1 };
 
-#define REFUSES(url)	rh_out_refuses_under(&conf, RH_SLICE(url))
+#define REFUSES(url) rh_out_refuses_under(&conf, RH_SLICE(url))
 	ck_assert_ptr_null(REFUSES("http://10.1.2.3/"));
 	ck_assert_ptr_null(REFUSES("http://[::ffff:10.1.2.3]/"));
 	ck_assert_ptr_null(REFUSES("http://[64:ff9b::10.1.2.3]/"));
@@ -404,8 +407,7 @@ ask(struct rh_slice url, const char *allow, int64_t timeout_ms)
 	struct rh_cidrs list = cidrs(allow);
 	struct rh_out_reply reply;
 
-	rh_out_ask(&(struct rh_out_conf){ .allow = &list },
-	    rh_check_arena(),
+	rh_out_ask(&(struct rh_out_conf){ .allow = &list }, rh_check_arena(),
 	    &(struct rh_out_request){ .method = RH_SLICE("POST"),
 		.url = url,
 		.headers = headers,
@@ -486,8 +488,8 @@ START_TEST(what_is_sent_is_what_was_asked_and_no_more)
 	ck_assert_int_eq(reply.status, 200);
 	ck_assert_int_eq(strncmp(r.heard, "POST /in?a=b HTTP/1.1\r\n", 23), 0);
 	ck_assert_ptr_nonnull(strstr(r.heard, "\r\nHost: 127.0.0.1:"));
-	ck_assert_ptr_nonnull(
-	    strstr(r.heard, "\r\nUser-Agent: Rowhouse/" PACKAGE_VERSION "\r\n"));
+	ck_assert_ptr_nonnull(strstr(r.heard,
+	    "\r\nUser-Agent: Rowhouse/" PACKAGE_VERSION "\r\n"));
 	ck_assert_ptr_nonnull(
 	    strstr(r.heard, "\r\nContent-Type: application/json\r\n"));
 	ck_assert_ptr_nonnull(strstr(r.heard, "\r\nContent-Length: 7\r\n"));
@@ -605,8 +607,8 @@ START_TEST(who_stalls_holds_nobody)
 {
 	struct receiver slow = { .stalls = true }, quick = { .answer = OK };
 	struct rh_cidrs allow = cidrs("127.0.0.1");
-	struct rh_out *out =
-	    rh_out_new(&(struct rh_out_conf){ &allow, .most = 9 });
+	struct rh_out *out = rh_out_new(
+	    &(struct rh_out_conf){ &allow, .most = 9 });
 	struct rh_out_request stalled, rq;
 	struct tally t = { 0 };
 

@@ -27,8 +27,7 @@ START_TEST(signatures_are_the_specifications)
 	struct rh_hook_secret secret;
 	struct rh_slice signature;
 
-	ck_assert(rh_hook_secret_get(&secret,
-	    rh_slice_of(vectors[_i].secret)));
+	ck_assert(rh_hook_secret_get(&secret, rh_slice_of(vectors[_i].secret)));
 	signature = rh_hook_sign(to, rh_check_arena(), &secret, 1,
 	    &(struct rh_hook_signed){ rh_slice_of(vectors[_i].id),
 		vectors[_i].at_s, rh_slice_of(vectors[_i].body) });
@@ -55,6 +54,7 @@ START_TEST(two_secrets_sign_side_by_side)
 }
 END_TEST
 
+/* clang-format off */
 static const struct {
 	const char *text;
 	size_t n; /* bytes; 0: it is none */
@@ -72,6 +72,7 @@ static const struct {
 	{ "", 0 },
 };
 
+/* clang-format on */
 START_TEST(a_secret_is_24_to_64_bytes_in_base64)
 {
 	char to[RH_HOOK_SECRET_TEXT_MAX];
@@ -117,21 +118,20 @@ START_TEST(what_is_sealed_is_its_tenants_and_its_webhooks)
 	sealed = rh_hook_secret_seal(to, &key, tenant, webhook, &secret);
 	ck_assert(!memmem(sealed.p, sealed.n, secret.b, secret.n));
 	ck_assert(rh_hook_secret_unseal(&again, &key, tenant, webhook, sealed));
-	ck_assert(again.n == secret.n &&
-	    memcmp(again.b, secret.b, secret.n) == 0);
-	ck_assert(!rh_hook_secret_unseal(&again, &other, tenant, webhook,
-	    sealed));
-	ck_assert(!rh_hook_secret_unseal(&again, &key, webhook, webhook,
-	    sealed));
+	ck_assert(
+	    again.n == secret.n && memcmp(again.b, secret.b, secret.n) == 0);
+	ck_assert(
+	    !rh_hook_secret_unseal(&again, &other, tenant, webhook, sealed));
+	ck_assert(
+	    !rh_hook_secret_unseal(&again, &key, webhook, webhook, sealed));
 	ck_assert(!rh_hook_secret_unseal(&again, &key, tenant, tenant, sealed));
 	sealed.n--;
-	ck_assert(!rh_hook_secret_unseal(&again, &key, tenant, webhook,
-	    sealed));
+	ck_assert(
+	    !rh_hook_secret_unseal(&again, &key, tenant, webhook, sealed));
 }
 END_TEST
 
-RH_CHECK_MAIN("jobs/sign",
-    RH_LOOP(signatures_are_the_specifications, vectors),
+RH_CHECK_MAIN("jobs/sign", RH_LOOP(signatures_are_the_specifications, vectors),
     RH_CASE(two_secrets_sign_side_by_side),
     RH_LOOP(a_secret_is_24_to_64_bytes_in_base64, spellings),
     RH_CASE(every_length_comes_back),
