@@ -6,7 +6,8 @@
  * Shape    rows of { name, type, offset }, ended by { 0 }; RH_AT checks at
  *          compile time that the member has the type's C type
  * Units    min and max: code points for RH_T_TEXT, the value
- *          itself for RH_T_INT; 0 and 0 is "no bounds"
+ *          itself for RH_T_INT, items for RH_T_LIST and RH_T_TEXTS; 0 and 0
+ *          is "no bounds"
  * Owner    static tables
  */
 #ifndef RH_BASE_FIELD_H
@@ -28,14 +29,17 @@ enum rh_type {
 	RH_T_OBJECT,	/* a struct inside the struct, described by of */
 	RH_T_LIST,	/* an rh_list of such structs */
 	RH_T_JSON,	/* an object, as its text: answered as it is, never read */
+	RH_T_TEXTS,	/* an array of strings, as its JSON text */
 };
 
 /* The C type behind each. */
 #define RH_CTYPE_TEXT	struct rh_slice		/* p == NULL is null */
 #define RH_CTYPE_JSON	struct rh_slice		/* p == NULL is null */
+#define RH_CTYPE_TEXTS	struct rh_slice		/* p == NULL is null */
 #define RH_CTYPE_UUID	struct rh_uuid		/* nil is null */
 #define RH_CTYPE_TIME	int64_t			/* RH_TIME_NONE is null */
-#define RH_CTYPE_INT	int64_t
+#define RH_CTYPE_INT	int64_t			/* RH_INT_NONE is null, where it is NULLABLE */
+#define RH_INT_NONE	INT64_MIN
 #define RH_CTYPE_BOOL	bool
 #define RH_CTYPE_ENUM	int			/* -1 is null */
 
@@ -65,7 +69,7 @@ struct rh_field {
 	int64_t min, max;
 	const char *const *names;	/* RH_T_ENUM: NULL-terminated; "" is no value of it */
 	const struct rh_field *of;	/* RH_T_OBJECT, RH_T_LIST */
-	size_t size;			/* RH_T_LIST: of one item */
+	size_t size;			/* RH_T_LIST: of one item; RH_T_TEXTS: its most code points */
 	const char *format;		/* OpenAPI: "email", "uri"; or NULL */
 	const char *doc;		/* one sentence for the API's reference */
 };

@@ -89,6 +89,7 @@ is_none(const struct rh_field *f, const void *at)
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		return !((const struct rh_slice *)at)->p;
 	case RH_T_UUID:
 		return rh_uuid_is_nil(*(const struct rh_uuid *)at);
@@ -113,6 +114,7 @@ put_value(struct rh_buf *to, const struct rh_field *f, const void *at)
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		return put_text(to, *(const struct rh_slice *)at);
 	case RH_T_UUID:
 		put_head(to, RH_CBOR_BYTES, sizeof(struct rh_uuid));
@@ -191,6 +193,7 @@ get_none(const struct rh_field *f, void *at)
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		*(struct rh_slice *)at = RH_SLICE_NONE;
 		return true;
 	case RH_T_UUID:
@@ -218,6 +221,7 @@ get_value(struct rh_arena *arena, const struct rh_field *f,
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		*(struct rh_slice *)at = from->text;
 		return from->kind == RH_CBOR_TEXT;
 	case RH_T_UUID:

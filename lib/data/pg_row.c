@@ -42,6 +42,7 @@ field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		*(struct rh_slice *)(void *)to = null ? RH_SLICE_NONE : text;
 		break;
 	case RH_T_UUID:
@@ -56,7 +57,9 @@ field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
 		*(int64_t *)(void *)to = number;
 		break;
 	case RH_T_INT:
-		*(int64_t *)(void *)to = null ? 0 : rh_pg_int_get(text.p, (int)text.n);
+		*(int64_t *)(void *)to = !null ?
+		    rh_pg_int_get(text.p, (int)text.n) :
+		    f->flags & RH_F_NULLABLE ? RH_INT_NONE : 0;
 		break;
 	case RH_T_BOOL:
 		*(bool *)to = !null && text.n && *text.p;

@@ -42,7 +42,7 @@ struct rh_arg {
 	int64_t number;
 	struct rh_uuid uuid;
 };
-/* p == NULL, nil and RH_TIME_NONE are SQL's NULL. */
+/* p == NULL, nil, RH_TIME_NONE and RH_INT_NONE are SQL's NULL. */
 #define RH_TEXT(s)	((struct rh_arg){ .kind = RH_ARG_TEXT, .text = (s) })
 #define RH_BYTES(s)	((struct rh_arg){ .kind = RH_ARG_BYTES, .text = (s) })
 #define RH_UUID(u)	((struct rh_arg){ .kind = RH_ARG_UUID, .uuid = (u) })

@@ -51,6 +51,8 @@ value_put(struct values *v, unsigned i, const struct rh_arg *a)
 		v->format[i] = 1;
 		break;
 	case RH_ARG_INT:
+		if (a->number == RH_INT_NONE)
+			break;
 		rh_buf_init_fixed(&b, v->text[i], sizeof(v->text[i]));
 		rh_buf_i64(&b, a->number);
 		rh_buf_char(&b, '\0');

@@ -62,12 +62,16 @@ is_null(const struct rh_field *f, const void *at)
 	switch (f->type) {
 	case RH_T_TEXT:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		return !((const struct rh_slice *)at)->p;
 	case RH_T_UUID:
 		return rh_uuid_is_nil(*(const struct rh_uuid *)at);
 	case RH_T_TIME:
 		return *(const int64_t *)at == RH_TIME_NONE ||
 		    *(const int64_t *)at == RH_TIME_INFINITY;
+	case RH_T_INT:
+		return f->flags & RH_F_NULLABLE &&
+		    *(const int64_t *)at == RH_INT_NONE;
 	case RH_T_ENUM:
 		return *(const int *)at < 0;
 	default:
@@ -116,6 +120,7 @@ put_value(struct rh_buf *b, const struct rh_field *f, const void *at)
 		rh_shape_write_list(b, f->of, list->items, list->n, f->size);
 		break;
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 		put_plain(b, f, *(const struct rh_slice *)at);
 		break;
 	case RH_T_END:

@@ -225,7 +225,7 @@ put_answer_headers(struct rh_api_out *o, const struct rh_route *r)
 		names[n++] = "RateLimit-Policy";
 	}
 	if (r->flags & RH_ROUTE_ETAG && r->answer != RH_ANSWER_NONE &&
-	    r->answer != RH_ANSWER_PAGE)
+	    r->answer != RH_ANSWER_PAGE && r->answer != RH_ANSWER_ACCEPTED)
 		names[n++] = "ETag";
 	if (r->answer == RH_ANSWER_CREATED)
 		names[n++] = "Location";
@@ -248,6 +248,7 @@ put_answer(struct doc *d, const struct rh_route *r)
 		[RH_ANSWER_PAGE]	= { "200", "A page of the list" },
 		[RH_ANSWER_CREATED]	= { "201", "What was made" },
 		[RH_ANSWER_NONE]	= { "204", "Done" },
+		[RH_ANSWER_ACCEPTED]	= { "202", "What was begun" },
 	};
 	/* clang-format on */
 	struct rh_api_out *o = &d->o;

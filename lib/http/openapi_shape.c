@@ -188,6 +188,17 @@ put_list(struct rh_api_out *o, const struct rh_api_schemas *all,
 	rh_api_close(o, '}');
 }
 
+static void
+put_texts(struct rh_api_out *o, const struct rh_field *f)
+{
+	rh_api_int(o, "maxItems", f->max ? f->max : ITEMS_MAX);
+	rh_api_open(o, "items", '{');
+	rh_api_text(o, "type", "string");
+	rh_api_int(o, "maxLength", (int64_t)f->size);
+	rh_api_text(o, "pattern", "^[^\\u0000]*$");
+	rh_api_close(o, '}');
+}
+
 void
 rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
     const struct rh_field *f, enum rh_api_use use)
@@ -197,7 +208,7 @@ rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
 		[RH_T_TIME] = "string", [RH_T_INT] = "integer",
 		[RH_T_BOOL] = "boolean", [RH_T_ENUM] = "string",
 		[RH_T_LIST] = "array", [RH_T_OBJECT] = "object",
-		[RH_T_JSON] = "object",
+		[RH_T_JSON] = "object", [RH_T_TEXTS] = "array",
 	};
 	bool nullable = f->flags & RH_F_NULLABLE;
 	bool bounded = f->min || f->max;
@@ -227,6 +238,9 @@ rh_api_field_put(struct rh_api_out *o, const struct rh_api_schemas *all,
 		break;
 	case RH_T_LIST:
 		put_list(o, all, f, use);
+		break;
+	case RH_T_TEXTS:
+		put_texts(o, f);
 		break;
 	case RH_T_BOOL:
 	case RH_T_JSON:

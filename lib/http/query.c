@@ -68,6 +68,7 @@ set(const struct rh_field *f, struct rh_slice text, void *at)
 	case RH_T_OBJECT:
 	case RH_T_LIST:
 	case RH_T_JSON:
+	case RH_T_TEXTS:
 	case RH_T_END:
 		break;
 	}

@@ -104,6 +104,20 @@ rh_reply_created(struct rh_req *rq, const struct rh_field *shape,
 	return NULL;
 }
 
+struct rh_err *
+rh_reply_accepted(struct rh_req *rq, const struct rh_field *shape,
+    const void *object, struct rh_slice location)
+{
+	put_cache_control(rq);
+	rq->reply.status = 202;
+	if (location.p)
+		rh_reply_header(&rq->reply, "Location", location);
+	LINE(&rq->reply, "Content-Type: application/json");
+	rh_shape_write(&rq->reply.body, shape, object);
+	rh_assert(!rq->reply.body.full);
+	return NULL;
+}
+
 /* What Link's <> must not hold; targets are ASCII by now. */
 static void
 put_target(struct rh_buf *b, struct rh_slice text)

@@ -38,6 +38,9 @@ struct rh_err *rh_reply_one(struct rh_req *rq, const struct rh_field *shape,
 struct rh_err *rh_reply_created(struct rh_req *rq,
     const struct rh_field *shape, const void *object, struct rh_slice location,
     int64_t version);
+/* 202 with the object, of which more will become; location p NULL: of none. */
+struct rh_err *rh_reply_accepted(struct rh_req *rq,
+    const struct rh_field *shape, const void *object, struct rh_slice location);
 /*
  * {"data":[…],"next_cursor":…} and Link: rel="next"; next p == NULL: the last
  * page. item_bytes: from one struct to the next.

@@ -38,7 +38,8 @@ enum rh_access {
 enum rh_rate { RH_RATE_NONE, RH_RATE_READ, RH_RATE_WRITE, RH_RATE_CREDENTIALS };
 
 /* What the answer's body is, for the reply and for the API's reference. */
-enum rh_answer { RH_ANSWER_ONE, RH_ANSWER_PAGE, RH_ANSWER_CREATED, RH_ANSWER_NONE };
+enum rh_answer { RH_ANSWER_ONE, RH_ANSWER_PAGE, RH_ANSWER_CREATED, RH_ANSWER_NONE,
+	RH_ANSWER_ACCEPTED };
 
 enum rh_route_flag {
 	RH_ROUTE_SECURITY = 1 << 0,	/* its trace is always kept */

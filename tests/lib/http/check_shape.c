@@ -110,6 +110,72 @@ START_TEST(json_stands_as_it_is)
 }
 END_TEST
 
+struct wish {
+	struct rh_slice names;
+	int64_t most;
+};
+static const struct rh_field wish_shape[] = {
+	{ RH_FIELD("names", TEXTS, struct wish, names), .max = 2, .size = 3 },
+	{ RH_FIELD("most", INT, struct wish, most), .flags = RH_F_NULLABLE, .min = 1, .max = 9 },
+	{ 0 }
+};
+
+START_TEST(a_number_may_be_none)
+{
+	struct wish w = { RH_SLICE_INIT("[\"a\"]"), RH_INT_NONE };
+
+	rh_assert_slice_eq(written(wish_shape, &w),
+	    RH_SLICE("{\"names\":[\"a\"],\"most\":null}"));
+	w.most = 3;
+	rh_assert_slice_eq(written(wish_shape, &w),
+	    RH_SLICE("{\"names\":[\"a\"],\"most\":3}"));
+}
+END_TEST
+
+/* fault: the pointer of the first; NULL: none, and the names read are these. */
+static const struct {
+	const char *json, *fault, *names;
+} wishes[] = {
+	{ "{\"names\":[]}", NULL, "[]" },
+	{ "{\"names\": [ \"a\" , \"\\u0062/\" ]}", NULL, "[\"a\",\"b/\"]" },
+	{ "{\"names\":[\"\\\"\"]}", NULL, "[\"\\\"\"]" },
+	{ "{\"names\":[\"a\",\"b\",\"c\"]}", "/names", NULL },
+	{ "{\"names\":[\"a\",\"long\"]}", "/names/1", NULL },
+	{ "{\"names\":[1]}", "/names/0", NULL },
+	{ "{\"names\":[null]}", "/names/0", NULL },
+	{ "{\"names\":\"a\"}", "/names", NULL },
+	{ "{\"names\":null}", "/names", NULL },
+	{ "{\"most\":0}", "/most", NULL },
+};
+
+START_TEST(an_array_of_strings_is_kept_as_its_text)
+{
+	struct wish w = { RH_SLICE_NONE, 5 };
+	struct rh_given given;
+	struct rh_err *err = rh_shape_read(rh_check_arena(), wish_shape,
+	    rh_slice_of(wishes[_i].json), false, &w, &given);
+
+	if (wishes[_i].fault) {
+		ck_assert_ptr_nonnull(err);
+		ck_assert_str_eq(err->next->field, wishes[_i].fault);
+		return;
+	}
+	ck_assert_ptr_null(err);
+	rh_assert_slice_eq(w.names, rh_slice_of(wishes[_i].names));
+}
+END_TEST
+
+START_TEST(null_is_no_number)
+{
+	struct wish w = { RH_SLICE_NONE, 5 };
+	struct rh_given given;
+
+	ck_assert_ptr_null(rh_shape_read(rh_check_arena(), wish_shape,
+	    RH_SLICE("{\"most\":null}"), false, &w, &given));
+	ck_assert_int_eq(w.most, RH_INT_NONE);
+}
+END_TEST
+
 START_TEST(a_table_without_members_is_an_empty_object)
 {
 	static const struct rh_field none[] = { { 0 } };
@@ -323,6 +389,9 @@ RH_CHECK_MAIN("http/shape",
     RH_CASE(members_stand_in_table_order),
     RH_CASE(what_is_none_is_null),
     RH_CASE(json_stands_as_it_is),
+    RH_CASE(a_number_may_be_none),
+    RH_LOOP(an_array_of_strings_is_kept_as_its_text, wishes),
+    RH_CASE(null_is_no_number),
     RH_CASE(a_table_without_members_is_an_empty_object),
     RH_CASE(texts_are_escaped_wherever_it_is_needed),
     RH_CASE(every_type_is_read),
