@@ -31,6 +31,7 @@
 
 struct rh_job;
 struct rh_runner;
+struct rh_serve_conf;	/* serve/conf.h: carried, never opened here */
 
 struct rh_job_kind {
 	const char *name; /* "exports.make": the label of metric and span */
@@ -57,6 +58,7 @@ struct rh_job {
 	struct rh_arena *arena;
 	struct rh_trace *trace;
 	struct rh_log *log;
+	const struct rh_serve_conf *conf;
 	/* what the handler may say besides its error */
 	struct rh_slice
 	    result; /* JSON, at most RH_JOB_ARGS_MAX bytes; p NULL: none */

@@ -52,6 +52,7 @@ struct rh_runner_obs {
 	struct rh_ring *ring,
 	    *apart; /* kept spans; those of what failed or was slow */
 	const struct rh_sampler *sampler;
+	const struct rh_serve_conf *conf; /* for the handlers */
 	bool logs, traces;
 	int64_t slow_ms;
 	const struct rh_sealer *sealer; /* opens what is sealed */

@@ -153,6 +153,7 @@ rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i)
 		.max_attempts = (int)row->max_attempts,
 		.request_id = row->request_id,
 		.arena = b->arena,
+		.conf = r->obs.conf,
 		.trace = r->trace,
 		.log = r->obs.log,
 		.sealer = r->obs.sealer,

@@ -32,6 +32,8 @@ struct rh_resource {
 	const struct rh_pg_constraint *constraints;	/* ended by { 0 }; NULL: none */
 	struct rh_instrument *instruments;		/* ended by { 0 }; NULL: none */
 	struct rh_job_kind *kinds; /* of jobs, ended by { 0 }; NULL: none */
+	/* Hangs off the relay: one of stmts, without arguments (jobs/relay.h). */
+	const struct rh_stmt *fan_out;
 };
 
 struct rh_app {

@@ -40,6 +40,7 @@ rh_duty_jobs_open(struct rh_server *s)
 		.ring = rh_segment_spans(h->segment, s->slot),
 		.apart = rh_segment_traces(h->segment, s->slot),
 		.sampler = &h->otlp.sampler,
+		.conf = h->conf,
 		.logs = h->conf->logs,
 		.traces = h->otlp.traces,
 		.sealer = sealer,

@@ -8,22 +8,36 @@
 struct rh_relaying {
 	struct rh_relay relay;
 	bool failed, days_failed; /* as the log was told */
+	const struct rh_stmt *fan_out[RH_RELAY_FAN_OUT_MAX + 1];
 };
+
+/* Deliveries hang off it, and what the resources say. */
+static void
+fan_out_find(const struct rh_app *app, struct rh_relaying *r)
+{
+	size_t n = 0;
+
+	r->fan_out[n++] = &rh_deliver_stmts[RH_DELIVER_FAN_OUT];
+	for (const struct rh_resource *const *it = app->resources; *it; it++) {
+		if (!(*it)->fan_out)
+			continue;
+		rh_assert(n < RH_RELAY_FAN_OUT_MAX);
+		r->fan_out[n++] = (*it)->fan_out;
+	}
+}
 
 void
 rh_duty_relay_open(struct rh_server *s)
 {
-	static const struct rh_stmt *const hanging[] = {
-		&rh_deliver_stmts[RH_DELIVER_FAN_OUT], NULL
-	};
+	struct rh_relaying *r;
 
 	if (s->kept->relaying)
 		return;
-	s->kept->relaying = RH_NEW(s->own, struct rh_relaying);
-	rh_relay_init(&s->kept->relaying->relay,
-	    &(struct rh_relay_conf){
-	    .keep_ms = s->host->conf->events_keep_ms,
-	    .fan_out = hanging });
+	s->kept->relaying = r = RH_NEW(s->own, struct rh_relaying);
+	fan_out_find(s->host->app, r);
+	rh_relay_init(&r->relay,
+	    &(struct rh_relay_conf){ .keep_ms = s->host->conf->events_keep_ms,
+	    .fan_out = r->fan_out });
 }
 
 /* At all places together: their sum, and the longest of them. */
