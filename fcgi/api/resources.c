@@ -11,6 +11,7 @@
 #include "projects/projects.h"
 #include "tasks/tasks.h"
 #include "tenants/tenants.h"
+#include "webhooks/webhooks.h"
 
 const struct rh_resource *const api_resources[] = {
 	&accounts_resource,
@@ -21,6 +22,9 @@ const struct rh_resource *const api_resources[] = {
 	&tasks_resource,
 	&events_resource,
 	&jobs_resource,
+	&webhooks_resource,
+	&deliveries_resource,
+	&webhook_pauses_resource,
 	&debug_resource,
 	&debug_jobs_resource,
 	NULL

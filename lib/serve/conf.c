@@ -40,6 +40,9 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "webhook_retry",       C(MS, webhook_retry_ms),           "5s",                            "10ms",  "1min",    RH_RELOAD,  "how long after its first failure a webhook is tried again; the pauses that follow are its multiples: with 5s it is 5min, 30min, 2h, 5h, 10h, 14h, 20h, 24h", NULL },
 	{ "webhook_give_up",     C(MS, webhook_give_up_ms),         "5d",                            "1s",    "365d",    RH_RELOAD,  "an endpoint that has failed for so long without a success is paused", NULL },
 	{ "webhook_keep",        C(MS, webhook_keep_ms),            "30d",                           "1s",    "3650d",   RH_RELOAD,  "how long it is remembered what became of a webhook; what has waited for so long has failed", NULL },
+	{ "webhook_max",         C(INT, webhook_max),               "100",                           "0",     "10000",   RH_RELOAD,  "endpoints of webhooks that a tenant may have; one more is 409", NULL },
+	{ "mail_command",        C(TEXT, mail_command),             "",                              NULL,    NULL,      RH_RELOAD,  "program that sends mail: an absolute path, then its arguments, blanks between them, no shell; it gets a message (RFC 5322) on its standard input, as /usr/sbin/sendmail -t -i does; empty: no mail is sent", NULL },
+	{ "mail_from",           C(TEXT, mail_from),                "rowhouse@localhost",            NULL,    NULL,      RH_RELOAD,  "the address that mail is from", NULL },
 	{ "max_requests",        C(INT, max_requests),              "0",                             "0",     NULL,      RH_RELOAD,  "a worker is replaced after so many requests; 0: never", NULL },
 	{ "max_memory",          C(BYTES, max_memory_bytes),        "0",                             "0",     NULL,      RH_RELOAD,  "a worker that has more for itself is replaced after its request; 0: never", NULL },
 	{ "max_connections",     C(INT, max_connections),           "1024",                          "1",     "65536",   RH_RESTART, "kept connections that all workers share; past it, one stays with the worker that has it", NULL },
@@ -160,6 +163,28 @@ check_sizing(const struct rh_serve_conf *conf, struct rh_buf *faults)
 		    "workers_spare_min: more than workers_spare_max\n");
 }
 
+/* Both go into a command line and a header, as they are. */
+static void
+check_mail(const struct rh_serve_conf *conf, struct rh_buf *faults)
+{
+	const struct rh_slice *texts[] = { &conf->mail_command,
+		&conf->mail_from };
+
+	if (conf->mail_command.n && conf->mail_command.p[0] != '/')
+		rh_buf_lit(faults, "mail_command: not an absolute path\n");
+	for (size_t i = 0; i < RH_COUNT(texts); i++)
+		for (size_t j = 0; j < texts[i]->n; j++)
+			if ((unsigned char)texts[i]->p[j] < ' ' ||
+			    (unsigned char)texts[i]->p[j] > '~') {
+				rh_buf_printf(faults, "%s: has characters that"
+				    " are not printable ASCII\n",
+				    i ? "mail_from" : "mail_command");
+				break;
+			}
+	if (!memchr(conf->mail_from.p, '@', conf->mail_from.n))
+		rh_buf_lit(faults, "mail_from: no address\n");
+}
+
 static void
 check_networks(const char *name, struct rh_slice text, struct rh_buf *faults)
 {
@@ -248,6 +273,7 @@ rh_serve_conf_check(const struct rh_serve_conf *conf, struct rh_buf *faults)
 		    " a share of them like 50%\n");
 	check_networks("trust_traceparent", conf->trust_traceparent, faults);
 	check_networks("webhook_allow", conf->webhook_allow, faults);
+	check_mail(conf, faults);
 	if (conf->secret_key.n < 32)
 		rh_buf_lit(faults, "secret_key: required, at least 32"
 		    " characters; set it, or ROWHOUSE_SECRET_KEY in the"

@@ -40,6 +40,8 @@ struct rh_serve_conf {
 	int64_t webhook_timeout_ms;
 	int64_t webhook_connections, webhook_concurrency, webhook_rate;
 	int64_t webhook_retry_ms, webhook_give_up_ms, webhook_keep_ms;
+	int64_t webhook_max;
+	struct rh_slice mail_command, mail_from;
 	int sizing;
 	int64_t workers;
 	int64_t workers_min, workers_spare_min, workers_spare_max;

@@ -30,6 +30,7 @@ create table webhooks (
 	check ((status = 'paused') = (paused_reason is not null))
 );
 create index webhooks_page on webhooks (tenant_id, created_at desc, id desc);
+create index webhooks_paused on webhooks (tenant_id) where status = 'paused' and paused_reason <> 'asked';
 
 create table webhook_deliveries (
 	tenant_id      uuid not null,
@@ -95,7 +96,50 @@ create policy tenant on webhook_attempts to rowhouse_app
 create policy auth on webhooks           to rowhouse_auth using (true);
 create policy auth on webhook_deliveries to rowhouse_auth using (true);
 create policy auth on webhook_attempts   to rowhouse_auth using (true);
+-- A UUID of version 7, of this moment (RFC 9562 section 5.7): of those that are
+-- not made by the application.
+create function uuid_v7() returns uuid language sql volatile as $$
+	select pg_catalog.encode(pg_catalog.set_bit(pg_catalog.set_bit(
+		overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) placing
+			substring(pg_catalog.int8send((extract(epoch from
+				pg_catalog.clock_timestamp()) * 1000)::bigint) from 3)
+			from 1 for 6),
+		52, 1), 53, 1), 'hex')::uuid
+$$;
+
+-- Hangs off the relay: of each endpoint that was paused by itself a job tells the
+-- tenant's owners and admins. Answers how many.
+create function webhooks_tell_pauses() returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+	n bigint;
+begin
+	if public.relayed_first() is null then
+		return 0;
+	end if;
+	-- few are paused: from them on, by the index of a tenant's types
+	insert into public.jobs (tenant_id, id, kind, state, priority, args, run_at, max_attempts,
+		trace_id, parent_span_id, trace_flags, request_id)
+	select e.tenant_id, public.uuid_v7(), 'webhooks.tell_pause', 'ready', 0,
+		jsonb_build_object('webhook_id', e.subject_id, 'event_id', e.id), now(), 8,
+		e.trace_id, e.parent_span_id, 1, e.request_id
+	from (select distinct w.tenant_id from public.webhooks w
+			where w.status = 'paused' and w.paused_reason <> 'asked') p
+	join lateral (select * from public.events f
+		where f.tenant_id = p.tenant_id and f.type = 'webhook.paused'
+		and f.pos between public.relayed_first() and public.relayed_last()
+		offset 0) e on true;
+	get diagnostics n = row_count;
+	return n;
+end $$;
+
 grant select, insert, update, delete on webhooks to rowhouse_app;
 grant select, insert, update (state, attempt, due_at, finished_at, error) on webhook_deliveries to rowhouse_app;
 grant select on webhook_attempts to rowhouse_app;
 grant select, insert, update, delete on webhooks, webhook_deliveries, webhook_attempts to rowhouse_auth;
+
+grant create on schema public to rowhouse_auth;
+revoke all on function webhooks_tell_pauses() from public;
+grant execute on function webhooks_tell_pauses() to rowhouse_app;
+alter function webhooks_tell_pauses() owner to rowhouse_auth;
+revoke create on schema public from rowhouse_auth;

@@ -93,8 +93,29 @@ class Events(Tenants):
              "job.retried"),
             ("POST", T + "/jobs/{id}/cancel", f"/jobs/{self.job}/cancel", None, 200,
              "job.cancelled"),
+            *self.of_webhooks(),
             ("PATCH", T, "", {"name": "Renamed"}, 200, "tenant.updated"),
             ("DELETE", T, "", None, 204, "tenant.deleted"),
+        ]
+
+    def of_webhooks(self):
+        """The same of webhooks: there is one, and it was told of something."""
+        made = self.post("/webhooks", {"url": "https://example.test/", "event_types": []}, 201)
+        w, v = f"/webhooks/{made['id']}", "/webhook-deliveries/"
+        told = self.post(w + "/test", None, 202)["id"]
+        relay(self.stack.postgres, "drain")
+        return [
+            ("POST", T + "/webhooks", "/webhooks",
+             {"url": "https://example.test/", "event_types": ["task.*"]}, 201, "webhook.created"),
+            ("PATCH", T + "/webhooks/{id}", w, {"status": "paused"}, 200, "webhook.updated"),
+            ("POST", T + "/webhooks/{id}/rotate-secret", w + "/rotate-secret", None, 200,
+             "webhook.rotated"),
+            ("POST", T + "/webhooks/{id}/test", w + "/test", None, 202, "webhook.tested"),
+            ("POST", T + "/webhook-deliveries/{id}/replay", v + told + "/replay", None, 202,
+             "webhook.replayed"),
+            ("POST", T + "/webhooks/{id}/replay", w + "/replay",
+             {"since": "2026-01-01T00:00:00Z"}, 202, "webhook.replayed"),
+            ("DELETE", T + "/webhooks/{id}", w, None, 204, "webhook.removed"),
         ]
 
     def events(self, request_id):
