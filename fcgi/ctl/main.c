@@ -6,6 +6,7 @@
 #include "ctl/status.h"
 #include "ctl/tenant.h"
 #include "ctl/trace.h"
+#include "ctl/webhook.h"
 
 struct rh_serve_conf ctl_conf;
 
@@ -22,6 +23,7 @@ static const struct rh_command commands[] = {
 	{ "status", NULL, "who does what: the pool, and each of its workers", status_options, status_run },
 	{ "tenant", "limit|move SLUG [PLACEMENT]", "limit: what it may do, shown, and changed where something is given; move: to the database of a placement, or home", tenant_options, tenant_run },
 	{ "trace", "REQUEST_ID|TRACE_ID", "one request: where its time went, and why its trace was kept or not", trace_options, trace_run },
+	{ "webhook", "list|show|deliveries|pause|resume|replay [ID]", "endpoints that events are delivered to: which there are, what became of their deliveries; stop one, let it go on, deliver again", webhook_options, webhook_run },
 	{ 0 }
 };
 /* clang-format on */

@@ -17,7 +17,8 @@
 extern const struct rh_option tenant_options[];
 /*
  * The database that the tenant lives in, home's closed where that is another;
- * while it moves nobody can say which of the two a change would stay in: NULL.
+ * while it moves nobody can say which of the two a change would stay in. NULL:
+ * said on stderr.
  */
 struct database *tenant_open(const struct rh_program *self,
     struct rh_slice slug, bool changes, const char **redis_url);
