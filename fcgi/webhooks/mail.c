@@ -16,7 +16,6 @@
 #include "base/clock.h"
 
 #define MS_NS UINT64_C(1000000)
-#define TIMEOUT_NS (10000 * MS_NS)
 #define LOOK_NS (20 * MS_NS)
 
 enum { MESSAGE_MAX = 65536, ARGS_MAX = 16, ADDRESS_MAX = 254 };
@@ -206,9 +205,9 @@ start(pid_t *pid, char *const argv[], char *const env[], int in)
 
 /* NULL: it ended by 0. */
 static struct rh_err *
-await(struct rh_arena *arena, pid_t pid)
+await(struct rh_arena *arena, pid_t pid, int64_t timeout_ms)
 {
-	uint64_t until = rh_clock_mono_ns() + TIMEOUT_NS;
+	uint64_t until = rh_clock_mono_ns() + (uint64_t)timeout_ms * MS_NS;
 	const struct timespec pause = { 0, (long)LOOK_NS };
 	pid_t got;
 	int status;
@@ -220,8 +219,7 @@ await(struct rh_arena *arena, pid_t pid)
 		kill(-pid, SIGKILL);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
-		return failed(arena, "killed after, in s,",
-		    (int)(TIMEOUT_NS / MS_NS / 1000));
+		return failed(arena, "killed after, in ms,", (int)timeout_ms);
 	}
 	if (got < 0)
 		return failed(arena, "lost, error", errno);
@@ -249,5 +247,5 @@ mail_send(struct rh_arena *arena, const struct mail *mail)
 	error = start(&pid, argv, env_of(arena), fd);
 	close(fd);
 	return error ? failed(arena, "cannot be started, error", error) :
-		       await(arena, pid);
+		       await(arena, pid, mail->timeout_ms);
 }

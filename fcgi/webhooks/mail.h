@@ -4,7 +4,7 @@
  * Shape    the program, of an absolute path and fixed arguments, gets the
  *          message on its standard input, and nothing else of ours: no shell, no
  *          other descriptor, no environment but PATH and HOME
- * Units    10 s; then it is killed
+ * Units    timeout_ms milliseconds; then it is killed, with all it has started
  * Errors   mail.failed where it could not be started, ended otherwise than by 0,
  *          or not in time
  * Owner    the arena has the message
@@ -28,6 +28,7 @@ struct mail {
 	struct rh_uuid id;   /* the same when it is sent again */
 	const char *subject; /* one line of ASCII */
 	struct rh_slice text;
+	int64_t timeout_ms;
 };
 
 /* NULL also where none of the addresses is good: there is nobody to tell. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "webhooks/mail.h"
 
+enum { TIMEOUT_MS = 10000 };
 enum { TOLD, KEEPERS, FAN_OUT };
 
 /* clang-format off */
@@ -118,7 +119,8 @@ send(struct rh_job *job, const struct asked *asked, const struct told *told,
 		.id = asked->event_id,
 		.subject = rh_arena_printf(job->arena,
 		    "[%.*s] A webhook was paused", RH_SLICE_ARG(told->slug)),
-		.text = rh_buf_get(&text) });
+		.text = rh_buf_get(&text),
+		.timeout_ms = TIMEOUT_MS });
 }
 
 static struct rh_err *

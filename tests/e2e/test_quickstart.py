@@ -137,7 +137,8 @@ class Quickstart(unittest.TestCase):
                 (("status",), {"ROWHOUSE_PORT": "80"}, "ROWHOUSE_PORT"),
                 (("status",), {"ROWHOUSE_HOME": "/tmp/a b"}, "ROWHOUSE_HOME"),
                 (("status",), {"ROWHOUSE_WORKERS": "many"}, "ROWHOUSE_WORKERS"),
-                (("status",), {"ROWHOUSE_LIMITS": "no"}, "ROWHOUSE_LIMITS")):
+                (("status",), {"ROWHOUSE_LIMITS": "no"}, "ROWHOUSE_LIMITS"),
+                (("status",), {"ROWHOUSE_WEBHOOK_ALLOW": "all\n"}, "ROWHOUSE_WEBHOOK_ALLOW")):
             with self.subTest(operands=operands, more=more):
                 done = self.run_it({**env, **more}, *operands)
                 self.assertNotEqual(done.returncode, 0)
