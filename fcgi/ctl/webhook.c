@@ -89,7 +89,7 @@ static struct rh_stmt stmts[] = {
 	[REPLAY] = { .name = "webhooks.replay_one", .global = ANY, .sql =
 	    "with x as (" DELIVERY
 	    "  select d.tenant_id, uuid_v7(), d.webhook_id, d.event_id, d.type, d.subject_id, d.payload,"
-	    "   d.actor_id, d.happened_at, $3::bytea, $4::bytea, 'rowhouse-ctl'"
+	    "   d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.request_id"
 	    "  from webhook_deliveries d join tenants t on t.id = d.tenant_id where " OF " and d.id = $2"
 	    "  returning *),"
 	    " n as (select tenant_id, webhook_id as id, id as delivery_id from x),"

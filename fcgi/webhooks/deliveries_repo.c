@@ -46,10 +46,11 @@ struct rh_stmt deliveries_stmts[] = {
 	    "), e as (" RH_EVENT("webhook.tested", "x", "x.webhook_id",
 	    "jsonb_build_object('webhook_id', x.webhook_id, 'delivery_id', x.id)") ")"
 	    " select " COLUMNS " from x" },
+	/* with the ids that it had: what is sent under one webhook-id is the same */
 	[REPLAY] = { .name = "deliveries.replay", .sql =
 	    "with x as (" INSERT
 	    "  select $1, $6::uuid, d.webhook_id, d.event_id, d.type, d.subject_id, d.payload,"
-	    "    d.actor_id, d.happened_at, $3::bytea, $4::bytea, $5::text"
+	    "    d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.request_id"
 	    "  from webhook_deliveries d where d.tenant_id = $1 and d.id = $7"
 	    "  returning *"
 	    "), e as (" RH_EVENT("webhook.replayed", "x", "x.webhook_id",

@@ -81,7 +81,7 @@ struct rh_stmt webhooks_stmts[] = {
 	/*
 	 * By position, which is the microsecond of the relay: what the feed told
 	 * since then, whenever it happened, and so what would have been delivered.
-	 * Each goes on the trace that it had: a trace of ten thousand is of no use.
+	 * Each has the ids that it had: what is sent under one webhook-id is the same.
 	 */
 	[REPLAY] = { .name = "webhooks.replay", .sql =
 	    "with w as (select id, event_types from webhooks where tenant_id = $1 and id = $6),"

@@ -8,4 +8,5 @@ drop function webhook_fan_out();
 drop function webhook_wants(text[], text);
 drop table webhook_paces;
 drop index webhook_deliveries_sending;
+drop index webhook_deliveries_tests;
 drop index webhook_deliveries_turn;

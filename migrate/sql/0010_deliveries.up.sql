@@ -14,6 +14,8 @@
 -- next endpoint, however many deliveries the one before has waiting.
 create index webhook_deliveries_turn on webhook_deliveries (tenant_id, webhook_id, due_at)
 	where state = 'waiting';
+create index webhook_deliveries_tests on webhook_deliveries (tenant_id, webhook_id, due_at)
+	where state = 'waiting' and type = 'webhook.test';
 create index webhook_deliveries_sending on webhook_deliveries (tenant_id, webhook_id)
 	where state = 'sending';
 
@@ -54,7 +56,7 @@ begin
 	end if;
 	insert into public.webhook_deliveries (tenant_id, id, webhook_id, event_id, type, subject_id, payload,
 		actor_id, happened_at, trace_id, parent_span_id, request_id)
-	select e.tenant_id, gen_random_uuid(), w.id, e.id, e.type, e.subject_id, e.payload,
+	select e.tenant_id, public.uuid_v7(), w.id, e.id, e.type, e.subject_id, e.payload,
 		e.actor_id, e.created_at, e.trace_id, e.parent_span_id, e.request_id
 	from unnest(public.relayed_tenants()) t(id)
 	join public.webhooks w on w.tenant_id = t.id and w.status = 'active'
@@ -71,7 +73,8 @@ end $$;
 -- after p_tenant, p_webhook on and round. An endpoint has as many on their way at
 -- a time, and is told as many in a second, as it or the operator says. Of what is
 -- free a tenant leaves as much as it has: so there is always some for others,
--- however many endpoints of one stall. Who is away is served elsewhere.
+-- however many endpoints of one stall. Who is away is served elsewhere. One that is
+-- paused gets tests alone.
 --
 -- Behind them a row without an id: how far it came, for the next claim. One looks
 -- at a thousand endpoints at the most, for those that wait cost a look each.
@@ -125,7 +128,9 @@ begin
 			continue;
 		end if;
 		select * into hook from public.webhooks h
-			where h.tenant_id = t and h.id = w and h.status = 'active';
+			where h.tenant_id = t and h.id = w and (h.status = 'active' or exists (
+				select from public.webhook_deliveries d where d.tenant_id = t and d.webhook_id = w
+				and d.state = 'waiting' and d.type = 'webhook.test' and d.due_at <= begins));
 		continue when not found;
 		rate := coalesce(hook.rate_per_s, p_rate);
 		base := greatest(begins - interval '1 second', coalesce((select p.next_at
@@ -138,6 +143,7 @@ begin
 		return query with due as materialized (
 			select d.tenant_id, d.id, d.due_at from public.webhook_deliveries d
 			where d.tenant_id = t and d.webhook_id = w and d.state = 'waiting' and d.due_at <= begins
+			and (hook.status = 'active' or d.type = 'webhook.test')
 			order by d.due_at limit n for update skip locked)
 		update public.webhook_deliveries d set state = 'sending', holder = p_holder,
 			attempt = d.attempt + 1, lease_until = begins + p_lease_ms * interval '1 ms'

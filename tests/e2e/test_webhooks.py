@@ -5,6 +5,7 @@ delivery, to deliver again, and the mail that tells of a pause."""
 import base64
 import email.parser
 import email.policy
+import hmac
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ sys.dont_write_bytecode = True
 
 from harness import Story, TempDir, eventually, main, patience, program, \
     wait_until  # noqa: E402
+from harness.receiver import Receiver  # noqa: E402
 from harness.relay import relay  # noqa: E402
 
 URL = "https://receiver.example/hook?token=hidden"
@@ -287,8 +289,10 @@ class Api(Webhooks):
         self.assertEqual(got.headers["Location"],
                          f"{self.t.path}/webhook-deliveries/{again['id']}")
         self.assertNotEqual(again["id"], first["id"])
-        self.assertEqual((again["event_id"], again["state"], again["attempt"], again["status"]),
-                         (first["event_id"], "waiting", 0, None))
+        self.assertEqual((again["event_id"], again["state"], again["attempt"], again["status"],
+                          again["trace_id"], again["request_id"]),
+                         (first["event_id"], "waiting", 0, None, first["trace_id"],
+                          first["request_id"]))
         ids = [d["id"] for d in self.deliveries(made["id"])]
         self.assertEqual(ids, [again["id"], first["id"]])
         for query, found in (("?state=failed", [first["id"]]), ("?state=waiting", [again["id"]]),
@@ -433,6 +437,120 @@ class Api(Webhooks):
         self.assertEqual(paths[base]["post"]["security"] != [], True)
 
 
+class Delivered(Webhooks):
+    """From the request that changes something to the receiver, and again."""
+
+    jobs = True
+    settings = {"jobs_workers": 2, "webhook_allow": "127.0.0.1", "webhook_retry": "50ms"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.receiver = Receiver()
+        cls.addClassCleanup(cls.receiver.close)
+
+    def hook(self, path, **more):
+        return self.make(url=self.receiver.url(f"/{self.t.slug}{path}"), **more)
+
+    def wait(self, path, n=1):
+        return self.receiver.wait(f"/{self.t.slug}{path}", n)
+
+    def over(self, webhook, n, state="delivered"):
+        """The log, once it has n of them."""
+        return wait_until(lambda: len(self.deliveries(webhook, f"?state={state}")) >= n and
+                          self.deliveries(webhook), f"{n} are {state}")
+
+    def assertSigned(self, got, *secrets):
+        """By all of these, as the specification has it."""
+        text = b".".join((got.headers["webhook-id"].encode(),
+                          got.headers["webhook-timestamp"].encode(), got.body))
+        wanted = [b"v1," + base64.b64encode(hmac.digest(
+            base64.b64decode(s[len("whsec_"):]), text, "sha256")) for s in secrets]
+        self.assertEqual(got.headers["webhook-signature"].encode().split(b" "), wanted)
+
+    def test_a_task_is_told_signed_logged_and_told_again(self):
+        hook = self.hook("/tasks", event_types=["task.*"])
+        [project] = self.projects("P")
+        begun = self.call(201, "POST", f"/projects/{project}/tasks", {"title": "T"})
+        [got] = self.wait("/tasks")
+        self.assertSigned(got, hook["secret"])
+        line = self.stack.pool.wait_line(request_id=begun.headers["X-Request-Id"], msg="request")
+        self.assertIn(line["trace_id"], got.headers["traceparent"])
+        sent = json.loads(got.body)
+        self.assertEqual((sent["type"], sent["data"]["title"], sent["id"]),
+                         ("task.created", "T", got.headers["webhook-id"]))
+        [log] = self.over(hook["id"], 1)
+        self.assertEqual((log["event_id"], log["type"], log["attempt"], log["status"],
+                          log["error"], log["trace_id"], log["request_id"]),
+                         (sent["id"], "task.created", 1, 200, None, line["trace_id"],
+                          line["request_id"]))
+        self.assertGreaterEqual(log["latency_ms"], 0)
+        whole = self.call(200, "GET", f"/webhook-deliveries/{log['id']}").json
+        [attempt] = whole["attempts"]
+        self.assertEqual((attempt["attempt"], attempt["status"], attempt["reply"]),
+                         (1, 200, "hello"))
+        self.assertEqual(whole["payload"], sent["data"])
+        self.call(202, "POST", f"/webhook-deliveries/{log['id']}/replay")
+        [_, again] = self.wait("/tasks", 2)
+        self.assertEqual((again.headers["webhook-id"], again.body),
+                         (got.headers["webhook-id"], got.body))
+        self.over(hook["id"], 2)
+        told = self.call(202, "POST", f"/webhooks/{hook['id']}/replay",
+                         {"since": "2026-01-01T00:00:00Z"}).json
+        self.assertEqual(told["deliveries"], 1)
+        self.assertEqual([g.headers["webhook-id"] for g in self.wait("/tasks", 3)],
+                         [sent["id"]] * 3)
+        self.assertEqual(len({d["id"] for d in self.over(hook["id"], 3)}), 3)
+
+    def test_a_paused_one_is_tested_alone_and_gets_the_rest_when_it_is_resumed(self):
+        hook = self.hook("/paused", event_types=["project.*"])
+        self.call(200, "PATCH", f"/webhooks/{hook['id']}", {"status": "paused"})
+        self.projects("a", "b")
+        self.call(202, "POST", f"/webhooks/{hook['id']}/test")
+        [got] = self.wait("/paused")
+        self.assertSigned(got, hook["secret"])
+        self.assertEqual(json.loads(got.body)["type"], "webhook.test")
+        self.over(hook["id"], 1)
+        # what happened meanwhile is in the feed, and told once it is asked for
+        wait_until(lambda: len(self.call(
+            200, "GET", "/events?type=project.created").json["data"]) == 2, "the feed has both")
+        self.call(202, "POST", f"/webhooks/{hook['id']}/replay",
+                  {"since": "2026-01-01T00:00:00Z"})
+        self.assertEqual([d["state"] for d in self.deliveries(hook["id"], "?type=project.created")],
+                         ["waiting"] * 2)
+        self.call(200, "PATCH", f"/webhooks/{hook['id']}", {"status": "active"})
+        types = [json.loads(g.body)["type"] for g in self.wait("/paused", 3)]
+        self.assertEqual(sorted(types), ["project.created"] * 2 + ["webhook.test"])
+
+    def test_both_secrets_sign_after_a_rotation(self):
+        hook = self.hook("/rotated", event_types=["nothing.*"])
+        new = self.call(200, "POST", f"/webhooks/{hook['id']}/rotate-secret").json["secret"]
+        self.call(202, "POST", f"/webhooks/{hook['id']}/test")
+        self.assertSigned(self.wait("/rotated")[0], new, hook["secret"])
+
+    def test_a_failure_is_logged_and_tried_again(self):
+        hook = self.hook("/fails", event_types=["nothing.*"])
+        self.receiver.answers(f"/{self.t.slug}/fails", (500, {}, b"\xff not now"), 204)
+        told = self.call(202, "POST", f"/webhooks/{hook['id']}/test").json["id"]
+        self.wait("/fails", 2)
+        self.over(hook["id"], 1)
+        attempts = self.call(200, "GET", f"/webhook-deliveries/{told}").json["attempts"]
+        self.assertEqual([(a["attempt"], a["status"], a["reply"]) for a in attempts],
+                         [(1, 500, "\ufffd not now"), (2, 204, "")])
+
+    def test_one_that_is_gone_is_paused_and_resumed_by_hand(self):
+        hook = self.hook("/gone", event_types=["nothing.*"])
+        self.receiver.answers(f"/{self.t.slug}/gone", 410, 200)
+        self.call(202, "POST", f"/webhooks/{hook['id']}/test")
+        now = wait_until(lambda: next((w for w in self.call(200, "GET", "/webhooks").json["data"]
+                                       if w["status"] == "paused"), None), "it is paused")
+        self.assertEqual((now["id"], now["paused_reason"]), (hook["id"], "gone"))
+        got = self.call(200, "PATCH", f"/webhooks/{hook['id']}", {"status": "active"}).json
+        self.assertEqual((got["paused_reason"], got["failing_since"]), (None, None))
+        self.call(202, "POST", f"/webhooks/{hook['id']}/test")
+        self.over(hook["id"], 1)
+
+
 class Mail(Webhooks):
     """Of a pause that nobody asked for, by a program that takes it as sendmail does."""
 
@@ -452,7 +570,9 @@ class Mail(Webhooks):
                     "env > \"$2/env.$$\"\n"
                     "cat > \"$2/.new.$$\" && mv \"$2/.new.$$\" \"$2/mail.$$\"\n")
         os.chmod(sendmail, 0o755)
-        cls.settings = {"mail_command": f"{sendmail} -t {cls.sent}", "jobs_workers": 2,
+        cls.receiver = Receiver()
+        cls.addClassCleanup(cls.receiver.close)
+        cls.settings = {"webhook_allow": "127.0.0.1", "mail_command": f"{sendmail} -t {cls.sent}", "jobs_workers": 2,
                         "mail_from": "Rowhouse <ops@rowhouse.example>"}
         super().setUpClass()
 
@@ -465,10 +585,10 @@ class Mail(Webhooks):
                     got.append(email.parser.BytesParser(policy=email.policy.default).parse(f))
         return [m for m in got if f"[{(tenant or self.t).slug}]" in m["Subject"]]
 
-    def pause(self, hook, reason="failing"):
-        """As the engine does."""
+    def pause(self, hook):
+        """As the engine does after days."""
         self.query(
-            f"with w as (update webhooks set status = 'paused', paused_reason = '{reason}',"
+            f"with w as (update webhooks set status = 'paused', paused_reason = 'failing',"
             f" failing_since = '2026-01-02T03:04:05Z' where id = '{hook}' returning *)"
             " insert into outbox_events (tenant_id, id, type, subject_id, payload, trace_id,"
             " parent_span_id, request_id) select tenant_id, gen_random_uuid(), 'webhook.paused',"
@@ -491,7 +611,7 @@ class Mail(Webhooks):
         self.member(f"a,b@{slug}.example", "admin")
         self.member(f"<c@{slug}.example>", "admin")
         self.member(f"d@{slug}.example\nBcc: e@{slug}.example", "admin")
-        hook = self.make(description="x\nBcc: f@example.test")["id"]
+        hook = self.make(description="x\nBcc: f@example.test", event_types=["nothing.*"])["id"]
         self.pause(hook)
         [mail] = wait_until(self.mails, "a mail was sent", 30.0)
         self.assertEqual(mail.defects, [])
@@ -512,9 +632,12 @@ class Mail(Webhooks):
                     self.assertNotIn("DATABASE", f.read())
 
     def test_one_that_was_paused_by_hand_is_not(self):
-        asked, gone = self.make()["id"], self.make()["id"]
+        asked = self.make(event_types=["nothing.*"])["id"]
         self.call(200, "PATCH", f"/webhooks/{asked}", {"status": "paused"})
-        self.pause(gone, "gone")
+        path = f"/{self.t.slug}"
+        self.receiver.answers(path, 410)
+        gone = self.make(url=self.receiver.url(path), event_types=["nothing.*"])["id"]
+        self.call(202, "POST", f"/webhooks/{gone}/test")
         [mail] = wait_until(self.mails, "a mail was sent", 30.0)
         self.assertIn("410", mail.get_content())
         self.assertIn(gone, mail.get_content())
@@ -522,7 +645,7 @@ class Mail(Webhooks):
     def test_a_program_that_fails_is_run_again_and_no_address_is_told(self):
         with open(f"{self.sent}/fails", "w", encoding="ascii"):
             pass
-        self.pause(self.make()["id"])
+        self.pause(self.make(event_types=["nothing.*"])["id"])
         line = wait_until(lambda: next((x for x in self.stack.jobs.find_lines(
             msg="job", kind="webhooks.tell_pause") if x["outcome"] == "retried"), None),
             "the attempt failed", 30.0)
