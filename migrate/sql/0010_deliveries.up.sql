@@ -71,10 +71,11 @@ end $$;
 
 -- Takes up to p_most deliveries that are due. Endpoints take turns, from the one
 -- after p_tenant, p_webhook on and round. An endpoint has as many on their way at
--- a time, and is told as many in a second, as it or the operator says. Of what is
--- free a tenant leaves as much as it has: so there is always some for others,
--- however many endpoints of one stall. Who is away is served elsewhere. One that is
--- paused gets tests alone.
+-- a time, and is told as many in a second, as it or the operator says: who counts
+-- that has its lock, and another passes by. Of what is free a tenant leaves as much
+-- as it has, and of that part an endpoint likewise: so there is always some for
+-- others, whoever stalls. Who is away is served elsewhere. One that
+-- is paused gets tests alone.
 --
 -- Behind them a row without an id: how far it came, for the next claim. One looks
 -- at a thousand endpoints at the most, for those that wait cost a look each.
@@ -98,6 +99,8 @@ declare
 	w uuid := first_w;
 	hook public.webhooks;
 	tenants int;	-- of this tenant, on their way by p_holder
+	part int;	-- what it may have more
+	sending int;	-- of this endpoint, on their way by anybody
 	n int;
 	base timestamptz;
 	rate int;
@@ -131,14 +134,16 @@ begin
 			where h.tenant_id = t and h.id = w and (h.status = 'active' or exists (
 				select from public.webhook_deliveries d where d.tenant_id = t and d.webhook_id = w
 				and d.state = 'waiting' and d.type = 'webhook.test' and d.due_at <= begins));
-		continue when not found;
+		continue when not found or not pg_try_advisory_xact_lock(1752133739, hashtext(w::text));
+		sending := (select count(*) from public.webhook_deliveries d
+			where d.tenant_id = t and d.webhook_id = w and d.state = 'sending');
+		part := greatest((free - tenants) / 2, (tenants = 0)::int);
 		rate := coalesce(hook.rate_per_s, p_rate);
 		base := greatest(begins - interval '1 second', coalesce((select p.next_at
 			from public.webhook_paces p where p.tenant_id = t and p.webhook_id = w), '-infinity'));
-		n := least(free, greatest(1, (free - tenants + 1) / 2),
+		n := least(greatest((part - sending) / 2, (sending = 0)::int),
 			floor(extract(epoch from begins - base) * rate)::int,
-			coalesce(hook.concurrency, p_concurrency) - (select count(*) from public.webhook_deliveries d
-				where d.tenant_id = t and d.webhook_id = w and d.state = 'sending'));
+			coalesce(hook.concurrency, p_concurrency) - sending);
 		continue when n <= 0;
 		return query with due as materialized (
 			select d.tenant_id, d.id, d.due_at from public.webhook_deliveries d
