@@ -11,7 +11,7 @@ import uuid
 
 sys.dont_write_bytecode = True
 
-from harness import eventually, main, patience, program, wait_until  # noqa: E402
+from harness import main, patience, program, wait_until  # noqa: E402
 from test_events import TOLD  # noqa: E402
 from test_jobs import JobsStory  # noqa: E402
 
@@ -314,11 +314,12 @@ class Ctl(JobsOfATenant):
         self.assertEqual(self.of("list", "--state", "dead")["jobs"], [])
         self.assertEqual(self.of("list", "--kind", "none")["jobs"], [])
         self.assertEqual(json.loads(self.ctl("show", job, "--json"))["args"], {"of": "debug"})
-        self.assertIn(f"state         scheduled\n", self.ctl("show", job))
+        self.assertIn("state         scheduled\n", self.ctl("show", job))
         self.assertRegex(self.ctl("list", "--tenant", self.t.slug), f"\n{job} {self.t.slug} ")
         self.assertEqual(self.of("cancel", job)["state"], "cancelled")
         self.ctl("cancel", job, status=1, stderr="it is over")
-        self.assertEqual(self.of("retry", job)["state"], "ready")
+        # told as it is by then
+        self.assertIn(self.of("retry", job)["state"], ("ready", "running", "done"))
         self.is_over(job, "done")
         self.ctl("retry", job, status=1, stderr="nothing to be tried again")
         for what in ("show", "retry", "cancel"):
