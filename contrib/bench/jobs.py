@@ -1,0 +1,247 @@
+"""jobs - what the queue does in a second: jobs that do nothing, durable.
+
+A PostgreSQL of its own with fsync, synchronous_commit and full_page_writes on;
+rowhouse-jobs with the kinds of fcgi/debug, its log lines, metrics and a tenth of
+the traces. Jobs wait before it starts, and its rate is between the first claim
+and the last commit, as jobs_past has them. Rounds take turns, so that ratios
+hold on a machine that others use; figures are medians.
+
+    ROWHOUSE_BUILD=build contrib/bench/jobs [--rounds 3] [--only batched,singly]
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests/e2e"))
+
+# pylint: disable=wrong-import-position
+from harness import Jobs, Pool, Stack, program, wait_until  # noqa: E402
+from harness.proc import children  # noqa: E402
+
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
+           "shared_buffers": "512MB", "max_wal_size": "8GB", "autovacuum": "on",
+           "checkpoint_timeout": "30min", "autovacuum_naptime": "5s",
+           "wal_buffers": "16MB"}
+A, B = ("0192f3e4-0000-7000-8000-00000000000a",
+        "0192f3e4-0000-7000-8000-00000000000b")
+ADD = """insert into jobs (tenant_id, id, kind, state, priority, args, run_at,
+ max_attempts, trace_id, parent_span_id, trace_flags, request_id)
+ select {tenant}, gen_random_uuid(), 'debug.nothing', 'ready', 0, '{{"n": 1}}',
+ clock_timestamp(), 8, uuid_send(gen_random_uuid()),
+ substr(uuid_send(gen_random_uuid()), 1, 8), 0, '{name}' from generate_series(1, {n}) i"""
+
+
+def cpu_s(pid):
+    """Of a process and of all below it, those that have ended too."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        ticks = f.read().rsplit(") ", 1)[1].split()[11:15]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") + sum(
+        map(cpu_s, children(pid)))
+
+
+class DebugPool(Pool):
+    """With the kinds of fcgi/debug: both programs are to have the same."""
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        self.program = program("rowhouse-fcgi-debug")
+
+
+class Queue:
+    """The stack, and its queue filled and emptied."""
+
+    def __init__(self, **settings):
+        self.stack = Stack(web=None, pool=DebugPool, pg_settings=DURABLE,
+                           workers=1, **settings)
+
+    def __enter__(self):
+        self.stack.__enter__()
+        self.jobs = Jobs(self.stack.pool)
+        self.jobs.program = program("rowhouse-jobs-debug")
+        return self
+
+    def __exit__(self, *what):
+        if self.jobs.daemon:
+            self.jobs.daemon.kill()
+        self.stack.__exit__(*what)
+
+    def query(self, sql):
+        return self.stack.postgres.query(sql)
+
+    def fill(self, n, name="bench", tenant=f"'{A}'"):
+        self.query(ADD.format(tenant=tenant, n=n, name=name))
+
+    def left(self):
+        return self.query("select exists(select from jobs)")[0][0] == "t"
+
+    def wait(self, n, limit):
+        """Until so many are over; cheap to ask, or asking is what is measured."""
+        wait_until(lambda: not self.left(), f"{n} jobs are over", limit)
+
+    def rate(self):
+        """Jobs a second, and how many."""
+        [[n, s]] = self.query(
+            "select count(*), extract(epoch from max(finished_at) -"
+            " min(started_at)) from jobs_past where state = 'done'")
+        return int(n) / float(s), int(n)
+
+    def drain(self, n, limit=120):
+        before = cpu_s(self.stack.postgres.daemon.pid)
+        self.jobs.start()
+        self.wait(n, limit)
+        print("    CPU a job: rowhouse-jobs"
+              f" {1e6 * cpu_s(self.jobs.pid) / n:.1f} us, PostgreSQL"
+              f" {1e6 * (cpu_s(self.stack.postgres.daemon.pid) - before) / n:.1f} us")
+        self.jobs.stop()
+        rate, done = self.rate()
+        if done != n:
+            raise AssertionError(f"{done} of {n} jobs are done")
+        return rate
+
+
+
+def drained(n, workers=2, batch=500, tenants=1, pinned=False):
+    """Jobs a second, of n that wait."""
+    with Queue(jobs_workers=workers, jobs_batch=batch) as q:
+        pin = q.stack.postgres.session() if pinned else None
+        if pin:
+            pin.run("begin isolation level repeatable read; select 1 from jobs limit 1")
+        q.fill(n, tenant=f"md5((i % {tenants})::text)::uuid")
+        rate = q.drain(n)
+        if pin:
+            pin.close()
+        return rate
+
+
+def batched(opts):
+    return drained(opts.jobs)
+
+
+def of_many_tenants(opts):
+    return drained(opts.jobs, tenants=1000)
+
+
+def singly(opts):
+    return drained(opts.jobs // 5, workers=opts.singly_workers, batch=1)
+
+
+def long(_):
+    return drained(300000)
+
+
+def pinned(_):
+    return drained(300000, pinned=True)
+
+
+def waited(q, name, n):
+    """Until n jobs are over: how long each waited for its begin, in ms."""
+    wait_until(lambda: q.query("select count(*) from jobs_past where request_id ="
+                               f" '{name}'")[0][0] == str(n), f"{name} are over", 60)
+    return [float(r[0]) for r in q.query(
+        "select 1000 * extract(epoch from started_at - run_at) from jobs_past"
+        f" where request_id = '{name}'")]
+
+
+def fairness(opts):
+    """B's ten, left by another host: alone, and behind A's 100,000. Ratio of the
+    medians over ten times each."""
+    alone, beside = [], []
+    with Queue(jobs_workers=2) as q:
+        q.jobs.start()
+        for i in range(10):
+            time.sleep(0.3 + i * 0.01)
+            q.fill(10, f"alone-{i}", f"'{B}'")
+            alone += waited(q, f"alone-{i}", 10)
+        q.fill(opts.flood, "flood", f"'{A}'")
+        for i in range(10):
+            q.fill(10, f"beside-{i}", f"'{B}'")
+            beside += waited(q, f"beside-{i}", 10)
+        if not q.left():
+            raise AssertionError("A's were over before: give it more (--flood)")
+    for name, got in (("alone", alone), ("beside A", beside)):
+        print(f"    {name}: median {statistics.median(got):.1f} ms,"
+              f" at most {max(got):.1f} ms")
+    return statistics.median(beside) / statistics.median(alone)
+
+
+def graphile(opts):
+    """graphile-worker, on a PostgreSQL with the same settings."""
+    with Queue() as q:
+        q.query("alter database rowhouse set search_path = public")
+        before, ours = cpu_s(q.stack.postgres.daemon.pid), os.times()
+        url = f"postgres://postgres@/rowhouse?host={q.stack.postgres.dir}"
+        done = subprocess.run(["node", "jobs.mjs", str(opts.jobs)], cwd=opts.node,
+                              env={**os.environ, "PGURL": url}, text=True,
+                              capture_output=True, timeout=300, check=False)
+        if done.returncode:
+            raise AssertionError(f"graphile-worker: {done.stderr[-2000:]}")
+        now = os.times()
+        node = (now.children_user + now.children_system - ours.children_user
+                - ours.children_system)
+        print(f"    CPU a job, its enqueueing included: node {1e6 * node / opts.jobs:.1f}"
+              " us, PostgreSQL"
+              f" {1e6 * (cpu_s(q.stack.postgres.daemon.pid) - before) / opts.jobs:.1f} us")
+    return float(done.stdout.split()[-1])
+
+
+def install(to):
+    """graphile-worker from npm; False: it is not to be had, and why is said."""
+    if not shutil.which("npm"):
+        print("graphile-worker is not measured: npm is not installed")
+        return False
+    shutil.copy(f"{HERE}/jobs.mjs", to)
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent",
+                           "graphile-worker@0.18", "pg"], cwd=to, text=True,
+                          capture_output=True, timeout=300, check=False)
+    if done.returncode:
+        print(f"graphile-worker is not measured: npm: {done.stderr[-500:]}")
+    return done.returncode == 0
+
+
+MEASURED = {f.__name__: f for f in (
+    batched, graphile, of_many_tenants, singly, long, pinned, fairness)}
+
+
+def show(got):
+    for name, values in got.items():
+        if values:
+            print(f"{name:16} {statistics.median(values):10.{2 if name == 'fairness' else 0}f}"
+                  f"   of {', '.join(f'{v:.2f}' if name == 'fairness' else f'{v:.0f}' for v in values)}")
+    for what, over, under in (("batched / graphile", "batched", "graphile"),
+                              ("pinned / long", "pinned", "long")):
+        if got.get(over) and got.get(under):
+            ratio = statistics.median(a / b for a, b in zip(got[over], got[under]))
+            print(f"{what}: {ratio:.2f}")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--jobs", type=int, default=100000)
+    p.add_argument("--flood", type=int, default=300000,
+                   help="A's jobs: enough to last for B's ten rounds")
+    p.add_argument("--singly-workers", type=int, default=8)
+    p.add_argument("--only", default=",".join(MEASURED))
+    opts = p.parse_args()
+    wanted = opts.only.split(",")
+    with tempfile.TemporaryDirectory() as opts.node:
+        if "graphile" in wanted and not install(opts.node):
+            wanted.remove("graphile")
+        got = {name: [] for name in wanted}
+        for i in range(opts.rounds):
+            for name in wanted:
+                print(f"round {i + 1}: {name}", flush=True)
+                got[name].append(MEASURED[name](opts))
+                print(f"    {got[name][-1]:.2f}", flush=True)
+    show(got)
+
+
+if __name__ == "__main__":
+    main()
