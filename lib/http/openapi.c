@@ -156,7 +156,7 @@ put_query_parameters(struct doc *d, const struct rh_route *r)
 static bool
 is_idempotent(const struct rh_route *r)
 {
-	return r->method == RH_POST;
+	return r->method == RH_POST && !(r->flags & RH_ROUTE_ANY);
 }
 
 static bool
@@ -227,7 +227,7 @@ put_answer_headers(struct rh_api_out *o, const struct rh_route *r)
 	if (r->flags & RH_ROUTE_ETAG && r->answer != RH_ANSWER_NONE &&
 	    r->answer != RH_ANSWER_PAGE && r->answer != RH_ANSWER_ACCEPTED)
 		names[n++] = "ETag";
-	if (r->answer == RH_ANSWER_CREATED)
+	if (r->answer == RH_ANSWER_CREATED || r->answer == RH_ANSWER_ACCEPTED)
 		names[n++] = "Location";
 	if (r->answer == RH_ANSWER_PAGE)
 		names[n++] = "Link";
@@ -248,13 +248,20 @@ put_answer(struct doc *d, const struct rh_route *r)
 		[RH_ANSWER_PAGE]	= { "200", "A page of the list" },
 		[RH_ANSWER_CREATED]	= { "201", "What was made" },
 		[RH_ANSWER_NONE]	= { "204", "Done" },
-		[RH_ANSWER_ACCEPTED]	= { "202", "What was begun" },
+		[RH_ANSWER_ACCEPTED]	= { "202", "It will be done" },
 	};
 	/* clang-format on */
 	struct rh_api_out *o = &d->o;
 	const char *schema = r->shape ? rh_api_schema_name(&d->schemas,
 	    r->shape, RH_API_ANSWER) : NULL;
 
+	if (r->flags & RH_ROUTE_ANY) {
+		rh_api_open(o, "2XX", '{');
+		rh_api_text(o, "description", "What its owner chose to answer");
+		put_answer_headers(o, r);
+		rh_api_close(o, '}');
+		return;
+	}
 	rh_api_open(o, answers[r->answer].status, '{');
 	rh_api_text(o, "description", answers[r->answer].description);
 	put_answer_headers(o, r);
@@ -382,7 +389,7 @@ put_paths(struct doc *d)
 		for (k = 0; strcmp(rh_router_get(d->router, k)->template,
 		    path) != 0; k++)
 			;
-		if (k < i)
+		if (k < i || rh_router_get(d->router, i)->flags & RH_ROUTE_REST)
 			continue;
 		rh_api_open(&d->o, path, '{');
 		for (; k < d->n; k++) {

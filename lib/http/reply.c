@@ -90,14 +90,14 @@ rh_reply_one(struct rh_req *rq, const struct rh_field *shape,
 	return NULL;
 }
 
-struct rh_err *
-rh_reply_created(struct rh_req *rq, const struct rh_field *shape,
-    const void *object, struct rh_slice location, int64_t version)
+static struct rh_err *
+reply_elsewhere(struct rh_req *rq, unsigned status, const struct rh_field *shape,
+    const void *object, struct rh_slice location)
 {
-	(void)put_etag(rq, version);
 	put_cache_control(rq);
-	rq->reply.status = 201;
-	rh_reply_header(&rq->reply, "Location", location);
+	rq->reply.status = status;
+	if (location.p)
+		rh_reply_header(&rq->reply, "Location", location);
 	LINE(&rq->reply, "Content-Type: application/json");
 	rh_shape_write(&rq->reply.body, shape, object);
 	rh_assert(!rq->reply.body.full);
@@ -105,17 +105,18 @@ rh_reply_created(struct rh_req *rq, const struct rh_field *shape,
 }
 
 struct rh_err *
+rh_reply_created(struct rh_req *rq, const struct rh_field *shape,
+    const void *object, struct rh_slice location, int64_t version)
+{
+	(void)put_etag(rq, version);
+	return reply_elsewhere(rq, 201, shape, object, location);
+}
+
+struct rh_err *
 rh_reply_accepted(struct rh_req *rq, const struct rh_field *shape,
     const void *object, struct rh_slice location)
 {
-	put_cache_control(rq);
-	rq->reply.status = 202;
-	if (location.p)
-		rh_reply_header(&rq->reply, "Location", location);
-	LINE(&rq->reply, "Content-Type: application/json");
-	rh_shape_write(&rq->reply.body, shape, object);
-	rh_assert(!rq->reply.body.full);
-	return NULL;
+	return reply_elsewhere(rq, 202, shape, object, location);
 }
 
 /* What Link's <> must not hold; targets are ASCII by now. */

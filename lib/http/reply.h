@@ -38,7 +38,7 @@ struct rh_err *rh_reply_one(struct rh_req *rq, const struct rh_field *shape,
 struct rh_err *rh_reply_created(struct rh_req *rq,
     const struct rh_field *shape, const void *object, struct rh_slice location,
     int64_t version);
-/* 202 with the object, of which more will become; location p NULL: of none. */
+/* 202 with what will be done, and where to ask for it; location p NULL: nowhere. */
 struct rh_err *rh_reply_accepted(struct rh_req *rq,
     const struct rh_field *shape, const void *object, struct rh_slice location);
 /*

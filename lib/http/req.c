@@ -225,13 +225,14 @@ rh_req_read(struct rh_req *rq)
 
 	rh_fcgx_params(rq->fx, take_param, rq);
 	rq->method = method_of(rq->method_text);
-	if ((err = check_target(rq)) || (err = check_headers(rq)) ||
-	    (err = check_length(rq)))
+	if ((err = check_target(rq)) || (err = check_length(rq)))
 		return err;
-	if (rq->method_text.n)
-		return NULL;
-	return rh_err_new(rq->arena, RH_E_MALFORMED, "request.method",
-	    "The web server passed no REQUEST_METHOD");
+	if (!rq->method_text.n)
+		return rh_err_new(rq->arena, RH_E_MALFORMED, "request.method",
+		    "The web server passed no REQUEST_METHOD");
+	err = check_headers(rq);
+	rq->odd_headers = err != NULL;
+	return err;
 }
 
 struct rh_err *
@@ -245,6 +246,18 @@ rh_req_route(struct rh_req *rq, const struct rh_router *router)
 		    "There is nothing at this path");
 	return rh_err_new(rq->arena, RH_E_METHOD, "route.method",
 	    "This resource does not know the method; see Allow");
+}
+
+bool
+rh_req_forgives(struct rh_req *rq, const struct rh_router *router)
+{
+	if (!rq->odd_headers)
+		return false;
+	rh_router_find(router, rq->method, rq->path, rq->arena, &rq->match);
+	if (rq->match.route && rq->match.route->flags & RH_ROUTE_ANY)
+		return true;
+	rq->match = (struct rh_match){ .route = NULL };
+	return false;
 }
 
 static bool

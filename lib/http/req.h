@@ -43,6 +43,7 @@ struct rh_req {
 	struct rh_match match;
 	struct rh_slice body;
 	bool body_read;
+	bool odd_headers;		/* all that is wrong with it: headers we would refuse */
 	size_t bytes_in;		/* of the body */
 	struct rh_reply reply;
 };
@@ -56,6 +57,12 @@ void rh_req_reset(struct rh_req *rq, struct rh_arena *arena, struct rh_fcgx *fx)
 RH_MUST_CHECK struct rh_err *rh_req_read(struct rh_req *rq);
 /* 404; 405 with Allow set in the reply. */
 RH_MUST_CHECK struct rh_err *rh_req_route(struct rh_req *rq,
+    const struct rh_router *router);
+/*
+ * What rh_req_read refused of its headers, its route takes (RH_ROUTE_ANY), and
+ * is found: they are for others to read.
+ */
+RH_MUST_CHECK bool rh_req_forgives(struct rh_req *rq,
     const struct rh_router *router);
 /* Reads the body, once: 413 over max, 400 broken off, 408's place is 400. */
 RH_MUST_CHECK struct rh_err *rh_req_body(struct rh_req *rq, size_t max);

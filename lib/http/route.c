@@ -2,6 +2,7 @@
 
 #include "http/route.h"
 
+#include "base/text.h"
 #include "http/target.h"
 
 const char *const rh_method_names[RH_METHODS] = {
@@ -25,6 +26,7 @@ struct node {
 	struct node *argument;		/* the {name} child */
 	unsigned allow;
 	uint16_t by_method[RH_METHODS];
+	bool rest;			/* takes the rest of the path */
 };
 
 struct rh_router {
@@ -73,7 +75,8 @@ kid(struct rh_arena *arena, struct node *node, struct rh_slice segment)
 static const char *
 fault_of(const struct rh_route *r)
 {
-	struct rh_slice rest = rh_slice_of(r->template), segment;
+	struct rh_slice rest = rh_slice_of(r->template);
+	struct rh_slice segment = RH_SLICE_NONE;
 	unsigned nargs = 0, nsegments = 0;
 
 	if (!r->handler)
@@ -82,6 +85,8 @@ fault_of(const struct rh_route *r)
 		return "no such method";
 	if ((r->method == RH_GET || r->method == RH_HEAD) && r->body)
 		return "a body on a GET";
+	if (r->flags & RH_ROUTE_SECRET_PATH && !strchr(r->template, '{'))
+		return "a secret path without a secret";
 	if (r->cache && (r->access != RH_TENANT || r->method != RH_GET ||
 	    r->answer != RH_ANSWER_PAGE))
 		return "a cache for what is no tenant's list";
@@ -97,6 +102,8 @@ fault_of(const struct rh_route *r)
 		if (!is_argument(segment) && memchr(segment.p, '{', segment.n))
 			return "a { inside a segment";
 	}
+	if (r->flags & RH_ROUTE_REST && !is_argument(segment))
+		return "a rest without a name";
 	if (nargs > RH_ROUTE_ARGS_MAX)
 		return "too many arguments";
 	if (nsegments > SEGMENTS_MAX)
@@ -115,6 +122,7 @@ add(struct rh_router *router, struct rh_arena *arena, const struct rh_route *r)
 		return fault;
 	while (rest.p)
 		node = kid(arena, node, rh_slice_cut(&rest, '/'));
+	node->rest = node->rest || r->flags & RH_ROUTE_REST;
 	if (node->by_method[r->method] != NO_ROUTE)
 		return "a duplicate";
 	node->by_method[r->method] = (uint16_t)router->n;
@@ -192,7 +200,9 @@ struct search {
 	const struct rh_router *router;
 	enum rh_method method;
 	unsigned nsegments;
+	bool more;				/* than there is room for */
 	struct rh_slice segments[SEGMENTS_MAX];	/* decoded */
+	struct rh_slice rests[SEGMENTS_MAX];	/* from each on, as they came */
 	struct rh_match *match;
 };
 
@@ -203,8 +213,10 @@ split(struct search *s, struct rh_slice path, struct rh_arena *arena)
 	struct rh_slice rest = rh_slice_from(path, 1), segment;
 
 	while (rest.p) {
-		if (s->nsegments == SEGMENTS_MAX)
-			return false;
+		s->more = s->nsegments == SEGMENTS_MAX;
+		if (s->more)
+			break;
+		s->rests[s->nsegments] = rest;
 		segment = rh_slice_cut(&rest, '/');
 		if (!rh_percent_decode(&segment, arena, false))
 			return false;
@@ -243,12 +255,18 @@ visit(struct search *s, const struct node *node, unsigned depth)
 	struct rh_match *m = s->match;
 
 	if (depth == s->nsegments)
-		return found(s, node);
+		return !s->more && found(s, node);
 	segment = s->segments[depth];
 	for (const struct node *k = node->kids; k; k = k->next)
 		if (rh_slice_is(k->literal, segment) && visit(s, k, depth + 1))
 			return true;
-	if (!node->argument || !is_name(segment))
+	if (!node->argument)
+		return false;
+	if (node->argument->rest) {
+		m->args[m->nargs++] = s->rests[depth];
+		return found(s, node->argument);
+	}
+	if (!is_name(segment))
 		return false;
 	m->args[m->nargs++] = segment;
 	if (visit(s, node->argument, depth + 1))
@@ -261,11 +279,50 @@ void
 rh_router_find(const struct rh_router *router, enum rh_method method,
     struct rh_slice path, struct rh_arena *arena, struct rh_match *match)
 {
-	struct search s = { router, method, 0, { RH_SLICE_NONE }, match };
+	struct search s = { .router = router, .method = method, .match = match };
 
 	*match = (struct rh_match){ .route = NULL };
 	if (split(&s, path, arena))
 		(void)visit(&s, router->root, 0);
+}
+
+/* Up to where the secret begins, escapes decoded, anywhere in the path. */
+static bool
+has_prefix_of(struct rh_slice path, struct rh_slice template)
+{
+	const char *end = memchr(template.p, '{', template.n);
+	size_t want = (size_t)(end - template.p);
+
+	for (size_t from = 0; from < path.n; from++) {
+		size_t at = from, n = 0;
+
+		while (n < want && at < path.n) {
+			char c = path.p[at++];
+
+			if (c == '%' && path.n - at >= 2 && rh_hex_get(&c, 1,
+			    (struct rh_slice){ path.p + at, 2 }, true))
+				at += 2;
+			if (c != template.p[n++])
+				break;
+			if (n == want)
+				return true;
+		}
+	}
+	return false;
+}
+
+struct rh_slice
+rh_router_conceals(const struct rh_router *router, struct rh_slice path)
+{
+	for (unsigned i = 0; i < router->n; i++) {
+		const struct rh_route *r = router->routes[i];
+		struct rh_slice template = rh_slice_of(r->template);
+
+		if (r->flags & RH_ROUTE_SECRET_PATH &&
+		    has_prefix_of(path, template))
+			return template;
+	}
+	return RH_SLICE_NONE;
 }
 
 struct rh_slice

@@ -35,11 +35,17 @@ enum rh_access {
 	RH_PUBLIC,	/* anybody */
 };
 
-enum rh_rate { RH_RATE_NONE, RH_RATE_READ, RH_RATE_WRITE, RH_RATE_CREDENTIALS };
+/* INBOX: by the secret in the path, which is all that is known of who calls. */
+enum rh_rate {
+	RH_RATE_NONE, RH_RATE_READ, RH_RATE_WRITE, RH_RATE_CREDENTIALS,
+	RH_RATE_INBOX
+};
 
 /* What the answer's body is, for the reply and for the API's reference. */
-enum rh_answer { RH_ANSWER_ONE, RH_ANSWER_PAGE, RH_ANSWER_CREATED, RH_ANSWER_NONE,
-	RH_ANSWER_ACCEPTED };
+enum rh_answer {
+	RH_ANSWER_ONE, RH_ANSWER_PAGE, RH_ANSWER_CREATED, RH_ANSWER_NONE,
+	RH_ANSWER_ACCEPTED	/* it is done later: rh_reply_accepted */
+};
 
 enum rh_route_flag {
 	RH_ROUTE_SECURITY = 1 << 0,	/* its trace is always kept */
@@ -49,6 +55,8 @@ enum rh_route_flag {
 	RH_ROUTE_MERGE = 1 << 4,	/* the body is a merge patch (RFC 7396) */
 	RH_ROUTE_RAW = 1 << 5,		/* the body is bytes, not JSON: the handler reads it */
 	RH_ROUTE_ALWAYS = 1 << 6,	/* answered past queue_max, too: asks no database */
+	RH_ROUTE_ANY = 1 << 7,		/* takes whatever comes: any query, headers that we would refuse, no Idempotency-Key of ours */
+	RH_ROUTE_REST = 1 << 8,		/* its last segment, {name}, is the rest of the path, undecoded, whatever that is */
 };
 
 /* Groups of the cache that one change may touch. */
@@ -101,6 +109,12 @@ struct rh_match {
  */
 void rh_router_find(const struct rh_router *router, enum rh_method method,
     struct rh_slice path, struct rh_arena *arena, struct rh_match *match);
+/*
+ * Of a path that may have no route: the template of one with a secret in its
+ * path that it could have been meant for; p == NULL: there is none.
+ */
+struct rh_slice rh_router_conceals(const struct rh_router *router,
+    struct rh_slice path);
 /* The argument called name of a match ({name} of its template); p == NULL if none. */
 struct rh_slice rh_match_get(const struct rh_match *match, const char *name);
 

@@ -58,6 +58,13 @@ path_of(const struct rh_call *c)
 
 	if (route && route->flags & RH_ROUTE_SECRET_PATH)
 		return rh_slice_of(route->template);
+	if (!route) {
+		struct rh_slice secret = rh_router_conceals(
+		    c->server->host->router, c->rq->path);
+
+		if (secret.p)
+			return secret;
+	}
 	return c->rq->path;
 }
 

@@ -51,7 +51,8 @@ rh_idempotent_read(struct rh_call *c)
 	struct rh_slice body, key;
 	struct rh_err *err;
 
-	if (rq->method != RH_POST || !rq->header[RH_H_IDEMPOTENCY_KEY].p)
+	if (rq->method != RH_POST || !rq->header[RH_H_IDEMPOTENCY_KEY].p ||
+	    rq->match.route->flags & RH_ROUTE_ANY)
 		return NULL;
 	key = rh_idempotency_key(c->arena, rq->header[RH_H_IDEMPOTENCY_KEY]);
 	if (!key.p)

@@ -160,7 +160,9 @@ handle(struct rh_call *c)
 static struct rh_err *
 no_query(struct rh_call *c)
 {
-	return c->rq->match.route->params ? NULL :
+	const struct rh_route *route = c->rq->match.route;
+
+	return route->params || route->flags & RH_ROUTE_ANY ? NULL :
 	    rh_query_read(c->rq, NULL, NULL);
 }
 
@@ -192,7 +194,7 @@ run(struct rh_call *c, const struct rh_router *router)
 	bool recalled = false;
 
 	rh_identify(c);			/* also for a request that cannot be read */
-	if (!err)
+	if (!err || rh_req_forgives(c->rq, router))
 		err = rh_req_route(c->rq, router);	/* 404, 405 + Allow */
 	rh_deadline_set(c);		/* its class has a time of its own */
 	rh_account_begin(c);

@@ -18,6 +18,7 @@ static const struct rh_route rows[] = {
 	{ .method = RH_PATCH, .template = "/x", .handler = handler, .body = body_table },
 	{ .method = RH_POST, .template = "/raw", .handler = handler, .flags = RH_ROUTE_RAW },
 	{ .method = RH_POST, .template = "/none", .handler = handler },
+	{ .method = RH_GET, .template = "/any", .handler = handler, .flags = RH_ROUTE_ANY },
 	{ 0 }
 };
 
@@ -96,6 +97,26 @@ START_TEST(headers_keep_to_their_rules)
 		ck_assert_int_eq(r->err->kind, RH_E_MALFORMED);
 		ck_assert_str_eq(r->err->code, headers[_i].code);
 	}
+	request_close(r);
+}
+END_TEST
+
+static const struct { const char *path, *extra; bool forgiven; } odd[] = {
+	{ "/any", "HTTP_AUTHORIZATION=a, b", true },
+	{ "/any", "CONTENT_TYPE=\xff", true },
+	{ "/any", "CONTENT_LENGTH=x", false },
+	{ "/any/%ff", "HTTP_AUTHORIZATION=a, b", false },
+	{ "/x/1", "HTTP_AUTHORIZATION=a, b", false },
+	{ "/nowhere", "HTTP_AUTHORIZATION=a, b", false },
+};
+
+START_TEST(a_route_that_takes_any_headers_is_given_them)
+{
+	struct request *r = request_get(odd[_i].path, odd[_i].extra);
+
+	ck_assert_ptr_nonnull(r->err);
+	ck_assert_int_eq(rh_req_forgives(&r->rq, router()), odd[_i].forgiven);
+	ck_assert_int_eq(r->rq.match.route != NULL, odd[_i].forgiven);
 	request_close(r);
 }
 END_TEST
@@ -336,6 +357,7 @@ END_TEST
 RH_CHECK_MAIN("http/req",
     RH_CASE(nginx_parameters_are_read),
     RH_LOOP(headers_keep_to_their_rules, headers),
+    RH_LOOP(a_route_that_takes_any_headers_is_given_them, odd),
     RH_LOOP(two_parameters_of_a_name_are_a_repeat, repeated),
     RH_CASE(what_identifies_is_there_even_where_the_target_is_bad),
     RH_CASE(a_nul_in_a_target_is_refused),

@@ -32,7 +32,16 @@ static const struct rh_route two[] = {
 	ROW(RH_GET, "/v1/{a}/b"),
 	{ 0 }
 };
-static const struct rh_route *const tables[] = { one, two, NULL };
+#define SECRET(m, t, more)							\
+	{ .method = (m), .template = (t), .handler = handler,			\
+	    .flags = RH_ROUTE_SECRET_PATH | (more) }
+static const struct rh_route three[] = {
+	SECRET(RH_GET, "/in/{token}", 0),
+	SECRET(RH_METHOD_OTHER, "/in/{token}", 0),
+	SECRET(RH_GET, "/in/{token}/{rest}", RH_ROUTE_REST),
+	{ 0 }
+};
+static const struct rh_route *const tables[] = { one, two, three, NULL };
 
 static struct rh_router *
 router_of(const struct rh_route *const *rows, char *why, size_t n)
@@ -84,6 +93,18 @@ static const struct {
 	{ RH_DELETE, "/v1/t/acme/members/me", T "/members/{user}", "user", "me", 0 },
 	{ RH_GET, "/v1/t/b", T, "tenant", "b", 0 },
 	{ RH_GET, "/v1/x/b", "/v1/{a}/b", "a", "x", 0 },
+	/* the rest of a path, whatever it is */
+	{ RH_GET, "/in/abc", "/in/{token}", "token", "abc", 0 },
+	{ RH_METHOD_OTHER, "/in/abc", "/in/{token}", "token", "abc", 0 },
+	{ RH_GET, "/in/abc/", "/in/{token}/{rest}", "rest", "", 0 },
+	{ RH_GET, "/in/abc/d", "/in/{token}/{rest}", "rest", "d", 0 },
+	{ RH_GET, "/in/a%62c/d/%2F/../e//", "/in/{token}/{rest}", "rest", "d/%2F/../e//", 0 },
+	{ RH_GET, "/in/a%62c/d", "/in/{token}/{rest}", "token", "abc", 0 },
+	{ RH_GET, "/in/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", "/in/{token}/{rest}", "rest",
+	    "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", 0 },
+	{ RH_POST, "/in/abc/d", NULL, NULL, NULL, 1 << RH_GET | 1 << RH_HEAD },
+	{ RH_GET, "/in/", NULL, NULL, NULL, 0 },
+	{ RH_GET, "/in//d", NULL, NULL, NULL, 0 },
 };
 
 START_TEST(paths_match)
@@ -113,13 +134,34 @@ START_TEST(routes_keep_the_order_of_their_tables)
 	char why[256];
 	struct rh_router *router = router_of(tables, why, sizeof(why));
 
-	ck_assert_uint_eq(rh_router_count(router), 11);
+	ck_assert_uint_eq(rh_router_count(router), 14);
 	ck_assert_ptr_eq(rh_router_get(router, 0), &one[0]);
 	ck_assert_ptr_eq(rh_router_get(router, 6), &two[0]);
 }
 END_TEST
 
+static const struct { const char *path; bool secret; } concealed[] = {
+	{ "/in/abc", true }, { "/%69n/abc", true }, { "//in/abc", true },
+	{ "/x/../in/abc", true }, { "/in/abc/%ff", true }, { "/%2fin%2Fabc", true },
+	{ "/in", false }, { "/inbox/abc", false }, { "/v1/t/in", false },
+	{ "/", false }, { "/%", false }, { "/i%6", false },
+};
+
+START_TEST(a_path_that_no_route_has_may_hold_a_secret)
+{
+	char why[256];
+	struct rh_router *router = router_of(tables, why, sizeof(why));
+	struct rh_slice got = rh_router_conceals(router,
+	    rh_slice_of(concealed[_i].path));
+
+	rh_assert_slice_eq(got, rh_slice_of(concealed[_i].secret ?
+	    "/in/{token}" : NULL));
+}
+END_TEST
+
 static const struct { struct rh_route rows[3]; const char *why; } faulty[] = {
+	{ { SECRET(RH_GET, "/a", 0) }, "GET /a: a secret path without a secret\n" },
+	{ { SECRET(RH_GET, "/{a}/b", RH_ROUTE_REST) }, "GET /{a}/b: a rest without a name\n" },
 	{ { ROW(RH_GET, "/a"), ROW(RH_GET, "/a") }, "GET /a: a duplicate\n" },
 	{ { ROW(RH_GET, "/{a}"), ROW(RH_GET, "/{b}") }, "GET /{b}: a duplicate\n" },
 	{ { { .method = RH_GET, .template = "/a" } }, "GET /a: no handler\n" },
@@ -149,4 +191,5 @@ END_TEST
 RH_CHECK_MAIN("http/route",
     RH_LOOP(paths_match, cases),
     RH_CASE(routes_keep_the_order_of_their_tables),
+    RH_LOOP(a_path_that_no_route_has_may_hold_a_secret, concealed),
     RH_LOOP(faulty_tables_are_named, faulty))
