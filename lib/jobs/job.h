@@ -30,6 +30,7 @@
 #define RH_JOB_KINDS_MAX 256
 
 struct rh_job;
+struct rh_out_conf;
 struct rh_runner;
 struct rh_serve_conf;	/* serve/conf.h: carried, never opened here */
 
@@ -65,6 +66,7 @@ struct rh_job {
 	bool final; /* with an error: it is not to be tried again */
 	const struct rh_sealer *sealer; /* for what it leaves itself */
 	struct rh_runner *runner;
+	const struct rh_out_conf *out; /* for rh_out_ask; NULL: this program has none */
 };
 
 /* A table ended by { 0 }, before the fork. */
@@ -80,6 +82,14 @@ const struct rh_job_kind *rh_job_kinds_find(struct rh_slice name);
  * the handler: committed where that answers NULL, else taken back.
  */
 struct rh_pipe *rh_job_pipe(struct rh_job *job);
+/*
+ * A look at what the job is about, in front of what takes its time outside of
+ * PostgreSQL: a transaction as rh_job_pipe's, which rh_job_looked ends and takes
+ * back. Not once rh_job_pipe was called.
+ */
+struct rh_pipe *rh_job_look(struct rh_job *job);
+RH_MUST_CHECK struct rh_err *rh_job_looked(struct rh_job *job,
+    struct rh_pipe *pipe);
 /*
  * For a handler that takes its time outside of PostgreSQL: says how far it is
  * (percent; negative: as before) and keeps the job for as long again as its

@@ -56,6 +56,7 @@ struct rh_runner_obs {
 	bool logs, traces;
 	int64_t slow_ms;
 	const struct rh_sealer *sealer; /* opens what is sealed */
+	const struct rh_out_conf *out; /* the handlers'; NULL: none */
 	int64_t
 	    grace_ms;	/* past its deadline a worker lives so long at the most */
 	unsigned batch; /* claims at most so many at a time */

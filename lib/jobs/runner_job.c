@@ -157,7 +157,8 @@ rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i)
 		.trace = r->trace,
 		.log = r->obs.log,
 		.sealer = r->obs.sealer,
-		.runner = r };
+		.runner = r,
+		.out = r->obs.out };
 	struct rh_attempt a = { .job = &job,
 		.start_us = rh_clock_wall_us(),
 		.start_ns = rh_clock_mono_ns(),
