@@ -6,6 +6,8 @@
 #include "api_keys/api_keys.h"
 #include "debug/debug.h"
 #include "events/events.h"
+#include "inboxes/inbox_requests.h"
+#include "inboxes/inboxes.h"
 #include "jobs/jobs.h"
 #include "members/members.h"
 #include "projects/projects.h"
@@ -25,6 +27,10 @@ const struct rh_resource *const api_resources[] = {
 	&webhooks_resource,
 	&deliveries_resource,
 	&webhook_pauses_resource,
+	&inboxes_resource,
+	&inbox_requests_resource,
+	&receive_resource,
+	&forward_resource,
 	&debug_resource,
 	&debug_jobs_resource,
 	NULL

@@ -66,6 +66,16 @@ key_address(struct rh_call *c)
 	return key_other(c, 'a', hash);
 }
 
+/* {i:hash}:r: an inbox's, whose tenant the database alone knows. */
+static struct rh_slice
+key_inbox(struct rh_call *c)
+{
+	struct rh_slice token = rh_match_get(&c->rq->match, "token");
+
+	rh_sha256(c->token.sha256, token.p, token.n);
+	return key_other(c, 'i', c->token.sha256);
+}
+
 /* ---- budgets: the tenant's plan, else what is configured ---- */
 
 static bool
@@ -124,6 +134,14 @@ address_fill(struct rh_call *c)
 		.name = "address" };
 }
 
+static void
+inbox_fill(struct rh_call *c)
+{
+	c->ask.n = 1;
+	c->ask.of[0] = (struct rh_budget){ .key = key_inbox(c),
+		.quota = quota(c, c->conf->limit_inbox, 0), .name = "inbox" };
+}
+
 /* ---- the door: what a host counts for callers it cannot place ---- */
 
 /*
@@ -176,6 +194,8 @@ fill(struct rh_call *c)
 {
 	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS)
 		address_fill(c);
+	else if (c->rq->match.route->rate == RH_RATE_INBOX)
+		inbox_fill(c);
 	else
 		budgets_fill(c);
 }
@@ -226,6 +246,8 @@ rh_admit_ask(struct rh_call *c)
 		return;
 	if (rate == RH_RATE_CREDENTIALS)
 		ask_address(c);
+	else if (rate == RH_RATE_INBOX)
+		ask_by(c, place(c, key_inbox(c)));
 	else if (c->tenant_slug.p && c->token.kind != RH_TOKEN_NONE)
 		ask_tenant(c);
 }
@@ -250,6 +272,8 @@ judge(struct rh_call *c)
 		return NULL;
 	if (c->rq->match.route->rate == RH_RATE_CREDENTIALS)
 		return limited(c, "rate.address", "from this address");
+	if (c->rq->match.route->rate == RH_RATE_INBOX)
+		return limited(c, "rate.inbox", "to this inbox");
 	if (c->ask.denied == 1 + TOKEN)
 		return limited(c, "rate.token", "with this token");
 	return limited(c, "rate.tenant", "for this tenant");

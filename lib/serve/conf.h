@@ -72,11 +72,16 @@ struct rh_serve_conf {
 	int64_t session_ttl_ms;
 	int64_t idempotency_ttl_ms, idempotency_wait_ms;
 	int64_t events_keep_ms;
+	int64_t inboxes_max, inbox_requests_max;
+	int64_t inbox_body_max_bytes, inbox_bytes_max_bytes;
+	int64_t inbox_keep_ms;
+	struct rh_slice public_url;
 	int64_t password_hashers;
 	bool limits;
 	int64_t limit_window_ms;
 	int64_t limit_tenant, limit_token, limit_credentials;
 	int64_t limit_tenant_write, limit_token_write;	/* 0: writes count with reads */
+	int64_t limit_inbox;
 	int limiter;
 	int64_t limiter_share;	/* percent */
 	int64_t limiter_advance_ms;

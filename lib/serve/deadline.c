@@ -14,6 +14,7 @@ timeout_ms(const struct rh_call *c)
 	case RH_RATE_READ:
 		return c->conf->timeout_read_ms;
 	case RH_RATE_WRITE:
+	case RH_RATE_INBOX:
 		return c->conf->timeout_write_ms;
 	case RH_RATE_CREDENTIALS:
 		return c->conf->timeout_credentials_ms;

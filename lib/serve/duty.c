@@ -38,6 +38,7 @@ static const struct rh_duty duties[] = {
 	{ "webhooks' house", RH_DUTY_COURIER, NULL,           rh_duty_deliver_tend, NULL,             RH_WAKE_NOT,    0 },
 	{ "jobs' house", RH_DUTY_COURIER, rh_duty_jobs_open,  rh_duty_jobs_tend,  rh_duty_jobs_close, RH_WAKE_NOT,    0 },
 	{ "replies",     RH_DUTY_COURIER, NULL,               forget_replies,     NULL,               RH_WAKE_NOT,    0 },
+	{ "inboxes",     RH_DUTY_COURIER, NULL,               rh_duty_inboxes,    NULL,               RH_WAKE_NOT,    0 },
 };
 /* clang-format on */
 

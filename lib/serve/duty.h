@@ -72,6 +72,11 @@ unsigned rh_duty_jobs_tend(struct rh_server *s, int64_t *again_ns);
 void rh_duty_cron_open(struct rh_server *s);
 unsigned rh_duty_cron_step(struct rh_server *s, int64_t *again_ns);
 
+/* duty_inboxes.c; rh_duty_out: what a job's handler may reach. */
+const struct rh_out_conf *rh_duty_out(struct rh_server *s);
+extern struct rh_stmt rh_duty_inboxes_stmts[];
+unsigned rh_duty_inboxes(struct rh_server *s, int64_t *again_ns);
+
 /* The hooks of serve/pool.h. */
 bool rh_duty_start(void *server, unsigned slot);
 int rh_duty_called(void *server);

@@ -41,6 +41,7 @@ rh_duty_jobs_open(struct rh_server *s)
 		.apart = rh_segment_traces(h->segment, s->slot),
 		.sampler = &h->otlp.sampler,
 		.conf = h->conf,
+		.out = rh_duty_out(s),
 		.logs = h->conf->logs,
 		.traces = h->otlp.traces,
 		.sealer = sealer,

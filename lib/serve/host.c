@@ -7,6 +7,7 @@
 #include "http/openapi.h"
 #include "jobs/relay.h"
 #include "obs/history.h"
+#include "serve/duty.h"
 #include "serve/event.h"
 #include "serve/past.h"
 #include "serve/wake.h"
@@ -42,6 +43,7 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_place_stmts);
 	rh_stmts_register(rh_event_stmts);
 	rh_stmts_register(rh_relay_stmts);
+	rh_stmts_register(rh_duty_inboxes_stmts);
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
 	rh_coherent_register();

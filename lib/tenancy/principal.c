@@ -10,6 +10,7 @@ static const struct rh_slice prefixes[] = {
 	[RH_TOKEN_NONE] = { NULL, 0 },
 	[RH_TOKEN_SESSION] = RH_SLICE_INIT("rhs_"),
 	[RH_TOKEN_KEY] = RH_SLICE_INIT("rhk_"),
+	[RH_TOKEN_INBOX] = RH_SLICE_INIT("rhi_"),
 };
 
 static void
@@ -29,7 +30,7 @@ kind_of(struct rh_slice text)
 	check_put(check, text.p);
 	if (memcmp(check, text.p + PREFIX + RANDOM_DIGITS, sizeof(check)) != 0)
 		return RH_TOKEN_NONE;
-	for (int k = RH_TOKEN_SESSION; k <= RH_TOKEN_KEY; k++)
+	for (int k = RH_TOKEN_SESSION; k <= RH_TOKEN_INBOX; k++)
 		if (rh_slice_has_prefix(text, prefixes[k]))
 			return (enum rh_token_kind)k;
 	return RH_TOKEN_NONE;
@@ -48,6 +49,8 @@ rh_token_read(struct rh_arena *arena, struct rh_slice authorization,
 	if (text.n > 7 && rh_slice_is_nocase((struct rh_slice){ text.p, 7 },
 	    RH_SLICE("Bearer ")))
 		token->kind = kind_of(rh_slice_trim(rh_slice_from(text, 7)));
+	if (token->kind == RH_TOKEN_INBOX)
+		token->kind = RH_TOKEN_NONE;
 	if (token->kind == RH_TOKEN_NONE)
 		return rh_err_new(arena, RH_E_ANON, "token.malformed",
 		    "The Authorization field holds no token of ours; send"
@@ -55,6 +58,17 @@ rh_token_read(struct rh_arena *arena, struct rh_slice authorization,
 	text = rh_slice_trim(rh_slice_from(text, 7));
 	rh_sha256(token->sha256, text.p, text.n);
 	return NULL;
+}
+
+bool
+rh_token_get(struct rh_slice text, enum rh_token_kind kind,
+    struct rh_token *token)
+{
+	token->kind = kind_of(text) == kind ? kind : RH_TOKEN_NONE;
+	if (token->kind == RH_TOKEN_NONE)
+		return false;
+	rh_sha256(token->sha256, text.p, text.n);
+	return true;
 }
 
 /*

@@ -17,18 +17,24 @@
 #include "http/route.h"
 #include "tenancy/directory.h"
 
-enum rh_token_kind { RH_TOKEN_NONE, RH_TOKEN_SESSION, RH_TOKEN_KEY };
+/* INBOX: of a URL; no Authorization field has it. */
+enum rh_token_kind {
+	RH_TOKEN_NONE, RH_TOKEN_SESSION, RH_TOKEN_KEY, RH_TOKEN_INBOX
+};
 
 struct rh_token {
 	enum rh_token_kind kind;
 	unsigned char sha256[RH_SHA256_LEN];
 };
 
-/* "rhs_" or "rhk_", 32 base62 digits at random, 6 of their CRC-32. */
+/* "rhs_", "rhk_" or "rhi_", 32 base62 digits at random, 6 of their CRC-32. */
 #define RH_TOKEN_LEN (4 + 32 + 6)
 /* The value of an Authorization field. p == NULL: RH_TOKEN_NONE, which is no error here. */
 RH_MUST_CHECK struct rh_err *rh_token_read(struct rh_arena *arena,
     struct rh_slice authorization, struct rh_token *token);
+/* A token as such, of that kind. */
+RH_MUST_CHECK bool rh_token_get(struct rh_slice text, enum rh_token_kind kind,
+    struct rh_token *token);
 /* A new one: the text, for the reply, and what is stored of it. */
 struct rh_slice rh_token_make(struct rh_arena *arena, enum rh_token_kind kind,
     struct rh_token *token);

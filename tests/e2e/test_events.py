@@ -15,6 +15,8 @@ from harness.relay import relay  # noqa: E402
 T = "/v1/t/{tenant}"
 # A change outside of any tenant, which has no event.
 OUTSIDE = {("POST", "/v1/sessions"), ("DELETE", "/v1/sessions/current")}
+# What is sent to an inbox is nobody's request: test_inboxes.py sees its events.
+OUTSIDE |= {(m, "/in/{token}") for m in ("POST", "PUT", "PATCH", "DELETE")}
 
 
 # An event stands in one of the two.
@@ -65,10 +67,21 @@ class Events(Tenants):
             f" values ('{self.t.id}', '{user}', 'member')")
         return user
 
+    def inbox(self):
+        """An inbox, and two requests that it recorded."""
+        inbox = self.post("/inboxes", {"name": "I"}, 201)
+        for _ in range(2):
+            self.stack.api("POST", "/in/" + inbox["url"].split("/in/")[1], body=b"x")
+        got = self.call("GET", f"/inboxes/{inbox['id']}/requests", None, 200)
+        return inbox["id"], got.json["data"][0]["id"]
+
     def changes(self):
         """Route: how to call it, and the event that it has to leave."""
         p, k, a, m = (f"/projects/{self.project}", f"/tasks/{self.task}",
                       f"/api-keys/{self.key}", f"/members/{self.member()}")
+        i, r = self.inbox()
+        i = f"/inboxes/{i}"
+        r = f"{i}/requests/{r}"
         return [
             ("POST", T + "/projects", "/projects", {"name": "N"}, 201,
              "project.created"),
@@ -94,6 +107,15 @@ class Events(Tenants):
             ("POST", T + "/jobs/{id}/cancel", f"/jobs/{self.job}/cancel", None, 200,
              "job.cancelled"),
             *self.of_webhooks(),
+            ("POST", T + "/inboxes", "/inboxes", {"name": "N"}, 201, "inbox.created"),
+            ("PATCH", T + "/inboxes/{id}", i, {"name": "M"}, 200, "inbox.updated"),
+            ("POST", T + "/inboxes/{id}/requests/{request_id}/replay", r + "/replay",
+             {"url": "http://10.0.0.1/"}, 202, "inbox.replayed"),
+            ("DELETE", T + "/inboxes/{id}/requests/{request_id}", r, None, 204,
+             "inbox_request.deleted"),
+            ("DELETE", T + "/inboxes/{id}/requests", i + "/requests", None, 204,
+             "inbox.emptied"),
+            ("DELETE", T + "/inboxes/{id}", i, None, 204, "inbox.deleted"),
             ("PATCH", T, "", {"name": "Renamed"}, 200, "tenant.updated"),
             ("DELETE", T, "", None, 204, "tenant.deleted"),
         ]

@@ -111,7 +111,15 @@ class Migrated(unittest.TestCase):
             f" latency_ms, reply) select '{tenant}', id, 1, now(), 1, ''"
             f" from webhook_deliveries where tenant_id = '{tenant}';"
             f"insert into webhook_paces (tenant_id, webhook_id, next_at) select"
-            f" '{tenant}', id, now() from webhooks where tenant_id = '{tenant}'")
+            f" '{tenant}', id, now() from webhooks where tenant_id = '{tenant}';"
+            f"insert into inboxes (tenant_id, id, sha256, sealed, quota) select"
+            f" '{tenant}', gen_random_uuid(), sha256(('i{n}' || i)::bytea), '', 100"
+            f" from generate_series(1, 50) i;"
+            f"insert into inbox_requests (tenant_id, id, inbox_id, method, path,"
+            f" headers, body, size, cost, trace_id, parent_span_id, request_id)"
+            f" select '{tenant}', gen_random_uuid(), i.id, 'POST', '', '{{}}', 'b', 1,"
+            f" 257, substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 'r'"
+            f" from inboxes i, generate_series(1, 20) where i.tenant_id = '{tenant}'")
 
     @classmethod
     def query(cls, sql, user="postgres"):

@@ -13,6 +13,7 @@
 #include "jobs/deliver.h"
 #include "jobs/relay.h"
 #include "jobs/runner.h"
+#include "serve/duty.h"
 #include "serve/place.h"
 #include "tenancy/authorize.h"
 #include "tenancy/idempotency.h"
@@ -61,6 +62,7 @@ main(void)
 	show("jobs", rh_runner_stmts);
 	show("crons", rh_cron_stmts);
 	show("deliveries", rh_deliver_stmts);
+	show("inboxes", rh_duty_inboxes_stmts);
 	for (const struct rh_resource *const *r = api_resources; *r; r++)
 		show((*r)->name, (*r)->stmts);
 	return 0;

@@ -25,6 +25,7 @@ INSERTED = re.compile(
 TENANT_ARGUMENT = {     # function: which of its arguments is the tenant
     "authorize_key": 2, "authorize_session": 2, "member_set_role": 1, "member_remove": 1,
     "idempotency_claim": 1, "session_adopt": 2,
+    "inbox_replay_guard": 1,
     "job_enter": 1, "job_over": 1, "job_fail": 1, "job_extend": 1,
     "job_retry": 1, "job_cancel": 1, "job_cron_fire": 1,
 }
@@ -39,7 +40,8 @@ WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "job_fail", "job_give_back", "job_extend", "job_forget",
                      "job_kinds_say", "job_retry", "job_cancel", "job_cron_fire",
                      "webhook_fan_out", "webhook_claim", "webhook_settle",
-                     "webhook_rescue", "webhook_forget"}
+                     "webhook_rescue", "webhook_forget",
+                     "inbox_receive", "inbox_purge"}
 CALLING_THEM = {"idempotency_claim_outside", "job_rescue"}
 # A change without an event, and why.
 SILENT = {
@@ -71,6 +73,8 @@ SILENT = {
     "deliveries.settle": "the function writes webhook.paused itself",
     "deliveries.rescue": "tells what happened once more",
     "deliveries.forget": "forgets what was told long ago",
+    "inboxes.receive": "the function writes inbox.received itself",
+    "inboxes.purge": "forgets what has expired, and what is old",
 }
 # Inserts whose event is a statement of its own behind them (rh_event_send);
 # tests/e2e/test_events.py sees that it is there.

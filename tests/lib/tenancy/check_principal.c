@@ -58,6 +58,23 @@ START_TEST(what_is_stored_is_the_hash_of_the_text)
 }
 END_TEST
 
+START_TEST(an_inboxs_token_is_a_urls_alone)
+{
+	struct rh_token made, got;
+	struct rh_slice text = rh_token_make(rh_check_arena(), RH_TOKEN_INBOX,
+	    &made);
+
+	ck_assert(rh_slice_has_prefix(text, RH_SLICE("rhi_")));
+	ck_assert(rh_token_get(text, RH_TOKEN_INBOX, &got));
+	ck_assert_mem_eq(got.sha256, made.sha256, RH_SHA256_LEN);
+	ck_assert(!rh_token_get(text, RH_TOKEN_KEY, &got));
+	ck_assert_int_eq(got.kind, RH_TOKEN_NONE);
+	ck_assert(!rh_token_get(RH_SLICE(""), RH_TOKEN_INBOX, &got));
+	ck_assert_ptr_nonnull(read_text(field("Bearer ", text, ""), &got));
+	ck_assert_int_eq(got.kind, RH_TOKEN_NONE);
+}
+END_TEST
+
 START_TEST(no_field_is_no_token_and_no_error)
 {
 	struct rh_token token = { .kind = RH_TOKEN_KEY };
@@ -191,6 +208,7 @@ RH_CHECK_MAIN("tenancy/principal",
     RH_LOOP(a_plan_stands_behind_the_token, actors),
     RH_LOOP(what_is_made_is_read, kinds),
     RH_CASE(what_is_stored_is_the_hash_of_the_text),
+    RH_CASE(an_inboxs_token_is_a_urls_alone),
     RH_CASE(no_field_is_no_token_and_no_error),
     RH_LOOP(the_scheme_is_bearer_in_any_case, schemes),
     RH_CASE(a_changed_character_anywhere_is_seen),
