@@ -223,6 +223,7 @@ receive(struct rh_call *c)
 	switch (r.outcome) {
 	case RECORDED:
 	case FORWARDED:
+		c->chosen = true;
 		return rh_reply_bytes(c->rq, (unsigned)r.status, type_of(&r),
 		    r.body);
 	case FULL:

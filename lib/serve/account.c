@@ -18,6 +18,12 @@ is_security(const struct rh_call *c, const struct rh_err *err)
 	    (err && strcmp(err->code, "tenant.missing") == 0);
 }
 
+static bool
+is_failure(const struct rh_call *c)
+{
+	return c->rq->reply.status >= 500 && !c->chosen;
+}
+
 static uint64_t
 slow_ns(const struct rh_call *c)
 {
@@ -36,7 +42,7 @@ rh_account_decide(struct rh_call *c, const struct rh_err *err)
 	c->rq->reply.status = status;
 	c->decided_ns = rh_clock_mono_ns();
 	return rh_trace_decide(c->trace, (struct rh_trace_facts){
-	    .error = status >= 500,
+	    .error = is_failure(c),
 	    .slow = c->decided_ns - c->start_ns >= slow_ns(c),
 	    .security = is_security(c, err) });
 }
@@ -152,7 +158,7 @@ line_write(struct rh_call *c, struct rh_slice error, bool kept, uint64_t ns)
 	unsigned status = rq->reply.status;
 	struct rh_line line;
 
-	rh_line_open(&line, c->log, status >= 500 ? RH_LOG_ERROR : RH_LOG_INFO,
+	rh_line_open(&line, c->log, is_failure(c) ? RH_LOG_ERROR : RH_LOG_INFO,
 	    "request", c->start_us);
 	rh_line_text(&line, "request_id", c->request_id, SHORT_CAP);
 	rh_line_hex(&line, "trace_id", c->trace->trace_id, 16);
@@ -193,9 +199,11 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 	const struct rh_match *m = &c->rq->match;
 	unsigned route = rh_series_route(s, m->route, m->index, c->rq->method);
 	unsigned status = c->rq->reply.status;
+	/* "other", for which nobody is woken */
+	unsigned counted = status >= 500 && c->chosen ? 0 : status;
 	struct rh_exemplar_of exemplar = { c->trace->trace_id, c->start_us };
 
-	rh_journal_count(j, t, s->requests, route, rh_series_status(status), 1);
+	rh_journal_count(j, t, s->requests, route, rh_series_status(counted), 1);
 	rh_journal_count(j, t, s->duration_native, route, rh_native_of(ns), 1);
 	rh_journal_observe(j, t, s->duration, route, 0, ns,
 	    kept ? &exemplar : NULL);
@@ -220,7 +228,7 @@ is_apart(const struct rh_call *c)
 {
 	unsigned status = c->rq->reply.status;
 
-	return status >= 500 || c->trace->by == RH_BY_SLOW ||
+	return is_failure(c) || c->trace->by == RH_BY_SLOW ||
 	    (c->trace->by == RH_BY_SECURITY && status < 400);
 }
 
@@ -276,7 +284,7 @@ span_judge(struct rh_span *span, struct rh_call *c, const struct rh_err *err)
 {
 	unsigned status = c->rq->reply.status;
 
-	if (status < 500)
+	if (!is_failure(c))
 		return;
 	if (err)
 		rh_span_fail(span, rh_slice_of(err->code),

@@ -64,6 +64,7 @@ struct rh_call {
 	uint64_t decided_ns;		/* mono: what is answered was known */
 	int64_t start_us;		/* wall */
 	bool security;			/* keep the trace: something touched on it */
+	bool chosen;			/* the status is what a tenant wants answered: a 5xx is no failure */
 	bool inside;			/* has a place among its tenant's workers */
 	struct rh_limits plan;		/* the tenant's, as this host knows them */
 	struct rh_ask ask;		/* n 0: the limiter was not asked */
