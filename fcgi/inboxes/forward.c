@@ -17,7 +17,7 @@ enum { TIMEOUT_MS = 15000, ROOM_MS = 10000, MORE = 6, URL_MAX = 16384 };
 
 struct forward {
 	struct rh_uuid inbox_id, request_id;
-	struct rh_slice url;		/* p == NULL: the inbox's */
+	struct rh_slice url; /* p == NULL: the inbox's */
 };
 
 struct recorded {
@@ -132,7 +132,7 @@ hops_of(const struct load *l)
 {
 	for (size_t i = 0; i < l->nheaders; i++)
 		if (rh_slice_is(l->headers[i].name,
-		    RH_SLICE("Rowhouse-Forwarded")) &&
+			RH_SLICE("Rowhouse-Forwarded")) &&
 		    l->headers[i].value.n == 1 &&
 		    l->headers[i].value.p[0] >= '0' &&
 		    l->headers[i].value.p[0] < '9')
@@ -191,15 +191,16 @@ outcome(struct rh_job *job, const struct rh_out_reply *reply)
 	struct rh_slice error = rh_slice_of(reply->error);
 
 	if (is_done(reply)) {
-		job->result = rh_slice_of(rh_arena_printf(job->arena,
-		    "{\"status\":%d,\"ms\":%lld}", reply->status,
-		    (long long)reply->ms));
+		job->result = rh_slice_of(
+		    rh_arena_printf(job->arena, "{\"status\":%d,\"ms\":%lld}",
+			reply->status, (long long)reply->ms));
 		return NULL;
 	}
 	if (!reply->error)
 		return rh_err_new(job->arena, RH_E_UNAVAILABLE,
 		    rh_arena_printf(job->arena, "forward.status_%d",
-		    reply->status), "It was answered %d.", reply->status);
+			reply->status),
+		    "It was answered %d.", reply->status);
 	/* what is refused for what it is stays refused */
 	job->final = rh_slice_has_prefix(error, RH_SLICE("refused.")) &&
 	    !rh_slice_is(error, RH_SLICE("refused.address"));
@@ -229,14 +230,16 @@ span_end(struct rh_job *job, struct rh_span *span, const struct load *l,
 	if (reply->address[0])
 		rh_span_text(span, "network.peer.address",
 		    rh_slice_of(rh_arena_strdup(job->arena,
-		    rh_slice_of(reply->address))));
+			rh_slice_of(reply->address))));
 	if (job->attempt > 1)
 		rh_span_int(span, "http.request.resend_count",
 		    job->attempt - 1);
 	if (!is_done(reply))
-		rh_span_fail(span, reply->error ? error :
-		    rh_slice_of(rh_arena_printf(job->arena, "%d",
-		    reply->status)), RH_SLICE_NONE);
+		rh_span_fail(span,
+		    reply->error ? error :
+				   rh_slice_of(rh_arena_printf(job->arena, "%d",
+				       reply->status)),
+		    RH_SLICE_NONE);
 	rh_span_close(job->trace, span);
 }
 
@@ -244,7 +247,8 @@ static struct rh_err *
 send(struct rh_job *job, const struct load *l)
 {
 	struct rh_out_request ask = { .method = l->rec.method,
-		.url = url_of(job, &l->rec), .body = l->rec.body,
+		.url = url_of(job, &l->rec),
+		.body = l->rec.body,
 		.timeout_ms = TIMEOUT_MS };
 	struct rh_out_reply reply = { .status = 0 };
 	struct rh_span *span = rh_span_open(job->trace, RH_SPAN_CLIENT,
@@ -266,7 +270,7 @@ forward(struct rh_job *job)
 	bool found;
 
 	if ((err = rh_shape_read(job->arena, args_shape, job->args, false, &f,
-	    &given))) {
+		 &given))) {
 		job->final = true;
 		return err;
 	}
@@ -276,11 +280,14 @@ forward(struct rh_job *job)
 }
 
 struct rh_job_kind inbox_kinds[] = {
-	[INBOX_FORWARD] = { .name = "inbox.forward", .handler = forward,
+	[INBOX_FORWARD] = { .name = "inbox.forward",
+	    .handler = forward,
 	    .timeout_ms = TIMEOUT_MS + ROOM_MS },
 	{ 0 }
 };
 
 const struct rh_resource forward_resource = {
-	.name = "inbox_forward", .stmts = forward_stmts, .kinds = inbox_kinds,
+	.name = "inbox_forward",
+	.stmts = forward_stmts,
+	.kinds = inbox_kinds,
 };

@@ -4,7 +4,12 @@
 
 #include "base/buf.h"
 
-enum { JSON_FIRST = 2048, JSON_MAX = 1 << 20, NAME_MAX_BYTES = 256, SCHEME_MAX = 32 };
+enum {
+	JSON_FIRST = 2048,
+	JSON_MAX = 1 << 20,
+	NAME_MAX_BYTES = 256,
+	SCHEME_MAX = 32
+};
 
 #define MASK "***"
 
@@ -24,7 +29,7 @@ has(struct rh_slice name, struct rh_slice word)
 {
 	for (size_t i = 0; i + word.n <= name.n; i++)
 		if (rh_slice_is_nocase((struct rh_slice){ name.p + i, word.n },
-		    word))
+			word))
 			return true;
 	return false;
 }
@@ -41,15 +46,22 @@ header_is_secret(struct rh_slice name)
 {
 	static const struct rh_slice names[] = {
 		RH_SLICE_INIT("Authorization"),
-		RH_SLICE_INIT("Proxy-Authorization"), RH_SLICE_INIT("Cookie"),
-		RH_SLICE_INIT("Cookie2"), RH_SLICE_INIT("Set-Cookie"),
+		RH_SLICE_INIT("Proxy-Authorization"),
+		RH_SLICE_INIT("Cookie"),
+		RH_SLICE_INIT("Cookie2"),
+		RH_SLICE_INIT("Set-Cookie"),
 	};
 	static const struct rh_slice words[] = {
-		RH_SLICE_INIT("token"), RH_SLICE_INIT("secret"),
-		RH_SLICE_INIT("passw"), RH_SLICE_INIT("apikey"),
-		RH_SLICE_INIT("api-key"), RH_SLICE_INIT("access-key"),
-		RH_SLICE_INIT("auth-key"), RH_SLICE_INIT("credential"),
-		RH_SLICE_INIT("session"), RH_SLICE_INIT("jwt"),
+		RH_SLICE_INIT("token"),
+		RH_SLICE_INIT("secret"),
+		RH_SLICE_INIT("passw"),
+		RH_SLICE_INIT("apikey"),
+		RH_SLICE_INIT("api-key"),
+		RH_SLICE_INIT("access-key"),
+		RH_SLICE_INIT("auth-key"),
+		RH_SLICE_INIT("credential"),
+		RH_SLICE_INIT("session"),
+		RH_SLICE_INIT("jwt"),
 		RH_SLICE_INIT("x-auth"),
 	};
 
@@ -67,15 +79,21 @@ bool
 header_is_hop(struct rh_slice name)
 {
 	static const struct rh_slice names[] = {
-		RH_SLICE_INIT("Connection"), RH_SLICE_INIT("Keep-Alive"),
+		RH_SLICE_INIT("Connection"),
+		RH_SLICE_INIT("Keep-Alive"),
 		RH_SLICE_INIT("Proxy-Connection"),
-		RH_SLICE_INIT("Proxy-Authenticate"), RH_SLICE_INIT("TE"),
-		RH_SLICE_INIT("Trailer"), RH_SLICE_INIT("Transfer-Encoding"),
-		RH_SLICE_INIT("Upgrade"), RH_SLICE_INIT("Expect"),
-		RH_SLICE_INIT("Host"), RH_SLICE_INIT("Content-Length"),
-		RH_SLICE_INIT("Content-Type"),	/* the caller's to send */
+		RH_SLICE_INIT("Proxy-Authenticate"),
+		RH_SLICE_INIT("TE"),
+		RH_SLICE_INIT("Trailer"),
+		RH_SLICE_INIT("Transfer-Encoding"),
+		RH_SLICE_INIT("Upgrade"),
+		RH_SLICE_INIT("Expect"),
+		RH_SLICE_INIT("Host"),
+		RH_SLICE_INIT("Content-Length"),
+		RH_SLICE_INIT("Content-Type"), /* the caller's to send */
 		RH_SLICE_INIT("Accept-Encoding"),
-		RH_SLICE_INIT("Traceparent"), RH_SLICE_INIT("Tracestate"),
+		RH_SLICE_INIT("Traceparent"),
+		RH_SLICE_INIT("Tracestate"),
 		RH_SLICE_INIT("X-Request-Id"),
 		RH_SLICE_INIT("Rowhouse-Forwarded"),
 	};
@@ -106,7 +124,9 @@ name_of(struct rh_arena *arena, struct rh_slice param)
 		char ch = param.p[i];
 		bool letter = ch >= 'A' && ch <= 'Z';
 
-		to[i] = ch == '_' ? '-' : letter && !first ? (char)(ch | 32) : ch;
+		to[i] = ch == '_'    ? '-' :
+		    letter && !first ? (char)(ch | 32) :
+				       ch;
 		first = ch == '_';
 	}
 	return (struct rh_slice){ to, param.n };
@@ -121,7 +141,7 @@ plain(struct rh_arena *arena, struct rh_slice value)
 		unsigned char ch = (unsigned char)value.p[i];
 
 		to[i] = (ch < 0x20 && ch != '\t') || ch == 0x7f ? ' ' :
-		    value.p[i];
+								  value.p[i];
 	}
 	return (struct rh_slice){ to, value.n };
 }
@@ -168,21 +188,22 @@ static void
 take(void *ctx, struct rh_slice param, struct rh_slice value)
 {
 	static const struct rh_slice prefix = RH_SLICE_INIT("HTTP_");
-	static const struct rh_slice not[] = {
-		RH_SLICE_INIT("HTTP_CONTENT_TYPE"),	/* once more */
+	static const struct rh_slice skipped[] = {
+		RH_SLICE_INIT("HTTP_CONTENT_TYPE"), /* once more */
 		RH_SLICE_INIT("HTTP_CONTENT_LENGTH"),
 		RH_SLICE_INIT("HTTP_PROXY"),
 	};
 	struct gather *g = ctx;
 	struct rh_slice name = param;
 
-	if (param.n > NAME_MAX_BYTES || is_one_of(param, not, RH_COUNT(not)))
+	if (param.n > NAME_MAX_BYTES ||
+	    is_one_of(param, skipped, RH_COUNT(skipped)))
 		return;
 	if (rh_slice_has_prefix(param, prefix))
 		name = rh_slice_from(param, prefix.n);
 	else if (value.n == 0 ||
 	    (!rh_slice_is(param, RH_SLICE("CONTENT_TYPE")) &&
-	    !rh_slice_is(param, RH_SLICE("CONTENT_LENGTH"))))
+		!rh_slice_is(param, RH_SLICE("CONTENT_LENGTH"))))
 		return;
 	add(g, name_of(g->arena, name), value);
 }

@@ -160,7 +160,8 @@ filters_of(const struct inbox_requests_query *q)
 static struct rh_err *
 inbox_requests_list(struct rh_call *c)
 {
-	struct inbox_requests_query q = { .paging = { .limit = RH_PAGE_DEFAULT } };
+	struct inbox_requests_query q = { .paging = {
+					      .limit = RH_PAGE_DEFAULT } };
 	struct inbox_requests_page page;
 	struct rh_uuid inbox;
 	struct rh_err *err;
@@ -171,10 +172,12 @@ inbox_requests_list(struct rh_call *c)
 	    (err = rh_call_paging(c, &q.paging, filters_of(&q))))
 		return err;
 	inbox_requests_repo_page(c, inbox, &q, &page, &parent);
-	return parent ? rh_call_reply_page(c, &q.paging, &(struct rh_page_of){
-	    page.rows, page.n, sizeof(*page.rows),
-	    offsetof(struct inbox_request, received_at),
-	    offsetof(struct inbox_request, id) }) : inbox_missing(c);
+	return parent ?
+	    rh_call_reply_page(c, &q.paging,
+		&(struct rh_page_of){ page.rows, page.n, sizeof(*page.rows),
+		    offsetof(struct inbox_request, received_at),
+		    offsetof(struct inbox_request, id) }) :
+	    inbox_missing(c);
 }
 
 /* GET …/inboxes/{id}/requests/{request_id}	200 request | 404 */
@@ -203,7 +206,7 @@ inbox_requests_delete(struct rh_call *c)
 	if ((err = of_read(c, &of)))
 		return err;
 	return inbox_requests_repo_delete(c, of) ? rh_reply_none(c->rq) :
-	    request_missing(c);
+						   request_missing(c);
 }
 
 /* DELETE …/inboxes/{id}/requests	204 | 404: all of them */
@@ -216,7 +219,7 @@ inbox_requests_clear(struct rh_call *c)
 	if ((err = rh_req_uuid(c->rq, "id", &inbox)))
 		return err;
 	return inbox_requests_repo_clear(c, inbox) ? rh_reply_none(c->rq) :
-	    inbox_missing(c);
+						     inbox_missing(c);
 }
 
 static struct rh_slice
@@ -261,16 +264,17 @@ inbox_requests_replay(struct rh_call *c)
 	struct inbox_request_of of;
 	struct rh_err *err;
 
-	if ((err = of_read(c, &of)) || (err = rh_req_body(c->rq,
-	    (size_t)c->conf->body_max_bytes)) ||
+	if ((err = of_read(c, &of)) ||
+	    (err = rh_req_body(c->rq, (size_t)c->conf->body_max_bytes)) ||
 	    (c->rq->body.n && (err = rh_call_body(c, &what, NULL))) ||
 	    (what.url.p && (err = inbox_url_check(c, what.url, "/url"))))
 		return err;
 	inbox_requests_repo_guard_send(c, of, what.url);
 	done.request_id = of.id;
 	done.job_id = rh_job_enqueue(c, kind, args_of(c, of, what.url), NULL);
-	rh_event_send(c, &(struct rh_event_of){ "inbox.replayed", of.inbox,
-	    replayed_shape, &done });
+	rh_event_send(c,
+	    &(struct rh_event_of){ "inbox.replayed", of.inbox, replayed_shape,
+		&done });
 	(void)rh_pipe_int(c->pipe);
 	(void)rh_pipe_done(c->pipe);
 	(void)rh_pipe_done(c->pipe);
@@ -306,6 +310,8 @@ static const struct rh_pg_constraint constraints[] = {
 /* clang-format on */
 
 const struct rh_resource inbox_requests_resource = {
-	.name = "inbox_requests", .routes = routes, .stmts = inbox_requests_stmts,
+	.name = "inbox_requests",
+	.routes = routes,
+	.stmts = inbox_requests_stmts,
 	.constraints = constraints,
 };

@@ -15,21 +15,21 @@
 struct inbox_request {
 	struct rh_uuid id, inbox_id;
 	struct rh_slice method;
-	struct rh_slice path;		/* behind the token */
-	struct rh_slice query;		/* p == NULL: none */
+	struct rh_slice path;  /* behind the token */
+	struct rh_slice query; /* p == NULL: none */
 	struct rh_slice content_type;
 	int64_t size;
 	struct rh_slice remote;
-	struct rh_uuid job_id;		/* that forwards it; nil: none */
+	struct rh_uuid job_id; /* that forwards it; nil: none */
 	struct rh_slice trace_id, request_id;
 	int64_t received_at;
 	struct rh_slice headers;
-	struct rh_slice bytes;		/* the body as it came; never shown as such */
-	struct rh_slice body, body_base64;	/* one of them */
+	struct rh_slice bytes; /* the body as it came; never shown as such */
+	struct rh_slice body, body_base64; /* one of them */
 };
 
 struct inbox_requests_query {
-	struct rh_slice method, q;	/* p == NULL: any */
+	struct rh_slice method, q; /* p == NULL: any */
 	struct rh_paging paging;
 };
 
@@ -41,7 +41,8 @@ struct inbox_requests_page {
 extern const struct rh_resource inbox_requests_resource;
 extern struct rh_stmt inbox_requests_stmts[];
 /* As the statements answer it: of a page, and of one. */
-extern const struct rh_field inbox_request_columns[], inbox_request_full_columns[];
+extern const struct rh_field inbox_request_columns[],
+    inbox_request_full_columns[];
 
 /* Which of an inbox. */
 struct inbox_request_of {

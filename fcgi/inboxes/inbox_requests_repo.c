@@ -5,8 +5,8 @@
 #include "inboxes/inboxes.h"
 #include "serve/event.h"
 
-#define COLUMNS									\
-	"id, inbox_id, method, path, query, content_type, size, remote, job_id,"	\
+#define COLUMNS                                                                  \
+	"id, inbox_id, method, path, query, content_type, size, remote, job_id," \
 	" encode(trace_id, 'hex'), request_id, received_at"
 
 enum { PAGE, SEARCH, SHOW, DELETE, CLEAR, GUARD };

@@ -14,11 +14,15 @@
 #define PREFIX "/in/"
 
 enum {
-	NAME_MAX_CHARS = 200, URL_MAX_CHARS = 2048, ANSWER_MAX_CHARS = 16384,
-	QUOTA_MAX = 100000, TTL_MAX_S = 10 * 365 * 86400
+	NAME_MAX_CHARS = 200,
+	URL_MAX_CHARS = 2048,
+	ANSWER_MAX_CHARS = 16384,
+	QUOTA_MAX = 100000,
+	TTL_MAX_S = 10 * 365 * 86400
 };
 
-const char *const inbox_answer_types[] = { "text/plain", "application/json", NULL };
+const char *const inbox_answer_types[] = { "text/plain", "application/json",
+	NULL };
 
 /* clang-format off */
 #define REST_OF_A_ROW								\
@@ -159,8 +163,8 @@ url_open(struct rh_call *c, struct inbox *inbox)
 	token = rh_arena_alloc(c->arena, RH_TOKEN_LEN);
 	seal_key(c, key);
 	if (rh_unseal(token, key, seal_with(c, inbox->id), inbox->sealed))
-		inbox->url = url_of(c, (struct rh_slice){ (const char *)token,
-		    RH_TOKEN_LEN });
+		inbox->url = url_of(c,
+		    (struct rh_slice){ (const char *)token, RH_TOKEN_LEN });
 }
 
 /* ---- routes ---- */
@@ -183,7 +187,8 @@ change_read(struct rh_call *c, struct inbox_change *what)
 	what->has_forward_url = rh_given_has(given, F_FORWARD_URL);
 	what->has_ttl = rh_given_has(given, F_TTL);
 	return what->forward_url.p ?
-	    inbox_url_check(c, what->forward_url, "/forward_url") : NULL;
+	    inbox_url_check(c, what->forward_url, "/forward_url") :
+	    NULL;
 }
 
 /* GET /v1/t/{tenant}/inboxes?limit=&cursor=	200 page of inbox | 400 */
@@ -200,9 +205,10 @@ inboxes_list(struct rh_call *c)
 	inboxes_repo_page(c, &q, &page);
 	for (size_t i = 0; i < page.n; i++)
 		url_open(c, &page.rows[i]);
-	return rh_call_reply_page(c, &q.paging, &(struct rh_page_of){
-	    page.rows, page.n, sizeof(*page.rows),
-	    offsetof(struct inbox, created_at), offsetof(struct inbox, id) });
+	return rh_call_reply_page(c, &q.paging,
+	    &(struct rh_page_of){ page.rows, page.n, sizeof(*page.rows),
+		offsetof(struct inbox, created_at),
+		offsetof(struct inbox, id) });
 }
 
 /* POST /v1/t/{tenant}/inboxes {name?,ttl_seconds?,forward_url?,…}	201 inbox | 409 422 */
@@ -303,5 +309,7 @@ static const struct rh_route routes[] = {
 /* clang-format on */
 
 const struct rh_resource inboxes_resource = {
-	.name = "inboxes", .routes = routes, .stmts = inboxes_stmts,
+	.name = "inboxes",
+	.routes = routes,
+	.stmts = inboxes_stmts,
 };

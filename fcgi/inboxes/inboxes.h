@@ -15,13 +15,13 @@
 struct inbox {
 	struct rh_uuid id;
 	struct rh_slice name;
-	struct rh_slice sealed;		/* the token; never shown */
-	struct rh_slice url;		/* p == NULL: sealed with another key than ours */
-	struct rh_slice forward_url;	/* p == NULL: nothing is forwarded */
+	struct rh_slice sealed; /* the token; never shown */
+	struct rh_slice url; /* p == NULL: sealed with another key than ours */
+	struct rh_slice forward_url; /* p == NULL: nothing is forwarded */
 	int64_t answer_status;
 	int answer_type;
 	struct rh_slice answer_body;
-	int64_t quota;			/* so many are kept */
+	int64_t quota; /* so many are kept */
 	int64_t expires_at;
 	int64_t created_at, updated_at;
 	int64_t version;
@@ -32,8 +32,9 @@ extern const char *const inbox_answer_types[];
 /* Of a new one, and of a change: what is not given stays, or is the default. */
 struct inbox_change {
 	struct rh_slice name, forward_url, answer_body;
-	int64_t answer_status, quota, ttl_s;	/* 0: not given; of ttl_s: never, too */
-	int answer_type;			/* -1: not given */
+	int64_t answer_status, quota,
+	    ttl_s;	 /* 0: not given; of ttl_s: never, too */
+	int answer_type; /* -1: not given */
 	bool has_forward_url, has_ttl;
 };
 

@@ -5,11 +5,11 @@
 #include "serve/event.h"
 #include "tenancy/authorize.h"
 
-#define COLUMNS									\
-	"id, name, sealed, forward_url, answer_status, answer_type, answer_body,"	\
+#define COLUMNS                                                                   \
+	"id, name, sealed, forward_url, answer_status, answer_type, answer_body," \
 	" quota, expires_at, created_at, updated_at, version"
 /* What anybody may see who sees events: neither secret nor where it goes. */
-#define TOLD	"to_jsonb(x) - '{sealed,forward_url}'::text[]"
+#define TOLD "to_jsonb(x) - '{sealed,forward_url}'::text[]"
 
 enum { PAGE, SHOW, CREATE, UPDATE, DELETE, EXISTS };
 

@@ -46,8 +46,7 @@ static const struct rh_field received_columns[] = {
 	{ RH_FIELD("status", INT, struct received, status) },
 	{ RH_FIELD("type", ENUM, struct received, type),
 	    .names = inbox_answer_types },
-	{ RH_FIELD("body", TEXT, struct received, body) },
-	{ 0 }
+	{ RH_FIELD("body", TEXT, struct received, body) }, { 0 }
 };
 
 /* ---- what is recorded ---- */
@@ -74,8 +73,8 @@ path_behind(struct rh_call *c)
 
 	if (!rest.p)
 		return RH_SLICE("");
-	return rh_slice_of(rh_arena_printf(c->arena, "/%.*s",
-	    RH_SLICE_ARG(rest)));
+	return rh_slice_of(
+	    rh_arena_printf(c->arena, "/%.*s", RH_SLICE_ARG(rest)));
 }
 
 /* ---- what goes round in circles ---- */
@@ -108,8 +107,8 @@ tells_of_receiving(const struct marks *m, struct rh_slice body)
 static bool
 may_forward(const struct marks *m)
 {
-	return !m->forwarded.n || (m->forwarded.n == 1 &&
-	    m->forwarded.p[0] < '0' + HOPS_MAX);
+	return !m->forwarded.n ||
+	    (m->forwarded.n == 1 && m->forwarded.p[0] < '0' + HOPS_MAX);
 }
 
 /* ---- the round trip ---- */
@@ -163,7 +162,8 @@ record(struct rh_call *c, const struct rh_token *token, struct received *to)
 			return NULL;
 		else if (found)
 			failed = rh_err_new(c->arena, RH_E_UNAVAILABLE,
-			    "inbox.away", "The inbox is being moved; try again.");
+			    "inbox.away",
+			    "The inbox is being moved; try again.");
 	} while (rh_call_next_place(c));
 	to->outcome = 0;
 	if (failed)
@@ -200,7 +200,7 @@ static const char *
 type_of(const struct received *r)
 {
 	return r->type <= 0 ? "text/plain; charset=utf-8" :
-	    inbox_answer_types[r->type];
+			      inbox_answer_types[r->type];
 }
 
 /* ANY /in/{token}, /in/{token}/…	what its owner chose | 404 413 429 */
@@ -211,11 +211,10 @@ receive(struct rh_call *c)
 	struct rh_token token;
 	struct rh_err *err;
 
-	if (!rh_token_get(rh_match_get(&c->rq->match, "token"),
-	    RH_TOKEN_INBOX, &token))
+	if (!rh_token_get(rh_match_get(&c->rq->match, "token"), RH_TOKEN_INBOX,
+		&token))
 		return inbox_missing(c);
-	if ((err = rh_req_body(c->rq,
-	    (size_t)c->conf->inbox_body_max_bytes)) ||
+	if ((err = rh_req_body(c->rq, (size_t)c->conf->inbox_body_max_bytes)) ||
 	    (err = record(c, &token, &r)))
 		return err;
 	if (r.outcome)
@@ -226,15 +225,13 @@ receive(struct rh_call *c)
 		c->chosen = true;
 		return rh_reply_bytes(c->rq, (unsigned)r.status, type_of(&r),
 		    r.body);
-	case FULL:
-		return full(c);
+	case FULL: return full(c);
 	case AWAY:
 		err = rh_err_new(c->arena, RH_E_UNAVAILABLE, "inbox.away",
 		    "The inbox is being moved; try again.");
 		err->retry_after_s = AWAY_RETRY_S;
 		return err;
-	default:
-		return inbox_missing(c);
+	default: return inbox_missing(c);
 	}
 }
 
@@ -255,5 +252,7 @@ static const struct rh_route routes[] = {
 /* clang-format on */
 
 const struct rh_resource receive_resource = {
-	.name = "in", .routes = routes, .stmts = receive_stmts,
+	.name = "in",
+	.routes = routes,
+	.stmts = receive_stmts,
 };
