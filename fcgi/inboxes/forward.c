@@ -104,25 +104,38 @@ load(struct rh_job *job, const struct forward *f, struct load *l, bool *found)
 	return rh_job_looked(job, p);
 }
 
+/* A backslash is no character of a URL, and some read it as a slash. */
+static void
+put_plain(struct rh_buf *b, struct rh_slice text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '\\')
+			rh_buf_lit(b, "%5C");
+		else
+			rh_buf_char(b, text.p[i]);
+	}
+}
+
 /* "https://a.example/hook?k=v" with "/more" and "x=y": …/hook/more?k=v&x=y */
 static struct rh_slice
 url_of(struct rh_job *job, const struct recorded *rec)
 {
-	struct rh_slice query = rec->url, base;
+	struct rh_slice whole = rec->url, query, base;
 	struct rh_buf b;
 
+	query = rh_slice_cut(&whole, '#');
 	base = rh_slice_cut(&query, '?');
 	if (rec->path.n && base.n && base.p[base.n - 1] == '/')
 		base.n--;
 	rh_buf_init(&b, job->arena, 512, URL_MAX);
 	rh_buf_slice(&b, base);
-	rh_buf_slice(&b, rec->path);
+	put_plain(&b, rec->path);
 	if (query.p || rec->query.p)
 		rh_buf_char(&b, '?');
 	rh_buf_slice(&b, query);
 	if (query.n && rec->query.n)
 		rh_buf_char(&b, '&');
-	rh_buf_slice(&b, rec->query);
+	put_plain(&b, rec->query);
 	return rh_buf_get(&b);
 }
 

@@ -426,14 +426,14 @@ class Forward(InboxStory):
 
     def test_what_comes_is_sent_on(self):
         with Catcher() as catcher:
-            inbox = self.make(forward_url=f"{catcher.url}/hook?k=v")
+            inbox = self.make(forward_url=f"{catcher.url}/hook?k=v#part")
             body = bytes(range(256))
-            sent = self.send(inbox, "PUT", "/more?x=y", body, Content_Type="a/b",
+            sent = self.send(inbox, "PUT", "/mo\\re?x=y", body, Content_Type="a/b",
                              Authorization="Bearer secret", X_Hub_Signature_256="s",
                              Connection="keep-alive")
             [got] = catcher.wait(1)
             self.assertEqual((got.method, got.path, got.body),
-                             ("PUT", "/hook/more?k=v&x=y", body))
+                             ("PUT", "/hook/mo%5Cre?k=v&x=y", body))
             self.assertEqual((got.headers["Content-Type"],
                               got.headers["X-Hub-Signature-256"],
                               got.headers["Rowhouse-Forwarded"],
