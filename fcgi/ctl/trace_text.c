@@ -4,6 +4,7 @@
 
 #include "ctl/trace.h"
 #include "exporter/fmt.h"
+#include "exporter/timeline.h"
 #include "obs/metric_read.h"
 
 enum { TOOK_COLUMNS = 10, NAME_MIN = 24, NAME_SHARE = 40 };
@@ -77,13 +78,18 @@ put_head(struct screen *s, const struct request *r)
 	const struct rh_request *rq = r->rq;
 	struct rh_buf why;
 
-	colour(s, rq->f.status >= 500 ? red : bold);
-	rh_buf_printf(s->to, "%u ", rq->f.status);
+	colour(s, rh_request_failed(rq) ? red : bold);
+	if (rq->f.what == RH_WORK_REQUEST)
+		rh_buf_printf(s->to, "%u ", rq->f.status);
+	else
+		put_some(s, "", rq->text[RH_RQ_OUTCOME]);
 	colour(s, off);
 	colour(s, bold);
-	put_plain(s, rq->text[RH_RQ_METHOD]);
+	put_some(s, rq->f.what == RH_WORK_REQUEST ? "" : " ",
+	    rq->text[RH_RQ_METHOD]);
 	rh_buf_char(s->to, ' ');
-	put_plain(s, rq->text[RH_RQ_PATH]);
+	put_plain(s, rq->f.what == RH_WORK_REQUEST ? rq->text[RH_RQ_PATH] :
+	    rq->text[RH_RQ_ROUTE]);
 	colour(s, off);
 	put(s, "  ", fmt_ns(s->arena, rq->f.ns));
 	put(s, "  ", fmt_time(s->arena, rq->f.start_us));
@@ -101,20 +107,24 @@ put_head(struct screen *s, const struct request *r)
 	if (rq->f.kept && !rh_past_server_span(&r->found))
 		rh_buf_lit(s->to, "Its spans were overwritten since; a"
 		    " collector may have them.\n");
+	if (!rh_past_server_span(&r->found) && request_kept_after(r))
+		rh_buf_lit(s->to, "What it left was kept, at least in part.\n");
+	if (rq->f.what != RH_WORK_REQUEST)
+		rh_buf_lit(s->to, "Nothing is remembered of the request that"
+		    " left it.\n");
 }
 
 /* ---- the waterfall ---- */
 
 static void
-put_name(struct screen *s, const struct rh_past_span *span)
+put_name(struct screen *s, unsigned depth, struct rh_slice name)
 {
-	unsigned indent = RH_MIN(span->depth * 2, s->name / 2);
+	unsigned indent = RH_MIN(depth * 2, s->name / 2);
 	size_t room = s->name - indent;
 
 	rh_buf_printf(s->to, "%*s", (int)indent, "");
-	put_plain(s, (struct rh_slice){ span->name.p,
-	    RH_MIN(span->name.n, room) });
-	for (size_t i = span->name.n; i < room; i++)
+	put_plain(s, (struct rh_slice){ name.p, RH_MIN(name.n, room) });
+	for (size_t i = name.n; i < room; i++)
 		rh_buf_char(s->to, ' ');
 }
 
@@ -122,68 +132,126 @@ put_name(struct screen *s, const struct rh_past_span *span)
 static void
 put_block(struct screen *s, unsigned eighths)
 {
-	if (eighths == 0)
-		rh_buf_char(s->to, ' ');
-	else {
-		rh_buf_lit(s->to, "\xe2\x96");
-		rh_buf_char(s->to, (char)(0x90 - eighths));
-	}
+	rh_buf_lit(s->to, "\xe2\x96");
+	rh_buf_char(s->to, (char)(0x90 - eighths));
+}
+
+static bool
+is_folded(const struct timeline *t, double place)
+{
+	for (unsigned i = 0; i < t->nfolds; i++)
+		if (place >= t->folds[i].at &&
+		    place < t->folds[i].at + t->folds[i].width)
+			return true;
+	return false;
+}
+
+static void
+put_ground(struct screen *s, const struct timeline *t, unsigned column)
+{
+	rh_buf_char(s->to, is_folded(t, (column + 0.5) / s->lane) ? '~' : ' ');
 }
 
 /* A column that it fills from within on is full: there is no block for that. */
 static void
-put_bar(struct screen *s, double from, double to)
+put_bar(struct screen *s, const struct timeline *t, double from, double to)
 {
-	unsigned first = (unsigned)(from * s->lane), done = 0;
+	unsigned first = (unsigned)(RH_MIN(from, 1 - 1.0 / s->lane) * s->lane);
 	double end = RH_MAX(to * s->lane, first + 0.125);
 
-	for (; done < first; done++)
-		rh_buf_char(s->to, ' ');
-	for (; done < s->lane; done++) {
+	for (unsigned done = 0; done < s->lane; done++) {
 		double left = end - done;
 
-		put_block(s, left >= 1 ? 8 : left > 0 ?
-		    (unsigned)ceil(left * 8) : 0);
+		if (done < first || left <= 0)
+			put_ground(s, t, done);
+		else
+			put_block(s, left >= 1 ? 8 : (unsigned)ceil(left * 8));
 	}
 }
 
 static void
-put_span(struct screen *s, const struct rh_past_span *span, uint64_t start_ns,
-    uint64_t ns)
+put_lane(struct screen *s, const struct timeline *t, uint64_t start_ns,
+    uint64_t end_ns, const char *which)
 {
-	uint64_t end_ns = RH_MAX(span->fixed.end_ns, span->fixed.start_ns);
-	double from = (double)(span->fixed.start_ns - start_ns) / (double)ns;
-	double to = (double)(end_ns - start_ns) / (double)ns;
-
-	put_name(s, span);
 	rh_buf_lit(s->to, " |");
-	colour(s, span->fixed.error ? red : blue);
-	put_bar(s, RH_MIN(from, 1 - 1.0 / s->lane), RH_MIN(to, 1));
+	colour(s, which);
+	put_bar(s, t, timeline_place(t, start_ns),
+	    timeline_place(t, RH_MAX(start_ns, end_ns)));
 	colour(s, off);
 	rh_buf_char(s->to, '|');
-	put_right(s, fmt_ns(s->arena, end_ns - span->fixed.start_ns),
-	    TOOK_COLUMNS);
+	put_right(s, fmt_ns(s->arena, end_ns > start_ns ? end_ns - start_ns :
+	    0), TOOK_COLUMNS);
+}
+
+static void
+put_span(struct screen *s, const struct rh_past_span *span,
+    const struct timeline *t)
+{
+	put_name(s, span->depth, span->name);
+	put_lane(s, t, span->fixed.start_ns, span->fixed.end_ns,
+	    span->fixed.error ? red : blue);
 	if (span->fixed.error)
 		put_some(s, "  failed: ", span->error_text.n ?
 		    span->error_text : RH_SLICE("yes"));
 	rh_buf_char(s->to, '\n');
 }
 
+/* "job in jobs 1, attempt 2: retried, waited 3.01 s, debug.failed" */
 static void
-put_waterfall(struct screen *s, const struct rh_past_found *f)
+put_leg_head(struct screen *s, const struct request_leg *l)
 {
-	uint64_t start_ns = UINT64_MAX, end_ns = 0, ns;
+	const struct rh_request *note = l->leg->note;
 
-	if (f->nspans == 0)
-		return;
-	for (size_t i = 0; i < f->nspans; i++) {
-		start_ns = RH_MIN(start_ns, f->spans[i].fixed.start_ns);
-		end_ns = RH_MAX(end_ns, f->spans[i].fixed.end_ns);
+	colour(s, dim);
+	put_some(s, "", l->leg->is_other ? RH_SLICE("other") :
+	    rh_slice_of(rh_work_names[l->leg->what]));
+	put_some(s, " in ", rh_slice_of(l->pool));
+	rh_buf_printf(s->to, " %u", l->slot);
+	if (l->attempt)
+		rh_buf_printf(s->to, ", attempt %u", l->attempt);
+	put_some(s, l->attempt ? ": " : ", ", l->outcome);
+	if (note && l->leg->what != RH_WORK_REQUEST) {
+		put(s, ", waited ", fmt_ns(s->arena, note->f.waited_ns));
+		put_some(s, ", ", note->text[RH_RQ_PATH]);
+		put_some(s, ", ", note->text[RH_RQ_ERROR]);
 	}
-	ns = end_ns > start_ns ? end_ns - start_ns : 1;
+	colour(s, off);
 	rh_buf_char(s->to, '\n');
-	for (size_t i = 0; i < f->nspans; i++)
-		put_span(s, &f->spans[i], start_ns, ns);
+}
+
+static void
+put_leg(struct screen *s, const struct request *r, const struct request_leg *l,
+    const struct timeline *t)
+{
+	if (r->found.nlegs > 1)
+		put_leg_head(s, l);
+	if (!l->leg->spans) {
+		put_name(s, l->leg->depth, l->name);
+		put_lane(s, t, l->leg->start_ns, l->leg->end_ns, dim);
+		rh_buf_lit(s->to, "  its spans were not kept\n");
+	}
+	for (size_t i = 0; i < l->leg->nspans; i++)
+		put_span(s, &l->leg->spans[i], t);
+}
+
+static void
+put_waterfall(struct screen *s, const struct request *r)
+{
+	const struct rh_past_found *f = &r->found;
+	struct timeline t;
+
+	if (f->nspans == 0 && f->nlegs < 2)
+		return;
+	timeline_of(&t, f);
+	rh_buf_char(s->to, '\n');
+	for (size_t i = 0; i < f->nlegs; i++)
+		put_leg(s, r, &r->legs[i], &t);
+	for (unsigned i = 0; i < t.nfolds; i++)
+		put(s, i ? ", " : "~ folded, for nothing of it happened"
+		    " meanwhile: ", fmt_ns(s->arena, t.folds[i].to_ns -
+		    t.folds[i].from_ns));
+	if (t.nfolds)
+		rh_buf_char(s->to, '\n');
 	if (f->spans_dropped)
 		rh_buf_printf(s->to, "and %u more that had no room\n",
 		    f->spans_dropped);
@@ -264,7 +332,7 @@ trace_put_text(struct rh_buf *to, const struct request *r,
 	s.name = RH_MAX(look->columns * NAME_SHARE / 100, (unsigned)NAME_MIN);
 	s.lane = look->columns - s.name - TOOK_COLUMNS - 4;
 	put_head(&s, r);
-	put_waterfall(&s, &r->found);
+	put_waterfall(&s, r);
 	put_stores(&s, &r->rq->f);
 	put_compared(&s, r);
 	put_statements(&s, r);

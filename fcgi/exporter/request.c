@@ -42,10 +42,14 @@ put_links(struct view *v, const struct request *r)
 		    "/otlp.json"), RH_SLICE("Download the trace (OTLP JSON)"));
 	rh_buf_init(&b, v->arena, 128, 4096);
 	rh_buf_lit(&b, "/requests");
+	if (r->rq->f.what != RH_WORK_REQUEST)
+		html_query(&b, "what",
+		    rh_slice_of(rh_work_names[r->rq->f.what]));
 	html_query(&b, "method", text[RH_RQ_METHOD]);
 	html_query(&b, "route", text[RH_RQ_ROUTE].n ? text[RH_RQ_ROUTE] :
 	    RH_SLICE("unmatched"));
-	view_link(v, rh_buf_get(&b), RH_SLICE("Others of its route"));
+	view_link(v, rh_buf_get(&b), r->rq->f.what == RH_WORK_REQUEST ?
+	    RH_SLICE("Others of its route") : RH_SLICE("Others of its kind"));
 	if (text[RH_RQ_TENANT].n) {
 		rh_buf_init(&b, v->arena, 128, 4096);
 		rh_buf_lit(&b, "/requests");
@@ -64,11 +68,12 @@ put_headline(struct view *v, const struct request *r)
 	html_attr(&v->h, "class", "headline");
 	html_open(&v->h, "div");
 	html_open(&v->h, "h1");
-	view_status(v, rq->f.status);
+	view_outcome(v, rq);
 	html_lit(&v->h, " ");
 	html_say(&v->h, "span", "method", rq->text[RH_RQ_METHOD]);
 	html_lit(&v->h, " ");
-	html_say(&v->h, "code", "", rq->text[RH_RQ_PATH]);
+	html_say(&v->h, "code", "", rq->f.what == RH_WORK_REQUEST ?
+	    rq->text[RH_RQ_PATH] : rq->text[RH_RQ_ROUTE]);
 	html_close(&v->h);
 	html_open(&v->h, "p");
 	html_attr(&v->h, "class", "quiet");
@@ -84,6 +89,13 @@ put_headline(struct view *v, const struct request *r)
 	put_links(v, r);
 	html_close(&v->h);
 	html_close(&v->h);
+}
+
+/* What it left is all that there is. */
+static bool
+rq_is_gone(const struct request *r)
+{
+	return r->rq->f.what != RH_WORK_REQUEST;
 }
 
 static void
@@ -105,6 +117,12 @@ put_why(struct view *v, const struct request *r)
 	if (r->rq->f.kept && !has_spans(r))
 		html_lit(&v->h, " Its spans were overwritten here since by"
 		    " those of later requests; a collector may have them.");
+	if (!has_spans(r) && request_kept_after(r))
+		html_lit(&v->h, " What it left was kept, at least in part: see"
+		    " the waterfall.");
+	if (rq_is_gone(r))
+		html_lit(&v->h, " Nothing is remembered of the request that"
+		    " left it.");
 	if (r->found.is_made_up)
 		html_lit(&v->h, " Its own record was overwritten since: what is"
 		    " shown is told by its span.");
@@ -118,63 +136,7 @@ put_why(struct view *v, const struct request *r)
 	html_close(&v->h);
 }
 
-/* ---- the log line ---- */
-
-static void
-put_uuid(struct view *v, const char *name, struct rh_uuid id)
-{
-	char text[RH_UUID_LEN];
-
-	if (rh_uuid_is_nil(id))
-		return;
-	rh_uuid_put(text, id);
-	view_pair(v, name, rh_arena_slice(v->arena,
-	    (struct rh_slice){ text, sizeof(text) }));
-}
-
-static void
-put_line(struct view *v, const struct request *r)
-{
-	const struct rh_request *rq = r->rq;
-	const struct rh_slice *text = rq->text;
-
-	html_open(&v->h, "section");
-	html_attr(&v->h, "class", "card");
-	html_say(&v->h, "h2", "", RH_SLICE("Its log line"));
-	html_open(&v->h, "dl");
-	html_attr(&v->h, "class", "fields");
-	view_pair(v, "time", fmt_rfc3339(v->arena, rq->f.start_us));
-	view_pair(v, "request_id", text[RH_RQ_ID]);
-	view_pair(v, "trace_id", fmt_hex(v->arena, rq->f.trace_id, 16));
-	view_pair(v, "span_id", fmt_hex(v->arena, rq->f.span_id, 8));
-	view_pair(v, "sampled", rq->f.kept ? RH_SLICE("true") :
-	    RH_SLICE("false"));
-	view_pair(v, "sampled_by",
-	    rh_slice_of(rh_sampled_by_names[rq->f.by]));
-	view_pair(v, "method", text[RH_RQ_METHOD]);
-	view_pair(v, "route", text[RH_RQ_ROUTE]);
-	view_pair(v, "path", text[RH_RQ_PATH]);
-	view_pair(v, "status", rh_slice_of(rh_arena_printf(v->arena, "%u",
-	    rq->f.status)));
-	view_pair(v, "duration", fmt_ns(v->arena, rq->f.ns));
-	view_pair(v, "bytes_in", fmt_count(v->arena, rq->f.bytes_in));
-	view_pair(v, "bytes_out", fmt_count(v->arena, rq->f.bytes_out));
-	view_pair(v, "tenant", text[RH_RQ_TENANT]);
-	put_uuid(v, "tenant_id", rq->f.tenant_id);
-	put_uuid(v, "user_id", rq->f.user_id);
-	view_pair(v, "role", text[RH_RQ_ROLE]);
-	put_uuid(v, "token_id", rq->f.token_id);
-	view_pair(v, "cache", text[RH_RQ_CACHE]);
-	view_pair(v, "limiter", text[RH_RQ_LIMITER]);
-	view_pair(v, "error", text[RH_RQ_ERROR]);
-	view_pair(v, "remote", text[RH_RQ_REMOTE]);
-	view_pair(v, "user_agent", text[RH_RQ_AGENT]);
-	if (rq->f.pid)
-		view_pair(v, "pid", rh_slice_of(rh_arena_printf(v->arena, "%u",
-		    rq->f.pid)));
-	html_close(&v->h);
-	html_close(&v->h);
-}
+/* ---- where it ended ---- */
 
 /* Of one that crashed its worker. */
 static void
@@ -201,7 +163,11 @@ put_stack(struct view *v, const struct request *r)
 static void
 put_others(struct view *v, const struct request *r)
 {
-	if (r->found.nrequests < 2)
+	unsigned n = 0;
+
+	for (size_t i = 0; i < r->found.nrequests; i++)
+		n += r->found.requests[i].f.what == RH_WORK_REQUEST;
+	if (n < 2)
 		return;
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
@@ -211,6 +177,8 @@ put_others(struct view *v, const struct request *r)
 	for (size_t i = 0; i < r->found.nrequests; i++) {
 		const struct rh_request *rq = &r->found.requests[i];
 
+		if (rq->f.what != RH_WORK_REQUEST)
+			continue;
 		html_open(&v->h, "li");
 		view_status(v, rq->f.status);
 		html_open(&v->h, "a");
@@ -238,6 +206,7 @@ put_html(struct view *v, const struct request *r)
 	put_headline(v, r);
 	put_why(v, r);
 	waterfall_put(v, r);
+	work_put(v, r);
 	put_stack(v, r);
 	html_open(&v->h, "div");
 	html_attr(&v->h, "class", "pair");
@@ -246,7 +215,7 @@ put_html(struct view *v, const struct request *r)
 	html_close(&v->h);
 	statements_put(v, r);
 	put_others(v, r);
-	put_line(v, r);
+	line_put(v, r);
 }
 
 /* ---- not there ---- */

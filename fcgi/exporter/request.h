@@ -14,6 +14,9 @@
 /* waterfall.c */
 void waterfall_put(struct view *v, const struct request *r);
 void statements_put(struct view *v, const struct request *r);
+/* request_work.c: what it left; what its log line says */
+void work_put(struct view *v, const struct request *r);
+void line_put(struct view *v, const struct request *r);
 /* shares.c */
 void shares_put(struct view *v, const struct request *r);
 void compared_put(struct view *v, const struct request *r);

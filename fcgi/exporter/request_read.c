@@ -5,16 +5,20 @@
 #include <math.h>
 
 #include "exporter/fmt.h"
+#include "exporter/request_legs.h"
 #include "obs/metric_read.h"
 
 static void
 compare(struct request *r, const struct rh_segment *segment)
 {
-	int metric = rh_metric_find(segment, "http_request_duration_seconds");
+	int metric = rh_metric_find(segment,
+	    r->rq->f.what == RH_WORK_REQUEST ? "http_request_duration_seconds" :
+	    "job_duration_seconds");
 	uint64_t cells[RH_METRIC_CELLS];
 
 	r->slower_than = (double)NAN;
-	if (!rh_metric_sum(segment, metric, r->rq->f.series, 0, cells))
+	if (r->rq->f.what == RH_WORK_WEBHOOK ||
+	    !rh_metric_sum(segment, metric, r->rq->f.series, 0, cells))
 		return;
 	memcpy(r->buckets, cells, sizeof(r->buckets));
 	for (unsigned i = 0; i <= RH_BUCKETS; i++)
@@ -30,6 +34,7 @@ request_read(struct request *r, const struct rh_segment *segment,
 	if (!rh_past_find(&r->found, segment, id, arena))
 		return false;
 	r->rq = r->found.request;
+	r->legs = request_legs(&r->found, segment, arena);
 	compare(r, segment);
 	return true;
 }

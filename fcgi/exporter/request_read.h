@@ -2,7 +2,7 @@
  * request_read - one request, and all that is remembered of it: for the
  * operator's page and for rowhouse-ctl.
  *
- * Shape    what rh_past_find found, and how it compares with its route
+ * Shape    what rh_past_find found, in legs, and how it compares with its route
  * Errors   false: it is not remembered; no histogram: requests is 0
  * Owner    the arena's
  */
@@ -16,18 +16,32 @@
 /* So many of a route's requests, for a share of them to say anything. */
 #define REQUEST_COMPARED_MIN	20
 
+/* A leg of its trace as it is told: by its own record, or else by its spans. */
+struct request_leg {
+	const struct rh_past_leg *leg;
+	const char *pool;	/* "jobs" */
+	unsigned slot;		/* in that pool */
+	struct rh_slice name;	/* as its span is named */
+	struct rh_slice outcome;	/* of a job, a delivery; n == 0: not told */
+	unsigned attempt;	/* 0: not told */
+	bool failed;
+};
+
 struct request {
 	struct rh_past_found found;
 	const struct rh_request *rq;
+	const struct request_leg *legs;		/* found.nlegs of them */
 	uint64_t buckets[RH_BUCKETS + 1];	/* of its route, since ever */
 	uint64_t requests;			/* in them */
 	double slower_than;			/* share of them; NAN: unknown */
 };
 
-/* id: a request_id or a trace_id. */
+/* id: as rh_past_find has it. */
 RH_MUST_CHECK bool request_read(struct request *r,
     const struct rh_segment *segment, struct rh_slice id,
     struct rh_arena *arena);
+/* How many legs of what it left have spans. */
+unsigned request_kept_after(const struct request *r);
 /* What is to be said of an id that is not remembered: a sentence or two. */
 struct rh_slice request_unknown(const struct rh_segment *segment,
     struct rh_slice id, struct rh_arena *arena);

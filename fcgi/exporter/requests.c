@@ -13,7 +13,7 @@
 
 /* What was asked for, as it was written: the form shows it again. */
 struct query {
-	struct rh_slice status, min_ms, limit;
+	struct rh_slice status, min_ms, limit, what;
 	struct rh_past_filter filter;
 };
 
@@ -59,6 +59,18 @@ read_limit(struct rh_past_filter *f, struct rh_slice text)
 	return true;
 }
 
+static bool
+read_what(struct rh_past_filter *f, struct rh_slice text)
+{
+	f->any = rh_slice_is(text, RH_SLICE("any"));
+	for (int i = 0; i < RH_WORKS; i++)
+		if (rh_slice_is(text, rh_slice_of(rh_work_names[i]))) {
+			f->what = (enum rh_work)i;
+			return true;
+		}
+	return f->any;
+}
+
 /* False: it was answered. */
 static bool
 read_query(struct query *q, struct view *v)
@@ -66,6 +78,7 @@ read_query(struct query *q, struct view *v)
 	*q = (struct query){ .status = page_arg(v->rq, "status"),
 		.min_ms = page_arg(v->rq, "min_ms"),
 		.limit = page_arg(v->rq, "limit"),
+		.what = page_arg(v->rq, "what"),
 		.filter = { .tenant = page_arg(v->rq, "tenant"),
 		    .route = page_arg(v->rq, "route"),
 		    .method = page_arg(v->rq, "method"),
@@ -80,6 +93,8 @@ read_query(struct query *q, struct view *v)
 		    "min_ms is a whole number of milliseconds" },
 		{ q->limit.n == 0 || read_limit(&q->filter, q->limit),
 		    "limit is 1 to 1000" },
+		{ q->what.n == 0 || read_what(&q->filter, q->what),
+		    "what is request, job, webhook or any" },
 	};
 
 	for (size_t i = 0; i < RH_COUNT(faults); i++)
@@ -121,6 +136,7 @@ put_form(struct view *v, const struct query *q)
 	    "/v1/t/{tenant}/projects");
 	put_field(v, "status", "Status", q->status, "503 or 5xx");
 	put_field(v, "min_ms", "Slower than, ms", q->min_ms, "0");
+	put_field(v, "what", "What", q->what, "request, job, webhook, any");
 	html_open(&v->h, "button");
 	html_lit(&v->h, "Filter");
 	html_close(&v->h);
@@ -141,7 +157,7 @@ put_row(struct view *v, const struct rh_request *rq)
 	view_time(v, rq->f.start_us, fmt_moment(v->arena, rq->f.start_us));
 	html_close(&v->h);
 	html_open(&v->h, "td");
-	view_status(v, rq->f.status);
+	view_outcome(v, rq);
 	html_close(&v->h);
 	html_open(&v->h, "th");
 	html_attr(&v->h, "scope", "row");
@@ -151,7 +167,8 @@ put_row(struct view *v, const struct rh_request *rq)
 	    rq->text[RH_RQ_ID], ""));
 	html_say(&v->h, "span", "method", rq->text[RH_RQ_METHOD]);
 	html_lit(&v->h, " ");
-	html_text(&v->h, rq->text[RH_RQ_PATH]);
+	html_text(&v->h, rq->f.what == RH_WORK_REQUEST ?
+	    rq->text[RH_RQ_PATH] : rq->text[RH_RQ_ROUTE]);
 	html_close(&v->h);
 	if (rq->text[RH_RQ_ERROR].n)
 		html_say(&v->h, "small", "", rq->text[RH_RQ_ERROR]);

@@ -140,7 +140,9 @@ compared_put(struct view *v, const struct request *r)
 
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
-	html_say(&v->h, "h2", "", RH_SLICE("Among requests of its route"));
+	html_say(&v->h, "h2", "", r->rq->f.what == RH_WORK_REQUEST ?
+	    RH_SLICE("Among requests of its route") :
+	    RH_SLICE("Among attempts of its kind"));
 	if (r->requests == 0) {
 		html_say(&v->h, "p", "empty", RH_SLICE("There are none to"
 		    " compare it with."));

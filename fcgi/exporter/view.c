@@ -316,6 +316,31 @@ view_status(struct view *v, unsigned status)
 	html_close(&v->h);
 }
 
+/* One that is tried again is no success yet, and no failure. */
+static unsigned
+class_of(const struct rh_request *rq)
+{
+	struct rh_slice outcome = rq->text[RH_RQ_OUTCOME];
+
+	if (rq->text[RH_RQ_ERROR].n == 0)
+		return rh_slice_is(outcome, RH_SLICE("cancelled")) ? 0 : 2;
+	return rh_slice_is(outcome, RH_SLICE("retried")) ? 4 : 5;
+}
+
+void
+view_outcome(struct view *v, const struct rh_request *rq)
+{
+	if (rq->f.what == RH_WORK_REQUEST) {
+		view_status(v, rq->f.status);
+		return;
+	}
+	html_open(&v->h, "span");
+	html_attr_printf(&v->h, "class", "status s%u", class_of(rq));
+	html_text(&v->h, rq->text[RH_RQ_OUTCOME].n ? rq->text[RH_RQ_OUTCOME] :
+	    RH_SLICE("?"));
+	html_close(&v->h);
+}
+
 void
 view_time(struct view *v, int64_t wall_us, struct rh_slice text)
 {

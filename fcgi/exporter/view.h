@@ -12,6 +12,7 @@
 
 #include "exporter/html.h"
 #include "exporter/page.h"
+#include "obs/request_record.h"
 
 struct view {
 	struct page_reply *reply;
@@ -47,6 +48,8 @@ void view_th(struct view *v, const char *class, const char *text);
 void view_td(struct view *v, const char *class, struct rh_slice text);
 /* A status as a badge: the number, and a class of its own for each hundred. */
 void view_status(struct view *v, unsigned status);
+/* The same for whatever it is: a job's says what became of it. */
+void view_outcome(struct view *v, const struct rh_request *rq);
 /* <time datetime=… title=…>text</time> */
 void view_time(struct view *v, int64_t wall_us, struct rh_slice text);
 /* <dt>name</dt><dd>value</dd>, left out where there is nothing to say. */

@@ -2,6 +2,7 @@
 
 #include "exporter/fmt.h"
 #include "exporter/request.h"
+#include "exporter/timeline.h"
 
 #define DEPTH_SHOWN	8
 
@@ -10,26 +11,6 @@ span_ns(const struct rh_past_span *s)
 {
 	return s->fixed.end_ns > s->fixed.start_ns ?
 	    s->fixed.end_ns - s->fixed.start_ns : 0;
-}
-
-struct scale {
-	uint64_t start_ns, ns;
-};
-
-/* From the first start to the last end; what a rubbish clock says is cut. */
-static struct scale
-scale_of(const struct rh_past_found *f)
-{
-	struct scale s = { UINT64_MAX, 1 };
-	uint64_t end = 0;
-
-	for (size_t i = 0; i < f->nspans; i++) {
-		s.start_ns = RH_MIN(s.start_ns, f->spans[i].fixed.start_ns);
-		end = RH_MAX(end, f->spans[i].fixed.end_ns);
-	}
-	if (end > s.start_ns)
-		s.ns = end - s.start_ns;
-	return s;
 }
 
 static const char *
@@ -78,13 +59,25 @@ put_attrs(struct view *v, const struct rh_past_span *s)
 	html_close(&v->h);
 }
 
+/* ---- bars ---- */
+
 static void
-put_bar(struct view *v, const struct rh_past_span *s, const struct scale *all)
+put_rect(struct view *v, const char *class, double place, double width)
 {
-	double x = 1000.0 * (double)(s->fixed.start_ns - all->start_ns) /
-	    (double)all->ns;
-	double width = RH_MAX(3.0, 1000.0 * (double)span_ns(s) /
-	    (double)all->ns);
+	html_open(&v->h, "rect");
+	html_attr_text(&v->h, "class", rh_slice_of(class));
+	html_attr_printf(&v->h, "x", "%.1f", 1000 * place);
+	html_attr_printf(&v->h, "width", "%.1f", 1000 * width);
+	html_attr(&v->h, "height", "10");
+	html_close(&v->h);
+}
+
+static void
+put_bar(struct view *v, const struct timeline *t, const char *class,
+    uint64_t start_ns, uint64_t end_ns)
+{
+	double from = RH_MIN(timeline_place(t, start_ns), 0.997);
+	double to = timeline_place(t, RH_MAX(start_ns, end_ns));
 
 	html_open(&v->h, "td");
 	html_attr(&v->h, "class", "lane");
@@ -92,25 +85,66 @@ put_bar(struct view *v, const struct rh_past_span *s, const struct scale *all)
 	html_attr(&v->h, "viewBox", "0 0 1000 10");
 	html_attr(&v->h, "preserveAspectRatio", "none");
 	html_attr(&v->h, "aria-hidden", "true");
-	html_open(&v->h, "rect");
-	html_attr_text(&v->h, "class", rh_slice_of(kind_of(s)));
-	html_attr_printf(&v->h, "x", "%.1f", RH_MIN(x, 1000 - 3.0));
-	html_attr_printf(&v->h, "width", "%.1f", width);
-	html_attr(&v->h, "height", "10");
-	html_close(&v->h);
+	for (unsigned i = 0; i < t->nfolds; i++)
+		put_rect(v, "fold", t->folds[i].at, t->folds[i].width);
+	put_rect(v, class, from, RH_MAX(to - from, 0.003));
 	html_close(&v->h);
 	html_close(&v->h);
 }
 
 static void
-put_span(struct view *v, const struct rh_past_span *s,
-    const struct scale *all)
+put_times(struct view *v, const struct timeline *t, uint64_t start_ns,
+    uint64_t ns)
+{
+	view_td(v, "num less", fmt_ns(v->arena, start_ns > t->start_ns ?
+	    start_ns - t->start_ns : 0));
+	view_td(v, "num", fmt_ns(v->arena, ns));
+}
+
+/* ---- legs ---- */
+
+/* "job · attempt 2: retried · waited 3.01 s · jobs, slot 1" */
+static void
+put_caption(struct view *v, const struct request_leg *l)
+{
+	const struct rh_past_leg *leg = l->leg;
+
+	html_open(&v->h, "small");
+	html_text(&v->h, leg->is_other ? RH_SLICE("other") :
+	    rh_slice_of(rh_work_names[leg->what]));
+	if (l->attempt)
+		html_printf(&v->h, " · attempt %u", l->attempt);
+	if (l->outcome.n) {
+		html_text(&v->h, l->attempt ? RH_SLICE(": ") :
+		    RH_SLICE(" · "));
+		html_say(&v->h, "span", "outcome", l->outcome);
+	}
+	if (leg->note && leg->what != RH_WORK_REQUEST) {
+		html_lit(&v->h, " · waited ");
+		html_text(&v->h, fmt_ns(v->arena, leg->note->f.waited_ns));
+	}
+	html_printf(&v->h, " · %s, slot %u", l->pool, l->slot);
+	if (!leg->spans)
+		html_lit(&v->h, " · its spans were not kept");
+	html_close(&v->h);
+}
+
+static void
+open_row(struct view *v, unsigned depth)
 {
 	html_open(&v->h, "tr");
 	html_open(&v->h, "th");
 	html_attr(&v->h, "scope", "row");
-	html_attr_printf(&v->h, "class", "d%u", RH_MIN(s->depth,
+	html_attr_printf(&v->h, "class", "d%u", RH_MIN(depth,
 	    (unsigned)DEPTH_SHOWN));
+}
+
+/* l: the leg that it begins; NULL: none. */
+static void
+put_span(struct view *v, const struct rh_past_span *s,
+    const struct request_leg *l, const struct timeline *t)
+{
+	open_row(v, s->depth);
 	html_open(&v->h, "details");
 	html_open(&v->h, "summary");
 	html_open(&v->h, "span");
@@ -122,16 +156,49 @@ put_span(struct view *v, const struct rh_past_span *s,
 	html_close(&v->h);
 	put_attrs(v, s);
 	html_close(&v->h);
+	if (l)
+		put_caption(v, l);
 	html_close(&v->h);
-	put_bar(v, s, all);
-	view_td(v, "num less", fmt_ns(v->arena,
-	    s->fixed.start_ns - all->start_ns));
-	view_td(v, "num", fmt_ns(v->arena, span_ns(s)));
+	put_bar(v, t, kind_of(s), s->fixed.start_ns, s->fixed.end_ns);
+	put_times(v, t, s->fixed.start_ns, span_ns(s));
+	html_close(&v->h);
+}
+
+/* Its record alone tells when it was. */
+static void
+put_gone(struct view *v, const struct request_leg *l, const struct timeline *t)
+{
+	open_row(v, l->leg->depth);
+	html_open(&v->h, "span");
+	html_attr(&v->h, "class", "key gone");
+	html_close(&v->h);
+	html_text(&v->h, l->name);
+	if (l->failed)
+		html_say(&v->h, "span", "failed", RH_SLICE(" failed"));
+	put_caption(v, l);
+	html_close(&v->h);
+	put_bar(v, t, "gone", l->leg->start_ns, l->leg->end_ns);
+	put_times(v, t, l->leg->start_ns, l->leg->note->f.ns);
 	html_close(&v->h);
 }
 
 static void
-put_ticks(struct view *v, const struct scale *all)
+put_leg(struct view *v, const struct request *r, const struct request_leg *l,
+    const struct timeline *t)
+{
+	html_open(&v->h, "tbody");
+	if (!l->leg->spans)
+		put_gone(v, l, t);
+	for (size_t i = 0; i < l->leg->nspans; i++)
+		put_span(v, &l->leg->spans[i], i == 0 && r->found.nlegs > 1 ?
+		    l : NULL, t);
+	html_close(&v->h);
+}
+
+/* ---- the axis ---- */
+
+static void
+put_ticks(struct view *v, const struct timeline *t)
 {
 	html_open(&v->h, "th");
 	html_attr(&v->h, "scope", "col");
@@ -140,8 +207,28 @@ put_ticks(struct view *v, const struct scale *all)
 	html_attr(&v->h, "class", "ticks");
 	for (unsigned i = 0; i <= 4; i++)
 		html_say(&v->h, "span", "", i ? fmt_ns(v->arena,
-		    all->ns / 4 * i) : RH_SLICE("0"));
+		    timeline_since(t, i / 4.0)) : RH_SLICE("0"));
 	html_close(&v->h);
+	html_close(&v->h);
+}
+
+static void
+put_folds(struct view *v, const struct timeline *t)
+{
+	if (t->nfolds == 0)
+		return;
+	html_open(&v->h, "p");
+	html_attr(&v->h, "class", "quiet");
+	html_open(&v->h, "span");
+	html_attr(&v->h, "class", "key fold");
+	html_close(&v->h);
+	html_lit(&v->h, "Folded, for nothing of it happened meanwhile: ");
+	for (unsigned i = 0; i < t->nfolds; i++) {
+		html_text(&v->h, i ? RH_SLICE(", ") : RH_SLICE(""));
+		html_text(&v->h, fmt_ns(v->arena, t->folds[i].to_ns -
+		    t->folds[i].from_ns));
+	}
+	html_lit(&v->h, ".");
 	html_close(&v->h);
 }
 
@@ -149,10 +236,11 @@ void
 waterfall_put(struct view *v, const struct request *r)
 {
 	const struct rh_past_found *f = &r->found;
-	struct scale all = scale_of(f);
+	struct timeline t;
 
-	if (f->nspans == 0)
+	if (f->nspans == 0 && f->nlegs < 2)
 		return;
+	timeline_of(&t, f);
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
 	html_say(&v->h, "h2", "", RH_SLICE("Waterfall"));
@@ -161,16 +249,15 @@ waterfall_put(struct view *v, const struct request *r)
 	html_open(&v->h, "thead");
 	html_open(&v->h, "tr");
 	view_th(v, "", "Span");
-	put_ticks(v, &all);
+	put_ticks(v, &t);
 	view_th(v, "num less", "From");
 	view_th(v, "num", "Took");
 	html_close(&v->h);
 	html_close(&v->h);
-	html_open(&v->h, "tbody");
-	for (size_t i = 0; i < f->nspans; i++)
-		put_span(v, &f->spans[i], &all);
+	for (size_t i = 0; i < f->nlegs; i++)
+		put_leg(v, r, &r->legs[i], &t);
 	html_close(&v->h);
-	html_close(&v->h);
+	put_folds(v, &t);
 	if (f->spans_dropped) {
 		html_open(&v->h, "p");
 		html_attr(&v->h, "class", "quiet");

@@ -53,6 +53,8 @@ struct rh_runner_obs {
 	    *apart; /* kept spans; those of what failed or was slow */
 	const struct rh_sampler *sampler;
 	const struct rh_serve_conf *conf; /* for the handlers */
+	struct rh_ring *requests; /* what is remembered of each attempt */
+	uint32_t pid;
 	bool logs, traces;
 	int64_t slow_ms;
 	const struct rh_sealer *sealer; /* opens what is sealed */

@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "jobs/runner_part.h"
 #include "obs/otlp.h"
+#include "obs/request_record.h"
 
 /*
- * An attempt is told three times, with the same ids: a line, counts, and a
- * CONSUMER span that goes on the trace of the request that left the job.
+ * An attempt is told four times, with the same ids: a line, counts, a CONSUMER
+ * span that goes on the trace of the request that left the job, and a record for
+ * the operator's page, which has it whether that span is kept or not.
  */
 
 enum { SHORT_CAP = 160, ERROR_CAP = 512 };
@@ -97,6 +99,7 @@ flight(struct rh_runner *r, const struct rh_attempt *a)
 		.flags = r->trace->flags,
 		.tenant_id = job->tenant,
 		.series = job->kind ? job->kind->index : 0,
+		.tenant_label = (unsigned)job->attempt,
 		.deadline_ns = r->deadline_ns,
 		.slow_ns = a->start_ns + (uint64_t)r->obs.slow_ms * 1000000 });
 	rh_flight_at(r->obs.flight, RH_PHASE_HANDLING, NULL);
@@ -152,7 +155,8 @@ level_of(const struct rh_attempt *a)
 }
 
 static void
-line(struct rh_runner *r, const struct rh_attempt *a, bool kept, uint64_t ns)
+line(struct rh_runner *r, const struct rh_attempt *a, struct rh_slice error,
+    bool kept, uint64_t ns)
 {
 	const struct rh_job *job = a->job;
 	struct rh_line l;
@@ -174,8 +178,61 @@ line(struct rh_runner *r, const struct rh_attempt *a, bool kept, uint64_t ns)
 	    (uint64_t)RH_MAX(a->waited_ms, 0) * 1000000);
 	rh_line_uuid(&l, "tenant_id", job->tenant);
 	rh_line_uuid(&l, "user_id", job->actor);
-	rh_line_text(&l, "error", error_text(job, a->err), ERROR_CAP);
+	rh_line_text(&l, "error", error, ERROR_CAP);
 	rh_line_close(&l);
+}
+
+/* ---- what the page shows ---- */
+
+/* Of a flood of the others it is not to be washed away. */
+static bool
+is_apart(const struct rh_runner *r, const struct rh_attempt *a)
+{
+	return a->err || r->trace->by == RH_BY_SLOW;
+}
+
+static void
+note(struct rh_runner *r, const struct rh_attempt *a, struct rh_slice error,
+    bool kept, uint64_t ns)
+{
+	const struct rh_job *job = a->job;
+	char id[RH_UUID_LEN];
+	struct rh_request rq = { .f = { .what = RH_WORK_JOB,
+				     .by = (uint8_t)r->trace->by,
+				     .kept = r->trace->on && kept,
+				     .traced = r->trace->on,
+				     .remote_parent = r->trace->remote_parent,
+				     .parent_based =
+					 r->obs.sampler->parent_based,
+				     .attempt = (uint16_t)job->attempt,
+				     .pg_trips = (uint16_t)a->round_trips,
+				     .pid = r->obs.pid,
+				     .series = job->kind ? job->kind->index : 0,
+				     .start_us = a->start_us,
+				     .ns = ns,
+				     .pg_ns = a->pg_ns,
+				     .waited_ns =
+					 (uint64_t)RH_MAX(a->waited_ms, 0) *
+					 MS_NS,
+				     .slow_ns = (uint64_t)r->obs.slow_ms *
+					 MS_NS,
+				     .ratio = r->obs.sampler->ratio,
+				     .tenant_id = job->tenant,
+				     .user_id = job->actor } };
+
+	rh_uuid_put(id, job->id);
+	memcpy(rq.f.trace_id, r->trace->trace_id, sizeof(rq.f.trace_id));
+	memcpy(rq.f.span_id, rh_trace_server(r->trace)->id,
+	    sizeof(rq.f.span_id));
+	rq.text[RH_RQ_ID] = job->request_id;
+	rq.text[RH_RQ_METHOD] = RH_SLICE("JOB");
+	rq.text[RH_RQ_ROUTE] = job->kind_name;
+	rq.text[RH_RQ_PATH] = (struct rh_slice){ id, sizeof(id) };
+	rq.text[RH_RQ_ERROR] = error;
+	rq.text[RH_RQ_OUTCOME] = rh_slice_of(rh_job_outcomes[a->outcome]);
+	rh_request_leave(r->obs.requests, &rq);
+	if (is_apart(r, a))
+		rh_request_leave(r->obs.apart, &rq);
 }
 
 /* ---- the span ---- */
@@ -206,7 +263,7 @@ span(struct rh_runner *r, const struct rh_attempt *a, uint64_t end_ns)
 		    rh_slice_of(a->err->detail));
 	rh_trace_end(r->trace, r->obs.ring, true, end_ns, job->request_id,
 	    (struct rh_slice){ tenant, sizeof(tenant) });
-	if (a->err)
+	if (is_apart(r, a))
 		rh_trace_end(r->trace, r->obs.apart, true, end_ns,
 		    job->request_id,
 		    (struct rh_slice){ tenant, sizeof(tenant) });
@@ -221,15 +278,17 @@ rh_attempt_account(struct rh_runner *r, const struct rh_attempt *a)
 	    (struct rh_trace_facts){ .error = a->err != NULL,
 		.slow = ns >= (uint64_t)r->obs.slow_ms * 1000000 });
 	struct rh_exemplar_of exemplar = { r->trace->trace_id, a->start_us };
+	struct rh_slice error = error_text(a->job, a->err);
 
 	rh_flight_at(r->obs.flight, RH_PHASE_ACCOUNTING, NULL);
 	if (r->obs.logs)
-		line(r, a, kept, ns);
+		line(r, a, error, kept, ns);
 	if (r->trace->on && kept)
 		span(r, a, r->trace->wall_ns + ns);
 	else
 		rh_count(r->obs.tally, r->obs.spans, RH_SPANS_UNSAMPLED, 0,
 		    rh_trace_spans(r->trace));
+	note(r, a, error, kept, ns);
 	rh_count(r->obs.tally, r->obs.series->jobs, kind, a->outcome, 1);
 	rh_observe(r->obs.tally, r->obs.series->duration, kind, 0, ns,
 	    kept ? &exemplar : NULL);

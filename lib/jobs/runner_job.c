@@ -110,6 +110,7 @@ conclude(struct rh_runner *r, struct rh_attempt *a)
 		rh_pipe_rollback(r->pipe);
 	if (r->pipe) {
 		a->round_trips = rh_pipe_round_trips(r->pipe);
+		a->pg_ns = rh_pipe_wait_ns(r->pipe);
 		rh_pg_end(r->pg);
 	}
 	if (lost)

@@ -58,6 +58,7 @@ struct rh_attempt {
 	uint64_t start_ns; /* mono */
 	int64_t waited_ms;
 	unsigned round_trips;
+	uint64_t pg_ns;
 };
 
 /*

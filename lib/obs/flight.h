@@ -40,7 +40,10 @@ struct rh_flight {
 	uint64_t slow_ns;		/* from then on it is slow; 0: never */
 	uint64_t accounted;		/* 1: line and counts are told; by the journal */
 	uint32_t series;		/* route of http_requests_total; see serve/series.h */
-	uint32_t tenant_label;		/* of the live dimension of tenants */
+	union {
+		uint32_t tenant_label;	/* of the live dimension of tenants */
+		uint32_t attempt;	/* of a job, which has no such label */
+	};
 	uint8_t role;			/* enum rh_role of http/route.h */
 	uint8_t head;			/* the trace is kept whatever becomes of it */
 	uint8_t on;			/* the trace is recorded at all */
@@ -65,7 +68,8 @@ struct rh_flight_facts {
 	bool on, head;
 	unsigned char flags;
 	struct rh_uuid tenant_id;
-	unsigned series, tenant_label;
+	unsigned series;
+	unsigned tenant_label;		/* a job's attempt */
 	uint64_t deadline_ns, slow_ns;
 };
 

@@ -51,7 +51,8 @@ is_route(struct rh_slice want, struct rh_slice has)
 static bool
 matches(const struct rh_past_filter *f, const struct rh_request *rq)
 {
-	return is_text(f->tenant, rq->text[RH_RQ_TENANT]) &&
+	return (!f->failed || rh_request_failed(rq)) &&
+	    is_text(f->tenant, rq->text[RH_RQ_TENANT]) &&
 	    is_route(f->route, rq->text[RH_RQ_ROUTE]) &&
 	    is_text(f->method, rq->text[RH_RQ_METHOD]) &&
 	    rq->f.status >= f->status_min &&
@@ -79,7 +80,8 @@ gather(struct rh_past_list *list, struct places *found,
 
 	rh_past_walk_open(&w, segment, ring, found->arena);
 	while (rh_past_walk_next(&w)) {
-		if (!rh_request_get(&rq, w.room, w.n))
+		if (!rh_request_get(&rq, w.room, w.n) ||
+		    !(filter->any || rq.f.what == filter->what))
 			continue;
 		note_times(list, &w, &rq);
 		if (ring == RH_SEG_REQUESTS)

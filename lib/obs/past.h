@@ -1,5 +1,6 @@
 /*
- * past - what the segment remembers of requests: the last ones, and all of one.
+ * past - what the segment remembers of requests: the last ones, and all of one,
+ * with the jobs that it left and the webhooks that came of it.
  *
  * Shape    plain structs, copied: requests as they were accounted, spans as
  *          they were kept, whether shipped or not
@@ -21,6 +22,9 @@
 #include "obs/span_record.h"
 
 struct rh_past_filter {
+	enum rh_work what;	/* requests, where nothing is said */
+	bool any;		/* whatever it is */
+	bool failed;		/* those alone that did: of requests, with 5xx */
 	struct rh_slice tenant, route, method;	/* n == 0: any */
 	unsigned status_min, status_max;	/* 0, 0: any */
 	uint64_t min_ns;
@@ -32,6 +36,7 @@ struct rh_past_list {
 	size_t n;
 	size_t matched;		/* of them the newest are the rows */
 	size_t seen;		/* looked at, those kept apart not among them */
+	/* of all that are of that kind */
 	int64_t oldest_us;	/* of all that are remembered; 0: none is */
 	int64_t whole_us;	/* from then on none is missing; 0: none ever was */
 };
@@ -45,7 +50,23 @@ struct rh_past_span {
 	unsigned nattrs;
 	unsigned slot;		/* whose process it was */
 	unsigned depth;		/* below the span that caused it, if that is known */
+	unsigned leg;
 	enum rh_sampled_by by;
+};
+
+/*
+ * What one process did at one time: a request, an attempt of a job, a webhook's
+ * delivery; or whatever else left spans.
+ */
+struct rh_past_leg {
+	enum rh_work what;
+	bool is_other;		/* none of these, as far as its spans tell */
+	unsigned slot;		/* whose process it was, among those of all pools */
+	const struct rh_request *note;	/* its own record; NULL: it is gone */
+	const struct rh_past_span *spans;	/* NULL: they were not kept, or are gone */
+	size_t nspans;
+	unsigned depth;		/* as its first span's */
+	uint64_t start_ns, end_ns;
 };
 
 struct rh_past_part {	/* a kept record, for rh_otlp_encode */
@@ -55,18 +76,20 @@ struct rh_past_part {	/* a kept record, for rh_otlp_encode */
 
 struct rh_past_found {
 	unsigned char trace_id[16];
-	/* The one that was asked for, or that began the trace. */
+	/* The one that was asked for, or that began the trace: a request, if one is left. */
 	const struct rh_request *request;
 	bool is_made_up;	/* of its span: its own record is gone */
 	const struct rh_request *requests;	/* of the trace, oldest first */
 	size_t nrequests;
-	const struct rh_past_span *spans;	/* as a waterfall: callers first */
+	const struct rh_past_span *spans;	/* leg by leg, callers first */
 	size_t nspans;
+	const struct rh_past_leg *legs;		/* oldest first */
+	size_t nlegs;
 	unsigned spans_dropped;
 	const struct rh_past_part *parts;
 	size_t nparts;
 };
-/* id: a request_id or a trace_id. False: it is not remembered. */
+/* id: a request_id, a trace_id, or a job's or delivery's id. False: it is not remembered. */
 RH_MUST_CHECK bool rh_past_find(struct rh_past_found *found,
     const struct rh_segment *segment, struct rh_slice id,
     struct rh_arena *arena);

@@ -2,14 +2,12 @@
 
 #include "obs/past.h"
 
-#include <stdlib.h>
-
 #include "base/text.h"
+#include "obs/past_legs.h"
 #include "obs/past_walk.h"
 
 #define SPANS_MAX	1024
 #define REQUESTS_MAX	256
-#define DEPTH_MAX	16
 
 struct search {
 	struct rh_past_found *found;
@@ -17,6 +15,7 @@ struct search {
 	struct rh_slice id;
 	struct rh_arena *arena;
 	struct rh_request *requests;
+	unsigned *slots;	/* of the requests */
 	struct rh_past_span *spans;
 	struct rh_past_part *parts;
 };
@@ -32,6 +31,20 @@ is_known(const struct search *s, const struct rh_request *rq)
 	return false;
 }
 
+/* In the order of their time, as the walk does not have it. */
+static void
+add(struct search *s, const struct rh_request *rq, unsigned slot)
+{
+	size_t i = s->found->nrequests++;
+
+	for (; i && s->requests[i - 1].f.start_us > rq->f.start_us; i--) {
+		s->requests[i] = s->requests[i - 1];
+		s->slots[i] = s->slots[i - 1];
+	}
+	s->requests[i] = rh_request_copy(rq, s->arena);
+	s->slots[i] = slot;
+}
+
 /* All requests that want says yes to. */
 static void
 find_requests(struct search *s, enum rh_seg_ring ring,
@@ -45,14 +58,15 @@ find_requests(struct search *s, enum rh_seg_ring ring,
 		if (s->found->nrequests < REQUESTS_MAX &&
 		    rh_request_get(&rq, w.room, w.n) && want(s, &rq) &&
 		    !is_known(s, &rq))
-			s->requests[s->found->nrequests++] =
-			    rh_request_copy(&rq, s->arena);
+			add(s, &rq, w.slot);
 }
 
 static bool
 has_id(const struct search *s, const struct rh_request *rq)
 {
-	return rh_slice_is(rq->text[RH_RQ_ID], s->id);
+	return rh_slice_is(rq->text[RH_RQ_ID], s->id) ||
+	    (rq->f.what != RH_WORK_REQUEST &&
+	    rh_slice_is(rq->text[RH_RQ_PATH], s->id));
 }
 
 static bool
@@ -61,23 +75,12 @@ has_trace(const struct search *s, const struct rh_request *rq)
 	return memcmp(rq->f.trace_id, s->found->trace_id, 16) == 0;
 }
 
-static int
-oldest_first(const void *one, const void *other)
-{
-	const struct rh_request *a = one, *b = other;
-
-	return (a->f.start_us > b->f.start_us) - (a->f.start_us < b->f.start_us);
-}
-
 static void
 both(struct search *s,
     bool (*want)(const struct search *s, const struct rh_request *rq))
 {
 	find_requests(s, RH_SEG_REQUESTS, want);
 	find_requests(s, RH_SEG_TRACES, want);
-	if (s->found->nrequests)
-		qsort(s->requests, s->found->nrequests, sizeof(*s->requests),
-		    oldest_first);
 }
 
 /* ---- spans ---- */
@@ -104,7 +107,7 @@ attrs_of(struct rh_kept_span *span, struct rh_arena *arena, unsigned *n)
 
 /* The record is a copy that stays: all its texts point into it. */
 static bool
-take_spans(struct search *s, unsigned slot, struct rh_kept *kept)
+take_spans(struct search *s, unsigned slot, unsigned leg, struct rh_kept *kept)
 {
 	struct rh_past_found *f = s->found;
 	struct rh_kept_span span;
@@ -117,7 +120,7 @@ take_spans(struct search *s, unsigned slot, struct rh_kept *kept)
 			continue;
 		*to = (struct rh_past_span){ .fixed = span.fixed,
 			.name = span.name, .error_text = span.error_text,
-			.slot = slot, .by = kept->head.by < RH_BY_COUNT ?
+			.slot = slot, .leg = leg, .by = kept->head.by < RH_BY_COUNT ?
 			    kept->head.by : RH_BY_NONE };
 		to->attrs = attrs_of(&span, s->arena, &to->nattrs);
 		f->nspans++;
@@ -135,11 +138,11 @@ take_record(struct search *s, const struct rh_past_walk *w)
 	struct rh_kept kept;
 
 	if (!rh_kept_open(&kept, record.p, record.n) ||
-	    !take_spans(s, w->slot, &kept))
+	    f->nparts == REQUESTS_MAX ||
+	    !take_spans(s, w->slot, (unsigned)f->nparts, &kept))
 		return;
 	f->spans_dropped += kept.head.spans_dropped;
-	if (f->nparts < REQUESTS_MAX)
-		s->parts[f->nparts++] = (struct rh_past_part){ w->slot, record };
+	s->parts[f->nparts++] = (struct rh_past_part){ w->slot, record };
 }
 
 static void
@@ -173,69 +176,6 @@ find_trace_of_id(struct search *s, enum rh_seg_ring ring)
 	return is;
 }
 
-/* ---- the waterfall's order ---- */
-
-static int
-by_start(const void *one, const void *other)
-{
-	const struct rh_past_span *a = one, *b = other;
-
-	if (a->fixed.start_ns != b->fixed.start_ns)
-		return a->fixed.start_ns > b->fixed.start_ns ? 1 : -1;
-	/* of those that start at once, the longer one is the caller */
-	return (a->fixed.end_ns < b->fixed.end_ns) -
-	    (a->fixed.end_ns > b->fixed.end_ns);
-}
-
-struct order {
-	struct rh_past_span *from, *to;
-	size_t n, done;
-	bool *placed;
-};
-
-static void
-place(struct order *o, size_t i, unsigned depth)
-{
-	o->placed[i] = true;
-	o->to[o->done] = o->from[i];
-	o->to[o->done++].depth = depth;
-	if (depth == DEPTH_MAX)
-		return;
-	for (size_t j = 0; j < o->n; j++)
-		if (!o->placed[j] && memcmp(o->from[j].fixed.parent_id,
-		    o->from[i].fixed.id, 8) == 0)
-			place(o, j, depth + 1);
-}
-
-static bool
-has_parent(const struct order *o, size_t i)
-{
-	for (size_t j = 0; j < o->n; j++)
-		if (j != i && memcmp(o->from[j].fixed.id,
-		    o->from[i].fixed.parent_id, 8) == 0)
-			return true;
-	return false;
-}
-
-static void
-put_in_order(struct search *s)
-{
-	size_t n = s->found->nspans;
-	struct order o = { .from = s->spans, .n = n,
-		.to = rh_arena_zalloc(s->arena, n + 1, sizeof(*o.to)),
-		.placed = rh_arena_zalloc(s->arena, n + 1, sizeof(bool)) };
-
-	if (n)
-		qsort(o.from, n, sizeof(*o.from), by_start);
-	for (size_t i = 0; i < n; i++)
-		if (!o.placed[i] && !has_parent(&o, i))
-			place(&o, i, 0);
-	for (size_t i = 0; i < n; i++)	/* spans that claim to cause each other */
-		if (!o.placed[i])
-			place(&o, i, 0);
-	s->found->spans = o.to;
-}
-
 /* ---- a request that only its span tells of ---- */
 
 struct rh_slice
@@ -258,20 +198,38 @@ number_of(const struct rh_past_span *span, const char *key)
 	return 0;
 }
 
+/* The first one of the kind that tells most, of those that there are. */
 static const struct rh_past_span *
-first_of_kind(const struct rh_past_found *f, unsigned kind)
+most_telling(const struct search *s)
 {
-	for (size_t i = 0; i < f->nspans; i++)
-		if (f->spans[i].fixed.kind == kind)
-			return &f->spans[i];
-	return f->nspans ? &f->spans[0] : NULL;
+	static const unsigned kinds[] = { RH_SPAN_SERVER, RH_SPAN_CONSUMER };
+	const struct rh_past_span *found = NULL;
+
+	for (size_t k = 0; k < RH_COUNT(kinds) && !found; k++)
+		for (size_t i = 0; i < s->found->nspans; i++)
+			if (s->spans[i].fixed.kind == kinds[k] && (!found ||
+			    s->spans[i].fixed.start_ns < found->fixed.start_ns))
+				found = &s->spans[i];
+	return found ? found : &s->spans[0];
+}
+
+static void
+make_up_job(struct rh_request *rq, const struct rh_past_span *span)
+{
+	rq->f.what = RH_WORK_JOB;
+	rq->f.attempt = (uint16_t)number_of(span, "rowhouse.job.attempt");
+	rq->text[RH_RQ_METHOD] = RH_SLICE("JOB");
+	rq->text[RH_RQ_ROUTE] = rh_past_attr(span, "messaging.destination.name");
+	rq->text[RH_RQ_PATH] = rh_past_attr(span, "messaging.message.id");
+	rq->text[RH_RQ_OUTCOME] = rh_past_attr(span, "rowhouse.job.outcome");
+	rq->text[RH_RQ_ERROR] = rh_past_attr(span, "error.type");
 }
 
 static void
 make_up(struct search *s)
 {
 	struct rh_past_found *f = s->found;
-	const struct rh_past_span *span = first_of_kind(f, RH_SPAN_SERVER);
+	const struct rh_past_span *span = most_telling(s);
 	struct rh_request *rq = &s->requests[0];
 	struct rh_kept kept;
 
@@ -279,7 +237,7 @@ make_up(struct search *s)
 	    .by = (uint8_t)span->by,
 	    .status = (uint16_t)number_of(span, "http.response.status_code"),
 	    .start_us = (int64_t)(span->fixed.start_ns / 1000),
-	    .ns = span->fixed.end_ns - span->fixed.start_ns,
+	    .ns = rh_past_span_ns(span),
 	    .bytes_in = (uint64_t)number_of(span, "http.request.body.size"),
 	    .bytes_out = (uint64_t)number_of(span, "http.response.body.size"),
 	    .series = UINT32_MAX } };
@@ -290,8 +248,12 @@ make_up(struct search *s)
 	rq->text[RH_RQ_PATH] = rh_past_attr(span, "url.path");
 	rq->text[RH_RQ_REMOTE] = rh_past_attr(span, "client.address");
 	rq->text[RH_RQ_AGENT] = rh_past_attr(span, "user_agent.original");
-	if (rh_kept_open(&kept, f->parts[0].record.p, f->parts[0].record.n))
+	if (span->fixed.kind == RH_SPAN_CONSUMER)
+		make_up_job(rq, span);
+	if (rh_kept_open(&kept, f->parts[span->leg].record.p,
+	    f->parts[span->leg].record.n))
 		rq->text[RH_RQ_ID] = kept.request_id;
+	s->slots[0] = span->slot;
 	f->is_made_up = true;
 	f->nrequests = 1;
 }
@@ -303,11 +265,18 @@ choose(struct search *s)
 {
 	struct rh_past_found *f = s->found;
 
+	const struct rh_request *best = NULL;
+
 	f->requests = s->requests;
-	f->request = &s->requests[0];
-	for (size_t i = 0; i < f->nrequests; i++)
-		if (has_id(s, &s->requests[i]))
-			f->request = &s->requests[i];
+	for (size_t i = 0; i < f->nrequests; i++) {
+		const struct rh_request *rq = &s->requests[i];
+
+		/* what it left has its id, too */
+		if (!best || (best->f.what && !rq->f.what) ||
+		    (has_id(s, rq) && best->f.what == rq->f.what))
+			best = rq;
+	}
+	f->request = best;
 }
 
 static bool
@@ -340,6 +309,7 @@ rh_past_find(struct rh_past_found *found, const struct rh_segment *segment,
 		.arena = arena,
 		.requests = rh_arena_zalloc(arena, REQUESTS_MAX,
 		    sizeof(*s.requests)),
+		.slots = rh_arena_zalloc(arena, REQUESTS_MAX, sizeof(*s.slots)),
 		.spans = rh_arena_zalloc(arena, SPANS_MAX, sizeof(*s.spans)),
 		.parts = rh_arena_zalloc(arena, REQUESTS_MAX, sizeof(*s.parts)) };
 
@@ -348,12 +318,12 @@ rh_past_find(struct rh_past_found *found, const struct rh_segment *segment,
 		return false;
 	find_spans(&s, RH_SEG_TRACES);
 	find_spans(&s, RH_SEG_SPANS);
-	put_in_order(&s);
 	if (found->nrequests == 0 && found->nspans)
 		make_up(&s);
 	if (found->nrequests == 0)
 		return false;
 	choose(&s);
+	rh_past_legs(found, s.spans, s.slots, arena);
 	return true;
 }
 

@@ -11,6 +11,14 @@ put_ms(struct rh_buf *to, uint64_t ns)
 		rh_buf_printf(to, "%.3g ms", (double)ns / 1e6);
 }
 
+/* Who decided before it. */
+static const char *
+cause_of(const struct rh_request *rq)
+{
+	return rq->f.what == RH_WORK_REQUEST ? "its caller" :
+	    "the request that left it";
+}
+
 static void
 put_not_kept(struct rh_buf *to, const struct rh_request *rq)
 {
@@ -24,9 +32,12 @@ put_not_kept(struct rh_buf *to, const struct rh_request *rq)
 		put_ms(to, rq->f.slow_ns);
 		rh_buf_lit(to, " or more)");
 	}
-	rh_buf_lit(to, " and touched nothing of security; ");
+	if (rq->f.what == RH_WORK_REQUEST)
+		rh_buf_lit(to, " and touched nothing of security");
+	rh_buf_lit(to, "; ");
 	if (rq->f.remote_parent && rq->f.parent_based)
-		rh_buf_lit(to, "its caller does not keep the trace.");
+		rh_buf_printf(to, "%s does not keep the trace.",
+		    cause_of(rq));
 	else if (rq->f.ratio <= 0)
 		rh_buf_lit(to, "of the others none is kept.");
 	else
@@ -39,7 +50,10 @@ rh_past_why(struct rh_buf *to, const struct rh_request *rq)
 {
 	switch ((enum rh_sampled_by)rq->f.by) {
 	case RH_BY_ERROR:
-		rh_buf_printf(to, "It failed, with status %u.", rq->f.status);
+		rh_buf_lit(to, "It failed");
+		if (rq->f.status)
+			rh_buf_printf(to, ", with status %u", rq->f.status);
+		rh_buf_char(to, '.');
 		break;
 	case RH_BY_SLOW:
 		rh_buf_lit(to, "It was slow: ");
@@ -56,7 +70,9 @@ rh_past_why(struct rh_buf *to, const struct rh_request *rq)
 		    " change of keys, members or roles.");
 		break;
 	case RH_BY_PARENT:
-		rh_buf_lit(to, "Its caller keeps the trace.");
+		rh_buf_slice(to, rq->f.what == RH_WORK_REQUEST ?
+		    RH_SLICE("Its caller keeps the trace.") :
+		    RH_SLICE("The request that left it keeps the trace."));
 		break;
 	case RH_BY_RATIO:
 		rh_buf_printf(to, "It was drawn: of requests that are not"

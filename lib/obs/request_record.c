@@ -2,12 +2,19 @@
 
 #include "obs/request_record.h"
 
+const char *const rh_work_names[RH_WORKS] = {
+	[RH_WORK_REQUEST] = "request",
+	[RH_WORK_JOB] = "job",
+	[RH_WORK_WEBHOOK] = "webhook",
+};
+
 /* All of them together fit into a quarter of the smallest ring. */
 static const uint16_t text_max[RH_RQ_TEXTS] = {
 	[RH_RQ_ID] = 128, [RH_RQ_METHOD] = 16, [RH_RQ_ROUTE] = 128,
 	[RH_RQ_PATH] = 512, [RH_RQ_TENANT] = 64, [RH_RQ_ROLE] = 16,
 	[RH_RQ_CACHE] = 16, [RH_RQ_LIMITER] = 16, [RH_RQ_ERROR] = 384,
 	[RH_RQ_REMOTE] = 64, [RH_RQ_AGENT] = 256,
+	[RH_RQ_OUTCOME] = 16,
 };
 
 /* Cut before the character that would not fit whole. */
@@ -47,6 +54,18 @@ rh_request_put(char *to, const struct rh_request *rq)
 	}
 }
 
+void
+rh_request_leave(struct rh_ring *ring, struct rh_request *rq)
+{
+	size_t n = rh_request_measure(rq);
+	char *to = rh_ring_reserve(ring, n);
+
+	if (!to)
+		return;
+	rh_request_put(to, rq);
+	rh_ring_commit(ring, n, 1);
+}
+
 bool
 rh_request_get(struct rh_request *rq, const void *record, size_t n)
 {
@@ -62,7 +81,14 @@ rh_request_get(struct rh_request *rq, const void *record, size_t n)
 		rq->text[i] = (struct rh_slice){ rest.p, rq->f.text_n[i] };
 		rest = rh_slice_from(rest, rq->f.text_n[i]);
 	}
-	return rq->f.by < RH_BY_COUNT;
+	return rq->f.by < RH_BY_COUNT && rq->f.what < RH_WORKS;
+}
+
+bool
+rh_request_failed(const struct rh_request *rq)
+{
+	return rq->f.what == RH_WORK_REQUEST ? rq->f.status >= 500 :
+	    rq->text[RH_RQ_ERROR].n > 0;
 }
 
 struct rh_request

@@ -2,6 +2,8 @@
 
 #include "serve/duty.h"
 
+#include <unistd.h>
+
 #define TEND_NS (5000 * INT64_C(1000000))
 
 /*
@@ -39,6 +41,8 @@ rh_duty_jobs_open(struct rh_server *s)
 		.flight = s->flight,
 		.ring = rh_segment_spans(h->segment, s->slot),
 		.apart = rh_segment_traces(h->segment, s->slot),
+		.requests = rh_segment_requests(h->segment, s->slot),
+		.pid = (uint32_t)getpid(),
 		.sampler = &h->otlp.sampler,
 		.conf = h->conf,
 		.out = rh_duty_out(s),

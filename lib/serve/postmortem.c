@@ -186,6 +186,7 @@ line_job(struct rh_line *line, const struct post *p)
 	    SHORT_CAP);
 	rh_line_text(line, "kind", FLIGHT(p, route), SHORT_CAP);
 	rh_line_text(line, "job_id", FLIGHT(p, path), SHORT_CAP);
+	rh_line_int(line, "attempt", p->f.attempt);
 	rh_line_text(line, "outcome", rh_slice_of(rh_job_outcomes[RH_JOB_LOST]),
 	    SHORT_CAP);
 	rh_line_ms(line, "duration_ms", p->ns);
@@ -302,6 +303,9 @@ span_fill_job(struct rh_span *span, const struct post *p)
 	rh_span_text(span, "messaging.operation.type", RH_SLICE("process"));
 	rh_span_text(span, "messaging.destination.name", kind);
 	rh_span_text(span, "messaging.message.id", FLIGHT(p, path));
+	rh_span_int(span, "rowhouse.job.attempt", p->f.attempt);
+	rh_span_text(span, "rowhouse.job.outcome",
+	    rh_slice_of(rh_job_outcomes[RH_JOB_LOST]));
 	span_died(span, p);
 }
 
@@ -383,31 +387,28 @@ note_fill(struct rh_request *rq, const struct post *p)
 	rq->text[RH_RQ_REMOTE] = FLIGHT(p, remote);
 	if (f->role > RH_ROLE_NONE && f->role <= RH_OWNER)
 		rq->text[RH_RQ_ROLE] = rh_slice_of(rh_role_names[f->role]);
+	if (!is_job(p))
+		return;
+	rq->f.what = RH_WORK_JOB;
+	rq->f.status = 0;
+	rq->f.attempt = (uint16_t)f->attempt;
+	rq->text[RH_RQ_OUTCOME] = rh_slice_of(rh_job_outcomes[RH_JOB_LOST]);
 }
 
 static void
 note(const struct post *p)
 {
 	struct rh_segment *segment = p->s->host->segment;
-	struct rh_ring *rings[] = { rh_segment_requests(segment, 0),
-		rh_segment_traces(segment, 0) };
 	struct rh_request rq = { .f = { .by = p->f.on ? RH_BY_ERROR :
 	    RH_BY_NONE, .kept = p->f.on, .traced = p->f.on, .status = 500,
 	    .pid = (uint32_t)p->death->pid, .series = p->f.series,
 	    .start_us = p->f.start_us, .ns = p->ns } };
-	size_t n;
-	char *to;
 
-	if (!p->f.request_id_n || is_job(p))
+	if (!p->f.request_id_n)
 		return;
 	note_fill(&rq, p);
-	n = rh_request_measure(&rq);
-	for (size_t i = 0; i < RH_COUNT(rings); i++) {
-		if (!(to = rh_ring_reserve(rings[i], n)))
-			continue;
-		rh_request_put(to, &rq);
-		rh_ring_commit(rings[i], n, 1);
-	}
+	rh_request_leave(rh_segment_requests(segment, 0), &rq);
+	rh_request_leave(rh_segment_traces(segment, 0), &rq);
 }
 
 /* What becomes of a dead worker's spans. */
@@ -493,11 +494,11 @@ rh_postmortem(void *server, const struct rh_death *death)
 		tell(&p);
 	if (p.in_flight) {
 		count(&p);
-		note(&p);
 		/* killed while accounting, it may have left its span in the ring */
 		if (p.f.on && p.f.request_id_n &&
 		    p.f.phase != RH_PHASE_ACCOUNTING)
 			trace(&p);
+		note(&p);
 	}
 	rh_flight_close(rh_segment_flight(segment, death->slot));
 	rh_moment_clear(rh_segment_moment(segment, death->slot));

@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import (Client, Pool, Story, main, patience,  # noqa: E402
+from harness import (Client, Jobs, Pool, Story, main, patience,  # noqa: E402
                      program, wait_until)
 
 PROJECTS = "/v1/t/{tenant}/projects"
@@ -70,13 +70,20 @@ class Page(Story):
     # what is not meant to be slow is not, also where the machine stands still
     slow_ms = 4000
     settings = {"workers": 3, "trace_ratio": 0, "slow": f"{slow_ms}ms",
-                "timeout_read": "1min", "statement_timeout": "1min"}
+                "timeout_read": "1min", "statement_timeout": "1min",
+                "jobs_workers": 2}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         s = cls.stack
+        s.jobs = Jobs(s.pool)
+        s.jobs.program = program("rowhouse-jobs-debug")
+        s.jobs.start()
         cls.t, cls.other = s.signup(), s.signup()
+        for what in ("project", "fails", "dies_once"):
+            s.api("POST", f"{cls.t.path}/debug/jobs?what={what}", cls.t.token,
+                  headers={"X-Request-Id": f"it-left-one-{what}"})
         for _ in range(20):
             s.api("GET", f"{cls.t.path}/projects", cls.t.token)
         s.api("GET", f"{cls.other.path}/projects", cls.other.token)
@@ -97,8 +104,17 @@ class Page(Story):
                 "the-one-that-crashed"
             wait_until(lambda n=name: cls.json(f"/requests/{n}", None),
                        f"{name} is remembered")
+        for what, attempts in (("project", 1), ("fails", 2), ("dies_once", 2)):
+            wait_until(lambda w=what, n=attempts: cls.has_left(w, n),
+                       f"attempts of {what} are remembered", 30.0)
         wait_until(lambda: cls.json("/?range=15m")["total"]["errors"] >= 1,
                    "the history has its first sample")
+
+    @classmethod
+    def has_left(cls, what, attempts):
+        """Whether it and its jobs are there, each told by whoever it was."""
+        got = cls.json(f"/requests/it-left-one-{what}", None)
+        return got and (len(got["trace"]), len(got["jobs"])) == (1, attempts)
 
     @classmethod
     def json(cls, path, status=200):
@@ -251,6 +267,117 @@ class Page(Story):
         self.assertIn("Requests of this trace",
                       self.page(f"/requests/{trace}").text)
 
+    # ---- what it left
+
+    def test_a_job_stands_with_the_request_that_left_it(self):
+        """Neither was kept: both are told by their records."""
+        got = self.json("/requests/it-left-one-project")
+        line = self.stack.jobs.wait_line(msg="job", outcome="done",
+                                         request_id="it-left-one-project")
+        job, = got["jobs"]
+        for field in ("time", "request_id", "trace_id", "span_id", "sampled",
+                      "sampled_by", "kind", "job_id", "attempt", "outcome",
+                      "duration_ms", "waited_ms", "tenant_id", "user_id",
+                      "pid"):
+            self.assertEqual(job[field], line[field], field)
+        self.assertEqual(job["rt"]["pg"] >= 1, True)
+        self.assertEqual(got["request"]["trace_id"], job["trace_id"])
+        self.assertEqual(
+            [(leg["what"], leg["pool"], leg["depth"], leg["spans_remembered"])
+             for leg in got["legs"]],
+            [("request", "fcgi", 0, False), ("job", "jobs", 1, False)])
+        self.assertEqual((got["spans"], len(got["trace"])), ([], 1))
+        read = self.page("/requests/it-left-one-project")
+        for text in ("Its trace was not kept", "Waterfall", "Jobs that it left",
+                     "process debug.project", "its spans were not kept",
+                     job["job_id"]):
+            self.assertIn(text, read.text)
+        self.assertEqual(self.json(f"/requests/{job['job_id']}"), got)
+        text = self.ctl("trace", "it-left-one-project")
+        self.assertRegex(text, r"\njob in jobs \d, attempt 1: done, waited "
+                         rf"\S+\s\S+, {job['job_id']}\n")
+        self.assertRegex(text, r"\n  process debug\.project +\|.*\|.*"
+                         "its spans were not kept")
+
+    def test_a_job_that_failed_is_kept_though_its_request_was_not(self):
+        got = self.json("/requests/it-left-one-fails")
+        self.assertIs(got["request"]["sampled"], False)
+        self.assertEqual([(j["attempt"], j["outcome"], j["error"], j["sampled_by"])
+                          for j in got["jobs"]],
+                         [(1, "retried", "debug.failed", "error"),
+                          (2, "dead", "debug.failed", "error")])
+        self.assertEqual([(leg["what"], leg.get("attempt"), leg["failed"],
+                           leg["spans_remembered"]) for leg in got["legs"]],
+                         [("request", None, False, False),
+                          ("job", 1, True, True), ("job", 2, True, True)])
+        roots = [s for s in got["spans"] if s["kind"] == 5]
+        self.assertEqual([(s["name"], s["depth"], s["leg"],
+                           s["attributes"]["rowhouse.job.attempt"])
+                          for s in roots],
+                         [("process debug.fails", 1, 1, 1),
+                          ("process debug.fails", 1, 2, 2)])
+        for root in roots:
+            self.assertEqual(root["parent_span_id"], got["request"]["span_id"])
+            self.assertTrue([s for s in got["spans"] if s["leg"] == root["leg"]
+                             and s["parent_span_id"] == root["span_id"]])
+        # the second one waits for a second: what lies between is folded
+        read = self.page("/requests/it-left-one-fails")
+        for text in ("Its trace was not kept", "What it left was kept",
+                     "attempt 2", "dead", "Folded, for nothing of it happened"):
+            self.assertIn(text, read.text)
+        text = self.ctl("trace", "it-left-one-fails")
+        self.assertIn("What it left was kept, at least in part", text)
+        self.assertRegex(text, r"\njob in jobs \d, attempt 2: dead, waited .*, "
+                         r"debug\.failed\n  process debug\.fails +\|.*~.*\|")
+        self.assertIn("\n~ folded, for nothing of it happened meanwhile: ", text)
+        self.assertEqual(json.loads(self.ctl("trace", "--json",
+                                             "it-left-one-fails"))["legs"],
+                         got["legs"])
+        reply = ask(self.stack.exporter.port,
+                    f"/traces/{got['request']['trace_id']}/otlp.json", "*/*")
+        self.assertEqual({s["spanId"] for r in reply.json["resourceSpans"]
+                          for scope in r["scopeSpans"] for s in scope["spans"]},
+                         {s["span_id"] for s in got["spans"]})
+
+    def test_a_job_that_took_its_worker_with_it_is_told_by_the_master(self):
+        got = self.json("/requests/it-left-one-dies_once")
+        self.assertEqual([(j["attempt"], j["outcome"]) for j in got["jobs"]],
+                         [(1, "lost"), (2, "done")])
+        self.assertIn("worker.died: SIGSEGV", got["jobs"][0]["error"])
+        self.assertEqual(got["legs"][1]["slot"], 0)
+        lost, = [s for s in got["spans"] if s["kind"] == 5]
+        self.assertIn("crash_segv", lost["attributes"]["exception.stacktrace"])
+
+    def test_a_kept_request_keeps_its_jobs(self):
+        trace = os.urandom(16).hex()
+        self.expect(204, "POST", f"{self.t.path}/debug/jobs?what=project",
+                    self.t.token, headers={
+                        "traceparent": f"00-{trace}-{os.urandom(8).hex()}-01"})
+        got = wait_until(lambda: (lambda g: g if g and len(g["legs"]) == 2 and
+                                  all(leg["spans_remembered"] for leg in
+                                      g["legs"]) else None)(
+                         self.json(f"/requests/{trace}", None)),
+                         "both are kept", 30.0)
+        self.assertEqual({r["sampled_by"] for r in got["trace"] + got["jobs"]},
+                         {"parent"})
+        self.assertEqual([s["depth"] for s in got["spans"] if s["kind"] in (2, 5)],
+                         [0, 1])
+        text = self.ctl("trace", trace)
+        self.assertRegex(text, r"\nPOST \S+/debug/jobs[ |]")
+        self.assertRegex(text, r"\n  process debug\.project +\|")
+
+    def test_jobs_are_listed_apart_from_requests(self):
+        self.assertEqual({r["what"] for r in
+                          self.json("/requests?limit=1000")["requests"]},
+                         {"request"})
+        rows = self.json("/requests?what=job&route=debug.fails")["requests"]
+        self.assertEqual({(r["kind"], r["request_id"]) for r in rows},
+                         {("debug.fails", "it-left-one-fails")})
+        self.assertEqual([r["outcome"] for r in rows], ["dead", "retried"])
+        self.assertEqual({r["what"] for r in self.json(
+            "/requests?what=any&limit=1000")["requests"]}, {"request", "job"})
+        self.assertIn("debug.fails", self.page("/requests?what=job").text)
+
     # ---- the list
 
     def test_filters(self):
@@ -281,7 +408,8 @@ class Page(Story):
 
     def test_a_query_that_makes_no_sense_is_400(self):
         for query in ("status=abc", "status=99", "status=6xx", "min_ms=-1",
-                      "min_ms=1.5", "limit=0", "limit=1001"):
+                      "min_ms=1.5", "limit=0", "limit=1001",
+                      "what=nonsuch"):
             with self.subTest(query):
                 self.assertEqual(ask(self.stack.exporter.port,
                                      f"/requests?{query}", JSON).status, 400)
