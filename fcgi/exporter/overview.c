@@ -106,20 +106,6 @@ put_headline(struct view *v, const struct overview *o)
 
 /* ---- tiles ---- */
 
-static void
-put_tile(struct view *v, const char *class, const char *name,
-    struct rh_slice value, struct rh_slice below)
-{
-	html_open(&v->h, "div");
-	html_attr_printf(&v->h, "class", "tile %s", class);
-	html_say(&v->h, "dt", "", rh_slice_of(name));
-	html_open(&v->h, "dd");
-	html_say(&v->h, "strong", "", value);
-	html_say(&v->h, "small", "", below);
-	html_close(&v->h);
-	html_close(&v->h);
-}
-
 static struct rh_slice
 rate_of(struct view *v, const struct row *row, double seconds)
 {
@@ -133,7 +119,7 @@ put_latency_tile(struct view *v, const struct overview *o, const char *name,
 {
 	uint64_t ns = rh_quantile_ns(o->total.buckets, q);
 
-	put_tile(v, "", name, ns ? fmt_ns(v->arena, ns) : RH_SLICE("–"),
+	view_tile(v, "", name, ns ? fmt_ns(v->arena, ns) : RH_SLICE("–"),
 	    rh_slice_of(rh_arena_printf(v->arena, "last %s", o->range->text)));
 }
 
@@ -147,7 +133,7 @@ put_pool_tile(struct view *v, const struct overview *o)
 			p = &o->points[i];
 	if (!p)
 		return;
-	put_tile(v, "", "Workers busy", rh_slice_of(rh_arena_printf(v->arena,
+	view_tile(v, "", "Workers busy", rh_slice_of(rh_arena_printf(v->arena,
 	    "%u of %u", p->busy, p->workers)), rh_slice_of(rh_arena_printf(
 	    v->arena, "%u waiting", p->queue)));
 }
@@ -160,10 +146,10 @@ put_tiles(struct view *v, const struct overview *o)
 
 	html_open(&v->h, "dl");
 	html_attr(&v->h, "class", "tiles");
-	put_tile(v, "", "Requests / s", rate_of(v, t, o->seconds),
+	view_tile(v, "", "Requests / s", rate_of(v, t, o->seconds),
 	    rh_slice_of(rh_arena_printf(v->arena, "%.*s in all",
 	    RH_SLICE_ARG(fmt_count(v->arena, t->requests)))));
-	put_tile(v, t->errors ? "bad" : "good", "Failed",
+	view_tile(v, t->errors ? "bad" : "good", "Failed",
 	    fmt_share(v->arena, t->requests ? (double)t->errors /
 	    (double)t->requests : 0), rh_slice_of(rh_arena_printf(v->arena,
 	    "%.*s with status 5xx",
@@ -172,43 +158,33 @@ put_tiles(struct view *v, const struct overview *o)
 	put_latency_tile(v, o, "p95", 0.95);
 	put_latency_tile(v, o, "p99", 0.99);
 	put_pool_tile(v, o);
-	put_tile(v, dropped ? "bad" : "good", "Dropped",
+	view_tile(v, dropped ? "bad" : "good", "Dropped",
 	    fmt_count(v->arena, dropped), rh_slice_of(rh_arena_printf(v->arena,
 	    "lines %llu, spans %llu",
 	    (unsigned long long)o->lines_dropped,
 	    (unsigned long long)o->spans_dropped)));
+	if (!o->tenant.p && !o->route.p)
+		overview_work_tiles(v, o);
 	html_close(&v->h);
 }
 
 /* ---- tables ---- */
 
-/* With its column's name, for where the table has no room for a head. */
-static void
-put_cell(struct view *v, const char *class, const char *name,
-    struct rh_slice text)
-{
-	html_open(&v->h, "td");
-	html_attr_text(&v->h, "class", rh_slice_of(class));
-	html_attr_text(&v->h, "data-name", rh_slice_of(name));
-	html_text(&v->h, text);
-	html_close(&v->h);
-}
-
 static void
 put_numbers(struct view *v, const struct overview *o, const struct row *row)
 {
-	put_cell(v, "num", "Requests", fmt_count(v->arena, row->requests));
+	view_cell(v, "num", "Requests", fmt_count(v->arena, row->requests));
 	view_td(v, "num less", rate_of(v, row, o->seconds));
-	put_cell(v, row->errors ? "num failed" : "num", "Failed", row->errors ?
+	view_cell(v, row->errors ? "num failed" : "num", "Failed", row->errors ?
 	    rh_slice_of(rh_arena_printf(v->arena, "%.*s (%.*s)",
 	    RH_SLICE_ARG(fmt_count(v->arena, row->errors)),
 	    RH_SLICE_ARG(fmt_share(v->arena, (double)row->errors /
 	    (double)row->requests)))) : RH_SLICE("0"));
-	put_cell(v, "num", "p50", fmt_ns(v->arena,
+	view_cell(v, "num", "p50", fmt_ns(v->arena,
 	    rh_quantile_ns(row->buckets, 0.5)));
 	view_td(v, "num less", fmt_ns(v->arena,
 	    rh_quantile_ns(row->buckets, 0.95)));
-	put_cell(v, "num", "p99", fmt_ns(v->arena,
+	view_cell(v, "num", "p99", fmt_ns(v->arena,
 	    rh_quantile_ns(row->buckets, 0.99)));
 }
 
@@ -375,13 +351,14 @@ put_remarkable(struct view *v, const struct overview *o)
 		const struct rh_request *rq = &o->remarkable.rows[i];
 
 		html_open(&v->h, "li");
-		view_status(v, rq->f.status);
+		view_outcome(v, rq);
 		html_open(&v->h, "a");
 		html_attr_text(&v->h, "href", html_path(v->arena, "/requests/",
 		    rq->text[RH_RQ_ID], ""));
 		html_text(&v->h, rq->text[RH_RQ_METHOD]);
 		html_lit(&v->h, " ");
-		html_text(&v->h, rq->text[RH_RQ_PATH]);
+		html_text(&v->h, rq->f.what == RH_WORK_REQUEST ?
+		    rq->text[RH_RQ_PATH] : rq->text[RH_RQ_ROUTE]);
 		html_close(&v->h);
 		html_say(&v->h, "span", "quiet", rq->text[RH_RQ_ERROR]);
 		view_time(v, rq->f.start_us, fmt_clock(v->arena,
@@ -417,6 +394,7 @@ overview_answer(struct page_reply *reply, const struct page_request *rq,
 		put_remarkable(&v, &o);
 		put_tables(&v, &o);
 		if (!o.tenant.p && !o.route.p) {
+			overview_work_put(&v, &o);
 			overview_pool_put(&v);
 			put_dependencies(&v, &o);
 		}

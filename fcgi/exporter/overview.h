@@ -29,11 +29,17 @@ struct point {
 	uint64_t requests, errors;
 	uint64_t buckets[RH_BUCKETS + 1];
 	uint32_t workers, busy, queue;
+	uint64_t jobs, again, dead;	/* attempts, and what became of some */
+	uint64_t delivered, undelivered;
+	uint32_t jobs_workers, jobs_busy, jobs_pending, jobs_oldest_s;
+	uint32_t outbox_pending, outbox_lag_ms;
 };
 
 struct row {
-	struct rh_slice method, name;	/* a route; a tenant has no method */
+	/* a route; a tenant, a kind of job, a delivery's result have no method */
+	struct rh_slice method, name;
 	uint64_t requests, errors;
+	uint64_t again, pending;	/* of a kind: that were tried again, that wait */
 	uint64_t buckets[RH_BUCKETS + 1];
 	uint64_t spark[SPARK_POINTS];
 };
@@ -58,7 +64,10 @@ struct overview {
 	double seconds;		/* told in the whole range */
 	int64_t oldest_us;	/* of the history */
 	struct row total;
-	struct rows routes, tenants;
+	struct rows routes, tenants, kinds, results;
+	struct row jobs, deliveries;	/* of all kinds, of all results */
+	bool has_deliveries;		/* the pool knows of webhooks at all */
+	uint64_t jobs_pending, jobs_oldest_s, outbox_pending, outbox_lag_ns;
 	struct dependency *dependencies;
 	size_t ndependencies;
 	uint64_t lines_dropped, spans_dropped;	/* since the counters began */
@@ -70,6 +79,13 @@ extern const struct overview_range overview_ranges[];
 /* "unknown", "up", "partly", "down" */
 const char *dependency_state(const struct dependency *d);
 RH_MUST_CHECK bool overview_read(struct overview *o, struct view *v);
+
+/* overview_work.c: jobs, events, webhooks. */
+void overview_work_tiles(struct view *v, const struct overview *o);
+void overview_work_put(struct view *v, const struct overview *o);
+void overview_work_json(struct view *v, const struct overview *o);
+/* What a delivery that got there is told as. */
+bool is_delivered(struct rh_slice result);
 
 /* overview_charts.c */
 void overview_charts_put(struct view *v, const struct overview *o);

@@ -81,6 +81,105 @@ waiting(const struct point *p)
 	return p->queue;
 }
 
+static double
+jobs_per_second(const struct point *p)
+{
+	return (double)p->jobs / p->seconds;
+}
+
+static double
+again_per_second(const struct point *p)
+{
+	return (double)p->again / p->seconds;
+}
+
+static double
+dead_per_second(const struct point *p)
+{
+	return (double)p->dead / p->seconds;
+}
+
+static double
+jobs_pending(const struct point *p)
+{
+	return p->jobs_pending;
+}
+
+static double
+events_pending(const struct point *p)
+{
+	return p->outbox_pending;
+}
+
+/* A gauge of whole seconds. */
+static double
+jobs_oldest(const struct point *p)
+{
+	return (double)p->jobs_oldest_s * 1e9;
+}
+
+static double
+events_oldest(const struct point *p)
+{
+	return (double)p->outbox_lag_ms * 1e6;
+}
+
+static double
+delivered_per_second(const struct point *p)
+{
+	return (double)p->delivered / p->seconds;
+}
+
+static double
+undelivered_per_second(const struct point *p)
+{
+	return (double)p->undelivered / p->seconds;
+}
+
+/* What is done behind requests. */
+static void
+put_work(struct view *v, const struct overview *o)
+{
+	struct rh_arena *a = v->arena;
+	const struct chart of_jobs = { .title = "Jobs", .unit = "per second",
+		.lines = {
+		{ "attempts", "a", true, values_of(o, a, jobs_per_second) },
+		{ "tried again", "b", false, values_of(o, a, again_per_second) },
+		{ "dead", "e", true, values_of(o, a, dead_per_second) } },
+		.nlines = 3, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = fmt_rate };
+	const struct chart of_waiting = { .title = "Waiting",
+		.unit = "at most", .lines = {
+		{ "jobs", "a", true, values_of(o, a, jobs_pending) },
+		{ "events", "b", false, values_of(o, a, events_pending) } },
+		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = label_count };
+	const struct chart of_oldest = { .title = "The oldest waits",
+		.lines = {
+		{ "job", "a", true, values_of(o, a, jobs_oldest) },
+		{ "event", "b", false, values_of(o, a, events_oldest) } },
+		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = label_ns };
+	const struct chart of_webhooks = { .title = "Webhooks",
+		.unit = "per second", .lines = {
+		{ "delivered", "a", true, values_of(o, a, delivered_per_second) },
+		{ "failed", "e", true, values_of(o, a, undelivered_per_second) } },
+		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		.step_us = o->range->point_us, .label = fmt_rate };
+
+	chart_put(&v->h, &of_jobs, a);
+	chart_put(&v->h, &of_waiting, a);
+	chart_put(&v->h, &of_oldest, a);
+	if (o->has_deliveries)
+		chart_put(&v->h, &of_webhooks, a);
+}
+
+static double
+jobs_busy(const struct point *p)
+{
+	return p->jobs_busy;
+}
+
 void
 overview_charts_put(struct view *v, const struct overview *o)
 {
@@ -101,16 +200,19 @@ overview_charts_put(struct view *v, const struct overview *o)
 	const struct chart of_pool = { .title = "Workers",
 		.unit = "at most", .lines = {
 		{ "busy", "a", true, values_of(o, a, busy) },
-		{ "waiting", "b", false, values_of(o, a, waiting) } },
-		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
+		{ "waiting", "b", false, values_of(o, a, waiting) },
+		{ "at jobs", "c", false, values_of(o, a, jobs_busy) } },
+		.nlines = 3, .n = o->npoints, .start_us = o->start_us,
 		.step_us = o->range->point_us, .label = label_count };
 
 	html_open(&v->h, "div");
 	html_attr(&v->h, "class", "charts");
 	chart_put(&v->h, &of_requests, a);
 	chart_put(&v->h, &of_latency, a);
-	if (!o->tenant.p && !o->route.p)
+	if (!o->tenant.p && !o->route.p) {
 		chart_put(&v->h, &of_pool, a);
+		put_work(v, o);
+	}
 	html_close(&v->h);
 	html_open(&v->h, "p");
 	html_attr(&v->h, "class", "quiet");

@@ -33,6 +33,22 @@ put_counts(struct rh_buf *to, uint64_t requests, uint64_t errors)
 }
 
 static void
+put_work(struct rh_buf *to, const struct point *p)
+{
+	json_int(to, "jobs", (int64_t)p->jobs);
+	json_int(to, "jobs_retried", (int64_t)p->again);
+	json_int(to, "jobs_dead", (int64_t)p->dead);
+	json_int(to, "jobs_workers", p->jobs_workers);
+	json_int(to, "jobs_workers_busy", p->jobs_busy);
+	json_int(to, "jobs_pending", p->jobs_pending);
+	json_int(to, "jobs_oldest_seconds", p->jobs_oldest_s);
+	json_int(to, "outbox_pending", p->outbox_pending);
+	json_int(to, "outbox_lag_ms", p->outbox_lag_ms);
+	json_int(to, "deliveries", (int64_t)p->delivered);
+	json_int(to, "deliveries_failed", (int64_t)p->undelivered);
+}
+
+static void
 put_points(struct rh_buf *to, const struct overview *o)
 {
 	json_open(to, "points", '[');
@@ -49,6 +65,7 @@ put_points(struct rh_buf *to, const struct overview *o)
 		json_int(to, "workers", p->workers);
 		json_int(to, "workers_busy", p->busy);
 		json_int(to, "queue", p->queue);
+		put_work(to, p);
 		json_close(to, '}');
 	}
 	json_close(to, ']');
@@ -126,6 +143,7 @@ overview_json(struct view *v, const struct overview *o)
 	put_points(to, o);
 	put_rows(to, &o->routes, "routes", true);
 	put_rows(to, &o->tenants, "tenants", false);
+	overview_work_json(v, o);
 	overview_pool_json(v);
 	put_dependencies(to, o);
 	json_open(to, "dropped", '{');

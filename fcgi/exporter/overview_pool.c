@@ -16,6 +16,7 @@ static const char *const states[RH_SLOT_STATES] = {
 };
 
 struct worker {
+	const char *pool;
 	unsigned slot;
 	pid_t pid;
 	unsigned state;
@@ -40,21 +41,15 @@ since(int64_t now_us, int64_t then_us)
 	return then_us > 0 && then_us < now_us ? now_us - then_us : 0;
 }
 
-/* Those who serve requests: the first pool's. */
-static unsigned
-workers_end(const struct view *v)
-{
-	return rh_segment_slots(rh_segment_view(v->segment, 0));
-}
-
 /* False: nobody has the slot. */
 static bool
-read_worker(struct worker *w, const struct view *v, unsigned i)
+read_worker(struct worker *w, const struct view *v,
+    const struct rh_segment *pool, unsigned i)
 {
-	struct rh_slot *slot = rh_segment_slot(v->segment, i);
+	struct rh_slot *slot = rh_segment_slot(pool, i);
 	struct proc proc;
 
-	*w = (struct worker){ .slot = i, .pid = atomic_load(&slot->pid),
+	*w = (struct worker){ .pool = rh_segment_pool(pool), .slot = i, .pid = atomic_load(&slot->pid),
 		.state = atomic_load(&slot->state),
 		.up_us = since(v->now_us, atomic_load(&slot->started_us)),
 		.requests = atomic_load(&slot->requests),
@@ -64,7 +59,7 @@ read_worker(struct worker *w, const struct view *v, unsigned i)
 		return false;
 	if (proc_read(&proc, w->pid))
 		w->memory = (int64_t)proc.resident_bytes;
-	w->is_busy = rh_flight_read(rh_segment_flight(v->segment, i), false,
+	w->is_busy = rh_flight_read(rh_segment_flight(pool, i), false,
 	    &w->flight);
 	w->since_us = since(v->now_us, w->flight.start_us);
 	return true;
@@ -108,8 +103,7 @@ put_worker(struct view *v, const struct worker *w)
 	html_open(&v->h, "tr");
 	html_open(&v->h, "th");
 	html_attr(&v->h, "scope", "row");
-	html_attr(&v->h, "class", "num");
-	html_printf(&v->h, "%u", w->slot);
+	html_printf(&v->h, "%s %u", w->pool, w->slot);
 	html_close(&v->h);
 	html_open(&v->h, "td");
 	html_open(&v->h, "span");
@@ -127,11 +121,27 @@ put_worker(struct view *v, const struct worker *w)
 	html_close(&v->h);
 }
 
+/* All workers of all pools, by put; answers how many there are. */
+static unsigned
+each_worker(struct view *v, void (*put)(struct view *v, const struct worker *w))
+{
+	const struct rh_segment *pool;
+	struct worker w;
+	unsigned n = 0;
+
+	for (unsigned p = 0; (pool = rh_segment_view(v->segment, p)); p++)
+		for (unsigned i = 1; i < rh_segment_slots(pool); i++)
+			if (read_worker(&w, v, pool, i)) {
+				put(v, &w);
+				n++;
+			}
+	return n;
+}
+
 void
 overview_pool_put(struct view *v)
 {
-	struct worker w;
-	unsigned n = 0;
+	unsigned n;
 
 	html_open(&v->h, "section");
 	html_attr(&v->h, "class", "card");
@@ -142,21 +152,17 @@ overview_pool_put(struct view *v)
 	html_open(&v->h, "table");
 	html_open(&v->h, "thead");
 	html_open(&v->h, "tr");
-	view_th(v, "num", "Slot");
+	view_th(v, "", "Pool, slot");
 	view_th(v, "", "State");
 	view_th(v, "num", "PID");
 	view_th(v, "num", "Up");
-	view_th(v, "num", "Requests");
+	view_th(v, "num", "Done");
 	view_th(v, "num less", "Memory");
 	view_th(v, "wide", "In work");
 	html_close(&v->h);
 	html_close(&v->h);
 	html_open(&v->h, "tbody");
-	for (unsigned i = 1; i < workers_end(v); i++)
-		if (read_worker(&w, v, i)) {
-			put_worker(v, &w);
-			n++;
-		}
+	n = each_worker(v, put_worker);
 	html_close(&v->h);
 	html_close(&v->h);
 	html_close(&v->h);
@@ -185,28 +191,40 @@ put_flight_json(struct rh_buf *to, const struct worker *w)
 	json_close(to, '}');
 }
 
+static void
+put_worker_json(struct view *v, const struct worker *w)
+{
+	struct rh_buf *to = &v->body;
+
+	json_open(to, NULL, '{');
+	json_text(to, "pool", rh_slice_of(w->pool));
+	json_int(to, "slot", w->slot);
+	json_int(to, "pid", w->pid);
+	json_text(to, "state", rh_slice_of(states[w->state]));
+	json_ms(to, "up_ms", (uint64_t)RH_MAX(w->up_us, 0) * 1000);
+	json_int(to, "requests", (int64_t)w->requests);
+	json_int(to, "generation", w->generation);
+	if (w->memory >= 0)
+		json_int(to, "resident_bytes", w->memory);
+	if (w->is_busy)
+		put_flight_json(to, w);
+	json_close(to, '}');
+}
+
 void
 overview_pool_json(struct view *v)
 {
-	struct rh_buf *to = &v->body;
-	struct worker w;
+	const struct rh_segment *pool;
 
-	json_open(to, "workers", '[');
-	for (unsigned i = 1; i < workers_end(v); i++) {
-		if (!read_worker(&w, v, i))
-			continue;
-		json_open(to, NULL, '{');
-		json_int(to, "slot", w.slot);
-		json_int(to, "pid", w.pid);
-		json_text(to, "state", rh_slice_of(states[w.state]));
-		json_ms(to, "up_ms", (uint64_t)RH_MAX(w.up_us, 0) * 1000);
-		json_int(to, "requests", (int64_t)w.requests);
-		json_int(to, "generation", w.generation);
-		if (w.memory >= 0)
-			json_int(to, "resident_bytes", w.memory);
-		if (w.is_busy)
-			put_flight_json(to, &w);
-		json_close(to, '}');
+	json_open(&v->body, "pools", '[');
+	for (unsigned p = 0; (pool = rh_segment_view(v->segment, p)); p++) {
+		json_open(&v->body, NULL, '{');
+		json_text(&v->body, "pool", rh_slice_of(rh_segment_pool(pool)));
+		json_bool(&v->body, "running", rh_segment_is_held(pool));
+		json_close(&v->body, '}');
 	}
-	json_close(to, ']');
+	json_close(&v->body, ']');
+	json_open(&v->body, "workers", '[');
+	(void)each_worker(v, put_worker_json);
+	json_close(&v->body, ']');
 }

@@ -38,8 +38,10 @@ choose_range(struct overview *o, struct view *v)
 /* ---- names ---- */
 
 static void
-name_rows(struct rows *rows, struct view *v, int metric, bool is_route)
+name_rows(struct rows *rows, struct view *v, const char *name, const char *key)
 {
+	int metric = rh_metric_find(v->segment, name);
+	bool is_route = strcmp(key, "route") == 0;
 	unsigned na, nb;
 
 	rh_metric_size(v->segment, metric, &na, &nb);
@@ -47,7 +49,7 @@ name_rows(struct rows *rows, struct view *v, int metric, bool is_route)
 	rows->rows = rh_arena_zalloc(v->arena, na + 1, sizeof(*rows->rows));
 	for (unsigned i = 0; i < na; i++) {
 		rows->rows[i].name = rh_metric_label(v->segment, metric, 'a', i,
-		    is_route ? "route" : "tenant", v->arena);
+		    key, v->arena);
 		if (is_route)
 			rows->rows[i].method = rh_metric_label(v->segment,
 			    metric, 'a', i, "method", v->arena);
@@ -61,7 +63,7 @@ most_first(const void *one, const void *other)
 
 	if (a->requests != b->requests)
 		return a->requests < b->requests ? 1 : -1;
-	return 0;
+	return (a->pending < b->pending) - (a->pending > b->pending);
 }
 
 /* Those nobody asked for go. */
@@ -70,28 +72,20 @@ sort_rows(struct rows *rows)
 {
 	if (rows->n)
 		qsort(rows->rows, rows->n, sizeof(*rows->rows), most_first);
-	while (rows->n && rows->rows[rows->n - 1].requests == 0)
+	while (rows->n && rows->rows[rows->n - 1].requests == 0 &&
+	    rows->rows[rows->n - 1].pending == 0)
 		rows->n--;
 }
 
 /* ---- samples ---- */
 
-static uint64_t
-requests_of(const struct rh_past_row *past)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i <= RH_BUCKETS; i++)
-		sum += past->buckets[i];
-	return sum;
-}
-
 static void
 add_row(struct row *row, const struct rh_past_row *past, unsigned spark)
 {
-	row->requests += requests_of(past);
+	row->requests += rh_past_row_sum(past);
 	row->errors += past->errors;
-	row->spark[spark] += requests_of(past);
+	row->again += past->again;
+	row->spark[spark] += rh_past_row_sum(past);
 	for (unsigned i = 0; i <= RH_BUCKETS; i++)
 		row->buckets[i] += past->buckets[i];
 }
@@ -99,7 +93,7 @@ add_row(struct row *row, const struct rh_past_row *past, unsigned spark)
 static void
 add_point(struct point *p, const struct rh_past_row *past)
 {
-	p->requests += requests_of(past);
+	p->requests += rh_past_row_sum(past);
 	p->errors += past->errors;
 	for (unsigned i = 0; i <= RH_BUCKETS; i++)
 		p->buckets[i] += past->buckets[i];
@@ -126,7 +120,7 @@ add_rows(struct overview *o, struct rows *to, const struct rh_past_row *past,
     struct point *point, unsigned spark)
 {
 	for (size_t i = 0; i < RH_MIN(to->n, n); i++) {
-		if (requests_of(&past[i]) == 0)
+		if (rh_past_row_sum(&past[i]) == 0)
 			continue;
 		add_row(&to->rows[i], &past[i], spark);
 		if (!is_chosen(o, &to->rows[i]))
@@ -134,6 +128,56 @@ add_rows(struct overview *o, struct rows *to, const struct rh_past_row *past,
 		add_row(&o->total, &past[i], spark);
 		add_point(point, &past[i]);
 	}
+}
+
+/* Those of work that nobody waits for; pending is what is there now. */
+static void
+add_work(struct row *all, struct rows *to, const struct rh_past_sample *s,
+    enum rh_past_of which, unsigned spark)
+{
+	const struct rh_past_row *past = s->counts.rows[which];
+
+	for (size_t i = 0; i < RH_MIN(to->n, s->counts.n[which]); i++) {
+		add_row(&to->rows[i], &past[i], spark);
+		add_row(all, &past[i], spark);
+	}
+}
+
+static void
+add_point_work(struct overview *o, struct point *p,
+    const struct rh_past_sample *s)
+{
+	const struct rh_past_row *kinds = s->counts.rows[RH_PAST_KINDS];
+	const struct rh_past_row *results = s->counts.rows[RH_PAST_RESULTS];
+	uint64_t n;
+
+	for (unsigned i = 0; i < s->counts.n[RH_PAST_KINDS]; i++) {
+		p->jobs += rh_past_row_sum(&kinds[i]);
+		p->again += kinds[i].again;
+		p->dead += kinds[i].errors;
+	}
+	for (size_t i = 0; i < RH_MIN(o->results.n,
+	    s->counts.n[RH_PAST_RESULTS]); i++) {
+		n = rh_past_row_sum(&results[i]);
+		if (is_delivered(o->results.rows[i].name))
+			p->delivered += n;
+		else
+			p->undelivered += n;
+	}
+}
+
+static void
+add_gauges(struct point *p, const struct rh_past_gauges *g)
+{
+	p->workers = RH_MAX(p->workers, g->workers);
+	p->busy = RH_MAX(p->busy, g->busy);
+	p->queue = RH_MAX(p->queue, g->queue);
+	p->jobs_workers = RH_MAX(p->jobs_workers, g->jobs_workers);
+	p->jobs_busy = RH_MAX(p->jobs_busy, g->jobs_busy);
+	p->jobs_pending = RH_MAX(p->jobs_pending, g->jobs_pending);
+	p->jobs_oldest_s = RH_MAX(p->jobs_oldest_s, g->jobs_oldest_s);
+	p->outbox_pending = RH_MAX(p->outbox_pending, g->outbox_pending);
+	p->outbox_lag_ms = RH_MAX(p->outbox_lag_ms, g->outbox_lag_ms);
 }
 
 /* A sample belongs to where its middle lies; past or to come, to nowhere. */
@@ -160,13 +204,14 @@ add_sample(struct overview *o, const struct rh_past_sample *s)
 	/* of a pool that was away for long, no point takes more than its time */
 	p->seconds += (double)RH_MIN(s->span_us, o->range->point_us) / 1e6;
 	o->seconds += (double)s->span_us / 1e6;
-	p->workers = RH_MAX(p->workers, s->counts.gauges.workers);
-	p->busy = RH_MAX(p->busy, s->counts.gauges.busy);
-	p->queue = RH_MAX(p->queue, s->counts.gauges.queue);
-	add_rows(o, &o->routes, s->counts.routes, s->counts.nroutes,
-	    is_route_chosen, p, spark);
-	add_rows(o, &o->tenants, s->counts.tenants, s->counts.ntenants,
-	    is_tenant_chosen, p, spark);
+	add_gauges(p, &s->counts.gauges);
+	add_rows(o, &o->routes, s->counts.rows[RH_PAST_ROUTES],
+	    s->counts.n[RH_PAST_ROUTES], is_route_chosen, p, spark);
+	add_rows(o, &o->tenants, s->counts.rows[RH_PAST_TENANTS],
+	    s->counts.n[RH_PAST_TENANTS], is_tenant_chosen, p, spark);
+	add_work(&o->jobs, &o->kinds, s, RH_PAST_KINDS, spark);
+	add_work(&o->deliveries, &o->results, s, RH_PAST_RESULTS, spark);
+	add_point_work(o, p, s);
 }
 
 static void
@@ -230,10 +275,32 @@ labelled(struct view *v, const char *name, const char *outcome)
 static void
 read_remarkable(struct overview *o, struct view *v)
 {
-	struct rh_past_filter filter = { .status_min = 500, .most = RECENT,
+	struct rh_past_filter filter = { .any = true, .failed = true,
+		.most = RECENT,
 		.tenant = o->tenant, .route = o->route, .method = o->method };
 
 	rh_past_list(&o->remarkable, v->segment, &filter, v->arena);
+}
+
+static uint64_t
+now_of(struct view *v, const char *name, unsigned a)
+{
+	uint64_t cells[RH_METRIC_CELLS];
+
+	return rh_metric_sum(v->segment, rh_metric_find(v->segment, name), a, 0,
+	    cells) ? cells[0] : 0;
+}
+
+static void
+read_waiting(struct overview *o, struct view *v)
+{
+	for (unsigned i = 0; i < o->kinds.n; i++) {
+		o->kinds.rows[i].pending = now_of(v, "jobs_pending", i);
+		o->jobs_pending += o->kinds.rows[i].pending;
+	}
+	o->jobs_oldest_s = now_of(v, "jobs_oldest_seconds", 0);
+	o->outbox_pending = now_of(v, "outbox_pending", 0);
+	o->outbox_lag_ns = now_of(v, "outbox_lag_seconds", 0);
 }
 
 bool
@@ -250,13 +317,17 @@ overview_read(struct overview *o, struct view *v)
 	o->start_us = o->end_us - o->range->reach_us;
 	o->points = rh_arena_zalloc(v->arena, o->npoints + 1,
 	    sizeof(*o->points));
-	name_rows(&o->routes, v, rh_metric_find(v->segment,
-	    "http_requests_total"), true);
-	name_rows(&o->tenants, v, rh_metric_find(v->segment,
-	    "tenant_requests_total"), false);
+	name_rows(&o->routes, v, "http_requests_total", "route");
+	name_rows(&o->tenants, v, "tenant_requests_total", "tenant");
+	name_rows(&o->kinds, v, "jobs_total", "kind");
+	name_rows(&o->results, v, "webhook_delivery_duration_seconds", "result");
+	o->has_deliveries = o->results.n > 0;
 	read_history(o, v);
+	read_waiting(o, v);
 	sort_rows(&o->routes);
 	sort_rows(&o->tenants);
+	sort_rows(&o->kinds);
+	sort_rows(&o->results);
 	read_dependencies(o, v);
 	o->lines_dropped = labelled(v, "log_lines_total", "dropped");
 	o->spans_dropped = labelled(v, "spans_total", "dropped") +

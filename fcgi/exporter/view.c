@@ -308,6 +308,31 @@ view_td(struct view *v, const char *class, struct rh_slice text)
 }
 
 void
+view_cell(struct view *v, const char *class, const char *name,
+    struct rh_slice text)
+{
+	html_open(&v->h, "td");
+	html_attr_text(&v->h, "class", rh_slice_of(class));
+	html_attr_text(&v->h, "data-name", rh_slice_of(name));
+	html_text(&v->h, text);
+	html_close(&v->h);
+}
+
+void
+view_tile(struct view *v, const char *class, const char *name,
+    struct rh_slice value, struct rh_slice below)
+{
+	html_open(&v->h, "div");
+	html_attr_printf(&v->h, "class", "tile %s", class);
+	html_say(&v->h, "dt", "", rh_slice_of(name));
+	html_open(&v->h, "dd");
+	html_say(&v->h, "strong", "", value);
+	html_say(&v->h, "small", "", below);
+	html_close(&v->h);
+	html_close(&v->h);
+}
+
+void
 view_status(struct view *v, unsigned status)
 {
 	html_open(&v->h, "span");

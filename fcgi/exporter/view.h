@@ -46,6 +46,12 @@ void view_link(struct view *v, struct rh_slice href, struct rh_slice text);
 /* <th scope="col" class>text</th>: class "num" for numbers. */
 void view_th(struct view *v, const char *class, const char *text);
 void view_td(struct view *v, const char *class, struct rh_slice text);
+/* With its column's name, for where the table has no room for a head. */
+void view_cell(struct view *v, const char *class, const char *name,
+    struct rh_slice text);
+/* One number of a list of tiles, and what is to be said of it. */
+void view_tile(struct view *v, const char *class, const char *name,
+    struct rh_slice value, struct rh_slice below);
 /* A status as a badge: the number, and a class of its own for each hundred. */
 void view_status(struct view *v, unsigned status);
 /* The same for whatever it is: a job's says what became of it. */

@@ -16,8 +16,7 @@ const int64_t rh_history_reach_us[RH_HISTORY_STEPS] = {
 struct rh_history {
 	struct rh_ring *rings[RH_HISTORY_STEPS];
 	struct rh_past_state *state;
-	struct rh_past_row *routes[RH_HISTORY_STEPS];
-	struct rh_past_row *tenants[RH_HISTORY_STEPS];
+	struct rh_past_row *rows[RH_HISTORY_STEPS][RH_PAST_LISTS];
 	char *room;		/* for a sample under way */
 	size_t room_bytes;
 };
@@ -33,19 +32,19 @@ ring_bytes(size_t samples)
 }
 
 size_t
-rh_history_bytes(size_t samples, unsigned nroutes, unsigned ntenants)
+rh_history_bytes(size_t samples, const unsigned n[RH_PAST_LISTS])
 {
 	return rh_past_state_at(ring_bytes(samples)) +
 	    sizeof(struct rh_past_state) +
-	    RH_HISTORY_STEPS * rh_past_counts_bytes(nroutes, ntenants);
+	    RH_HISTORY_STEPS * rh_past_counts_bytes(n);
 }
 
 /* The largest rings that the area has room for, as rh_history_bytes had it. */
 static size_t
-rings_of(size_t area, unsigned nroutes, unsigned ntenants)
+rings_of(size_t area, const unsigned n[RH_PAST_LISTS])
 {
 	size_t rest = sizeof(struct rh_past_state) +
-	    RH_HISTORY_STEPS * rh_past_counts_bytes(nroutes, ntenants);
+	    RH_HISTORY_STEPS * rh_past_counts_bytes(n);
 	size_t bytes = RH_PAST_RING_MIN;
 
 	while (rh_past_state_at(bytes * 2) + rest <= area)
@@ -54,48 +53,53 @@ rings_of(size_t area, unsigned nroutes, unsigned ntenants)
 }
 
 static bool
-state_is_sound(const struct rh_past_state *state, unsigned nroutes,
-    unsigned ntenants)
+state_is_sound(const struct rh_past_state *state,
+    const unsigned n[RH_PAST_LISTS])
 {
 	return state->version == RH_PAST_VERSION &&
-	    state->nroutes == nroutes && state->ntenants == ntenants;
+	    memcmp(state->n, n, sizeof(state->n)) == 0;
 }
 
 static void
 open_step(struct rh_history *h, enum rh_history_step step, char *area,
     size_t bytes)
 {
-	const struct rh_past_state *state = h->state;
 	char *counts = (char *)(h->state + 1) + step *
-	    rh_past_counts_bytes(state->nroutes, state->ntenants);
+	    rh_past_counts_bytes(h->state->n);
+	struct rh_past_row *row = (struct rh_past_row *)(void *)counts;
 
 	h->rings[step] = (struct rh_ring *)(void *)(area +
 	    rh_past_ring_at(bytes, step));
 	if (!rh_ring_is_sound(h->rings[step], bytes, RH_RING_OVERWRITE))
 		rh_ring_init(h->rings[step], bytes, RH_RING_OVERWRITE);
-	h->routes[step] = (struct rh_past_row *)(void *)counts;
-	h->tenants[step] = h->routes[step] + state->nroutes;
+	for (int i = 0; i < RH_PAST_LISTS; i++) {
+		h->rows[step][i] = row;
+		row += h->state->n[i];
+	}
 }
 
 struct rh_history *
-rh_history_open(const struct rh_segment *segment, unsigned nroutes,
-    unsigned ntenants, struct rh_arena *arena)
+rh_history_open(const struct rh_segment *segment,
+    const unsigned n[RH_PAST_LISTS], struct rh_arena *arena)
 {
 	struct rh_history *h = RH_NEW(arena, struct rh_history);
 	size_t size = rh_segment_area_bytes(segment, RH_HISTORY_AREA);
-	size_t bytes = rings_of(size, nroutes, ntenants);
+	size_t bytes = rings_of(size, n);
 	char *area = rh_segment_area(segment, RH_HISTORY_AREA);
 
 	rh_assert(rh_past_state_at(bytes) <= size);
 	h->state = (struct rh_past_state *)(void *)(area +
 	    rh_past_state_at(bytes));
-	if (!state_is_sound(h->state, nroutes, ntenants))
-		*h->state = (struct rh_past_state){ RH_PAST_VERSION, nroutes,
-			ntenants, { { 0 } } };
+	if (!state_is_sound(h->state, n)) {
+		*h->state = (struct rh_past_state){ .version =
+			RH_PAST_VERSION };
+		memcpy(h->state->n, n, sizeof(h->state->n));
+	}
 	for (int i = 0; i < RH_HISTORY_STEPS; i++)
 		open_step(h, (enum rh_history_step)i, area, bytes);
-	h->room_bytes = RH_MIN(bytes / 4, sizeof(struct rh_past_head) + 2 +
-	    ((size_t)nroutes + ntenants) * RH_PAST_ROW_MAX);
+	h->room_bytes = RH_MIN(bytes / 4, sizeof(struct rh_past_head) +
+	    RH_PAST_LISTS + rh_past_counts_bytes(n) /
+	    sizeof(struct rh_past_row) * RH_PAST_ROW_MAX);
 	h->room = rh_arena_alloc(arena, h->room_bytes);
 	return h;
 }
@@ -145,6 +149,7 @@ put_row(struct rh_buf *to, unsigned i, const struct rh_past_row *before,
 		return;
 	put_number(to, i + 1);
 	put_number(to, since(before->errors, now->errors));
+	put_number(to, since(before->again, now->again));
 	put_number(to, mask);
 	for (unsigned b = 0; b <= RH_BUCKETS; b++)
 		if (mask >> b & 1)
@@ -184,10 +189,13 @@ static void
 put_counts(struct rh_buf *b, const struct rh_history *h, int step,
     const struct rh_past_counts *now)
 {
-	b->cap--;	/* the tenants' 0 */
-	put_rows(b, h->state->nroutes, h->routes[step], now->routes);
-	b->cap++;
-	put_rows(b, h->state->ntenants, h->tenants[step], now->tenants);
+	for (unsigned i = 0; i < RH_PAST_LISTS; i++) {
+		size_t zeros = RH_PAST_LISTS - 1 - i;	/* those of the rest */
+
+		b->cap -= zeros;
+		put_rows(b, h->state->n[i], h->rows[step][i], now->rows[i]);
+		b->cap += zeros;
+	}
 }
 
 static void
@@ -220,6 +228,13 @@ look_at(struct rh_past_gauges *seen, const struct rh_past_gauges *now)
 	seen->workers = RH_MAX(seen->workers, now->workers);
 	seen->busy = RH_MAX(seen->busy, now->busy);
 	seen->queue = RH_MAX(seen->queue, now->queue);
+	seen->jobs_workers = RH_MAX(seen->jobs_workers, now->jobs_workers);
+	seen->jobs_busy = RH_MAX(seen->jobs_busy, now->jobs_busy);
+	seen->jobs_pending = RH_MAX(seen->jobs_pending, now->jobs_pending);
+	seen->jobs_oldest_s = RH_MAX(seen->jobs_oldest_s, now->jobs_oldest_s);
+	seen->outbox_pending = RH_MAX(seen->outbox_pending,
+	    now->outbox_pending);
+	seen->outbox_lag_ms = RH_MAX(seen->outbox_lag_ms, now->outbox_lag_ms);
 }
 
 static void
@@ -230,10 +245,9 @@ remember(struct rh_history *h, int step, int64_t now_us,
 	h->state->last[step].gauges = (struct rh_past_gauges){
 		.lines_dropped = now->gauges.lines_dropped,
 		.spans_dropped = now->gauges.spans_dropped };
-	memcpy(h->routes[step], now->routes,
-	    h->state->nroutes * sizeof(*now->routes));
-	memcpy(h->tenants[step], now->tenants,
-	    h->state->ntenants * sizeof(*now->tenants));
+	for (int i = 0; i < RH_PAST_LISTS; i++)
+		memcpy(h->rows[step][i], now->rows[i],
+		    h->state->n[i] * sizeof(*now->rows[i]));
 }
 
 void
@@ -248,8 +262,7 @@ rh_history_take(struct rh_history *h, int64_t now_us,
     const struct rh_past_counts *now)
 {
 	rh_history_look(h, &now->gauges);
-	rh_assert(now->nroutes == h->state->nroutes &&
-	    now->ntenants == h->state->ntenants);
+	rh_assert(memcmp(now->n, h->state->n, sizeof(now->n)) == 0);
 	for (int step = 0; step < RH_HISTORY_STEPS; step++) {
 		if (!is_due(h, step, now_us))
 			continue;

@@ -5,8 +5,9 @@
  * Shape    an area of the segment that outlives the pool: two rings of
  *          samples, and the counts as they were at the last one. A sample says
  *          what was counted since the one before: requests, errors and
- *          durations, by route and by tenant; what nobody asked for takes no
- *          room in it
+ *          durations, by route and by tenant, and the same of jobs by kind
+ *          and of webhooks' deliveries by result; what nobody asked for takes
+ *          no room in it
  * Units    _us wall clock, _ms durations, counts
  * Errors   where the area is too small for an hour and a day, the oldest
  *          samples go first; what a sample has no room for is left out. A
@@ -31,19 +32,38 @@ extern const int64_t rh_history_step_us[RH_HISTORY_STEPS];
 extern const int64_t rh_history_reach_us[RH_HISTORY_STEPS];
 
 /* Counts as they stand, since ever; or in a sample, since the one before. */
-struct rh_past_row {			/* of a route, or of a tenant */
-	uint64_t errors;
-	uint64_t buckets[RH_BUCKETS + 1];	/* together: its requests */
+struct rh_past_row {			/* of a route, a tenant, a kind, a result */
+	uint64_t errors;		/* of jobs: that are dead */
+	uint64_t again;			/* of jobs: that are tried again */
+	uint64_t buckets[RH_BUCKETS + 1];	/* together: its requests, attempts */
 };
+static inline uint64_t
+rh_past_row_sum(const struct rh_past_row *row)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i <= RH_BUCKETS; i++)
+		sum += row->buckets[i];
+	return sum;
+}
+
+enum rh_past_of {
+	RH_PAST_ROUTES, RH_PAST_TENANTS, RH_PAST_KINDS, RH_PAST_RESULTS,
+	RH_PAST_LISTS
+};
+
 struct rh_past_gauges {
-	uint32_t workers, busy, queue;	/* the most that a look found */
+	/* the most that a look found */
+	uint32_t workers, busy, queue;
+	uint32_t jobs_workers, jobs_busy, jobs_pending, jobs_oldest_s;
+	uint32_t outbox_pending, outbox_lag_ms, unused;
 	uint64_t lines_dropped, spans_dropped;	/* counts, as those above */
 };
 
 struct rh_past_counts {
 	struct rh_past_gauges gauges;
-	unsigned nroutes, ntenants;
-	struct rh_past_row *routes, *tenants;
+	unsigned n[RH_PAST_LISTS];
+	struct rh_past_row *rows[RH_PAST_LISTS];
 };
 
 /* ---- the writer ---- */
@@ -51,10 +71,10 @@ struct rh_past_counts {
 struct rh_history;
 
 /* For an area that keeps about so many bytes of samples. */
-size_t rh_history_bytes(size_t samples, unsigned nroutes, unsigned ntenants);
+size_t rh_history_bytes(size_t samples, const unsigned n[RH_PAST_LISTS]);
 /* Goes on with what is in the area, where it is sound and of the same size. */
 struct rh_history *rh_history_open(const struct rh_segment *segment,
-    unsigned nroutes, unsigned ntenants, struct rh_arena *arena);
+    const unsigned n[RH_PAST_LISTS], struct rh_arena *arena);
 /* When the next sample is due. */
 bool rh_history_is_due(const struct rh_history *h, int64_t now_us);
 /* Between two: what it finds is the next one's, where it is the most. */

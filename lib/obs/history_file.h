@@ -4,9 +4,9 @@
  * Shape    two rings of the same size, then the state with the counts as they
  *          were at the last sample of each step. A sample is struct
  *          rh_past_head, then for each route that was asked for its index + 1,
- *          errors, which buckets are not empty (a bit each) and those, a 0,
- *          and the same for each tenant: all of them numbers of 7 bits a byte,
- *          low ones first
+ *          errors, those tried again, which buckets are not empty (a bit each)
+ *          and those, a 0, and the same for each tenant, kind and result: all
+ *          of them numbers of 7 bits a byte, low ones first
  * Errors   the area may hold anything: who reads it checks
  */
 #ifndef RH_OBS_HISTORY_FILE_H
@@ -14,15 +14,15 @@
 
 #include "obs/history.h"
 
-#define RH_PAST_VERSION		2
+#define RH_PAST_VERSION		3
 #define RH_PAST_RING_MIN	16384
 #define RH_PAST_INDEX_MAX	65536
-/* Index, errors, mask and buckets, of as many bytes as numbers have at most. */
-#define RH_PAST_ROW_MAX		((RH_BUCKETS + 4) * 10)
+/* Index, errors, again, mask and buckets, of as many bytes as numbers have at most. */
+#define RH_PAST_ROW_MAX		((RH_BUCKETS + 5) * 10)
 
 struct rh_past_state {
 	uint64_t version;
-	uint32_t nroutes, ntenants;
+	uint32_t n[RH_PAST_LISTS];
 	struct {
 		int64_t at_us;		/* of the last sample; 0: none yet */
 		struct rh_past_gauges gauges;
@@ -48,9 +48,13 @@ rh_past_state_at(size_t ring_bytes)
 }
 
 static inline size_t
-rh_past_counts_bytes(unsigned nroutes, unsigned ntenants)
+rh_past_counts_bytes(const uint32_t n[RH_PAST_LISTS])
 {
-	return (nroutes + ntenants) * sizeof(struct rh_past_row);
+	size_t rows = 0;
+
+	for (int i = 0; i < RH_PAST_LISTS; i++)
+		rows += n[i];
+	return rows * sizeof(struct rh_past_row);
 }
 
 #endif

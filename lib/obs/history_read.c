@@ -32,11 +32,11 @@ sizes_of(struct rh_past_counts *counts, const char *area, size_t bytes)
 	struct rh_past_state state;
 
 	memcpy(&state, area + rh_past_state_at(bytes), sizeof(state));
-	counts->nroutes = state.nroutes;
-	counts->ntenants = state.ntenants;
-	return state.version == RH_PAST_VERSION &&
-	    state.nroutes <= RH_PAST_INDEX_MAX &&
-	    state.ntenants <= RH_PAST_INDEX_MAX;
+	memcpy(counts->n, state.n, sizeof(counts->n));
+	for (int i = 0; i < RH_PAST_LISTS; i++)
+		if (state.n[i] > RH_PAST_INDEX_MAX)
+			return false;
+	return state.version == RH_PAST_VERSION;
 }
 
 struct rh_history_reader *
@@ -55,10 +55,9 @@ rh_history_read(const struct rh_segment *segment, enum rh_history_step step,
 	    rh_past_ring_at(r->ring_bytes, step));
 	r->left = r->ring_bytes / sizeof(struct rh_past_head);
 	r->room = rh_arena_alloc(arena, r->ring_bytes / 4);
-	r->counts.routes = rh_arena_zalloc(arena, r->counts.nroutes + 1,
-	    sizeof(*r->counts.routes));
-	r->counts.tenants = rh_arena_zalloc(arena, r->counts.ntenants + 1,
-	    sizeof(*r->counts.tenants));
+	for (int i = 0; i < RH_PAST_LISTS; i++)
+		r->counts.rows[i] = rh_arena_zalloc(arena, r->counts.n[i] + 1,
+		    sizeof(*r->counts.rows[i]));
 	return r;
 }
 
@@ -97,6 +96,7 @@ take_rows(struct rh_past_row *rows, unsigned n, struct rh_slice *rest)
 	while ((i = take_number(rest))) {
 		row = i <= n ? &rows[i - 1] : &none;
 		row->errors = take_count(rest);
+		row->again = take_count(rest);
 		mask = take_number(rest);
 		for (unsigned b = 0; b <= RH_BUCKETS; b++)
 			row->buckets[b] = mask >> b & 1 ? take_count(rest) : 0;
@@ -118,15 +118,14 @@ rh_history_next(struct rh_history_reader *r, struct rh_past_sample *sample)
 		if (head.version != RH_PAST_VERSION || head.span_us <= 0 ||
 		    head.at_us <= 0)
 			continue;
-		memset(r->counts.routes, 0,
-		    r->counts.nroutes * sizeof(*r->counts.routes));
-		memset(r->counts.tenants, 0,
-		    r->counts.ntenants * sizeof(*r->counts.tenants));
 		r->counts.gauges = head.gauges;
 		rest = rh_slice_from((struct rh_slice){ r->room, n },
 		    sizeof(head));
-		take_rows(r->counts.routes, r->counts.nroutes, &rest);
-		take_rows(r->counts.tenants, r->counts.ntenants, &rest);
+		for (int i = 0; i < RH_PAST_LISTS; i++) {
+			memset(r->counts.rows[i], 0,
+			    r->counts.n[i] * sizeof(*r->counts.rows[i]));
+			take_rows(r->counts.rows[i], r->counts.n[i], &rest);
+		}
 		*sample = (struct rh_past_sample){ head.at_us, head.span_us,
 			r->counts };
 		return true;

@@ -138,6 +138,9 @@ bool rh_segment_is_replaced(const struct rh_segment *segment);
  */
 const struct rh_segment *rh_segment_view(const struct rh_segment *segment,
     unsigned pool);
+/* How many of a pool's workers serve, and of them are at something. */
+void rh_segment_workers(const struct rh_segment *segment, unsigned pool,
+    unsigned *workers, unsigned *busy);
 /* Whether its pool lives in it: the lock tells, whatever the slots say. */
 bool rh_segment_is_held(const struct rh_segment *segment);
 /* Unmaps; the file stays. */

@@ -99,6 +99,23 @@ rh_segment_view(const struct rh_segment *s, unsigned pool)
 	return s->views && pool < s->head->npools ? &s->views[pool] : NULL;
 }
 
+void
+rh_segment_workers(const struct rh_segment *s, unsigned pool, unsigned *workers,
+    unsigned *busy)
+{
+	const struct rh_seg_pool *of = &s->head->pools[pool];
+
+	*workers = *busy = 0;
+	/* neither the master's slot nor the log writer's, the last one */
+	for (unsigned i = 1; pool < s->head->npools && i + 1 < of->slots; i++) {
+		struct rh_slot *slot = rh_seg_slot(s, of->first + i);
+		bool serves = rh_slot_serves(slot);
+
+		*workers += serves;
+		*busy += serves && atomic_load(&slot->state) == RH_SLOT_BUSY;
+	}
+}
+
 /* ---- a byte of the file for each pool, as its lock ---- */
 
 /*

@@ -450,13 +450,50 @@ class Page(Story):
             self.stack.exporter.value("rowhouse_tenant_requests_total{"
                                       f'tenant="{self.t.slug}",outcome="{outcome}"}}')
             for outcome in ("success", "client_error", "server_error")))
-        self.assertEqual([w["slot"] for w in got["workers"]], [1, 2, 3])
+        self.assertEqual([(w["pool"], w["slot"]) for w in got["workers"]],
+                         [("fcgi", 1), ("fcgi", 2), ("fcgi", 3),
+                          ("jobs", 1), ("jobs", 2)])
+        self.assertEqual(got["pools"], [{"pool": "fcgi", "running": True},
+                                        {"pool": "jobs", "running": True}])
         self.assertIn({"dependency": "postgresql", "state": "up",
                        "workers": 3, "workers_up": 3}, got["dependencies"])
         self.assertEqual(got["dropped"], {"log_lines": 0, "spans": 0})
         self.assertIs(got["running"], True)
         version = self.stack.pool.run_option("-V").stdout
         self.assertIn(f"{got['version']} ({got['revision']})", version)
+
+    def test_the_overview_counts_what_is_done_behind_requests(self):
+        def whole():
+            got = self.json("/?range=15m")
+            kinds = {k["kind"]: k for k in got["jobs"]["kinds"]}
+            return (got, kinds) if all(
+                name in kinds and kinds[name]["attempts"] == 2 for name in
+                ("debug.fails", "debug.dies_once")) else None
+        got, kinds = wait_until(whole, "the history has them all", 30.0)
+        for kind, counts in (("debug.fails", (2, 1, 1)),
+                             ("debug.dies_once", (2, 1, 0))):
+            self.assertEqual(tuple(kinds[kind][n] for n in
+                                   ("attempts", "retried", "dead")), counts)
+            self.assertGreater(kinds[kind]["p99_ms"], 0)
+        self.assertEqual(sum(p["jobs"] for p in got["points"]),
+                         sum(k["attempts"] for k in kinds.values()))
+        self.assertEqual(sum(p["jobs_dead"] for p in got["points"]), 1)
+        self.assertEqual(max(p["jobs_workers"] for p in got["points"]), 2)
+        self.assertEqual(sorted(got["outbox"]), ["lag_seconds", "pending"])
+        read = self.page("/")
+        for text in ("debug.fails", "Dead jobs", "Events waiting", "jobs 2",
+                     "The oldest waits"):
+            self.assertIn(text, read.text)
+        self.assertIn("/requests?what=job&route=debug.fails", read.links)
+
+    def test_the_overview_shows_a_job_in_work(self):
+        self.expect(204, "POST", f"{self.t.path}/debug/jobs?what=slow",
+                    self.t.token, headers={"X-Request-Id": "it-left-a-slow-one"})
+        at = wait_until(lambda: next((
+            w["request"] for w in self.json("/")["workers"]
+            if w.get("request", {}).get("request_id") == "it-left-a-slow-one"
+            and w["pool"] == "jobs"), None), "it runs")
+        self.assertEqual((at["method"], at["route"]), ("JOB", "debug.slow"))
 
     def test_the_overview_of_a_route_and_of_a_tenant(self):
         got = self.json(f"/?range=15m&method=POST&route={CRASH}")

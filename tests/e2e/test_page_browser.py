@@ -8,7 +8,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import (Client, Pool, Story, eventually, main, program,  # noqa: E402
+from harness import (Client, Jobs, Pool, Story, eventually, main, program,  # noqa: E402
                      wait_until)
 from harness.browser import PROGRAMS, Browser  # noqa: E402
 from harness.places import system  # noqa: E402
@@ -110,13 +110,25 @@ class InABrowser(Story):
 
     pool = DebugPool
     exporter = True
-    settings = {"workers": 3, "trace_ratio": 0, "slow": "50ms"}
+    settings = {"workers": 3, "trace_ratio": 0, "slow": "50ms",
+                "jobs_workers": 2}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         s = cls.stack
+        s.jobs = Jobs(s.pool)
+        s.jobs.program = program("rowhouse-jobs-debug")
+        s.jobs.start()
         t = s.signup()
+        for what in ("fails", "project"):
+            s.api("POST", f"{t.path}/debug/jobs?what={what}", t.token,
+                  headers={"X-Request-Id": f"one-that-left-{what}"})
+        s.api("POST", f"{t.path}/debug/jobs?what=nothing&delay_ms=600000",
+              t.token, headers={"X-Request-Id": "one-that-left-a-hostile"})
+        s.postgres.query(
+            "update jobs set kind = '<script>document.title=1</script>',"
+            " run_at = now() where request_id = 'one-that-left-a-hostile'")
         for _ in range(40):
             s.api("GET", f"{t.path}/projects", t.token)
         s.api("POST", f"{t.path}/debug/crash?kind=segv", t.token,
@@ -131,10 +143,17 @@ class InABrowser(Story):
                      "slow": "/requests/a-slow-one",
                      "crashed": "/requests/one-that-crashed",
                      "plain": "/requests/a-plain-one",
+                     "jobs": "/requests/one-that-left-fails",
+                     "jobs-kept": "/requests/one-that-left-project",
+                     "jobs-hostile": "/requests/one-that-left-a-hostile",
+                     "jobs-list": "/requests?what=job",
                      "tenant": f"/?range=1h&tenant={t.slug}",
                      "route": f"/?range=15m&method=GET&route={QUERY}"}
         for path in cls.pages.values():
             wait_until(lambda p=path: cls.status(p) == 200, f"{path} is there")
+        for name, n in (("fails", 2), ("project", 1), ("a-hostile", 1)):
+            wait_until(lambda p=name, n=n: cls.attempts(p) >= n,
+                       f"what was left by {name} is there", 30.0)
         wait_until(lambda: cls.has_history(), "the history has begun", 20.0)
         cls.browser = Browser()
         cls.addClassCleanup(cls.browser.close)
@@ -143,6 +162,13 @@ class InABrowser(Story):
     def status(cls, path):
         with Client(cls.stack.exporter.port) as c:
             return c.request("GET", path).status
+
+    @classmethod
+    def attempts(cls, name):
+        with Client(cls.stack.exporter.port) as c:
+            got = c.request("GET", f"/requests/one-that-left-{name}",
+                            headers={"Accept": "application/json"})
+        return len(got.json["jobs"]) if got.json["trace"] else 0
 
     @classmethod
     def has_history(cls):

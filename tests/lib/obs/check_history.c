@@ -12,7 +12,13 @@
 #define S	INT64_C(1000000)
 #define ROUTES	40
 #define TENANTS	201
+#define KINDS	3
 #define START	(INT64_C(1800000000) * S)
+
+static const unsigned sizes[RH_PAST_LISTS] = {
+	[RH_PAST_ROUTES] = ROUTES, [RH_PAST_TENANTS] = TENANTS,
+	[RH_PAST_KINDS] = KINDS,
+};
 
 struct pool {
 	const char *path;
@@ -30,8 +36,7 @@ open_pool(struct pool *p)
 
 	ck_assert_msg(rh_segment_create(&p->segment, p->path, &p->spec, why),
 	    "%s", scratch_text(why));
-	p->history = rh_history_open(p->segment, ROUTES, TENANTS,
-	    rh_check_arena());
+	p->history = rh_history_open(p->segment, sizes, rh_check_arena());
 }
 
 static struct pool *
@@ -44,16 +49,15 @@ pool_of(size_t bytes)
 	    .name = "n_total", .help = "h", .dim_a = -1, .dim_b = -1 });
 	p->path = scratch_open();
 	p->areas[0] = (struct rh_area){ RH_HISTORY_AREA,
-		rh_history_bytes(bytes, ROUTES, TENANTS), true, 0 };
+		rh_history_bytes(bytes, sizes), true, 0 };
 	p->spec = (struct rh_segment_spec){ .pool = "fcgi", .service = "s",
 	    .version = "1", .revision = "r", .slots = 1, .metrics = m,
 	    .areas = p->areas };
-	p->counts = (struct rh_past_counts){ .nroutes = ROUTES,
-		.ntenants = TENANTS,
-		.routes = rh_arena_zalloc(rh_check_arena(), ROUTES,
-		    sizeof(*p->counts.routes)),
-		.tenants = rh_arena_zalloc(rh_check_arena(), TENANTS,
-		    sizeof(*p->counts.tenants)) };
+	for (int l = 0; l < RH_PAST_LISTS; l++) {
+		p->counts.n[l] = sizes[l];
+		p->counts.rows[l] = rh_arena_zalloc(rh_check_arena(),
+		    sizes[l] + 1, sizeof(*p->counts.rows[l]));
+	}
 	open_pool(p);
 	return p;
 }
@@ -61,21 +65,26 @@ pool_of(size_t bytes)
 static void
 count(struct pool *p, unsigned n)
 {
+	struct rh_past_row *routes = p->counts.rows[RH_PAST_ROUTES];
+	struct rh_past_row *tenants = p->counts.rows[RH_PAST_TENANTS];
+
 	for (unsigned i = 0; i < ROUTES; i += 3) {
-		p->counts.routes[i].buckets[i % (RH_BUCKETS + 1)] += n;
-		p->counts.routes[i].errors += n / 2;
+		routes[i].buckets[i % (RH_BUCKETS + 1)] += n;
+		routes[i].errors += n / 2;
 	}
-	p->counts.tenants[7].buckets[3] += n * 200;
-	p->counts.tenants[7].buckets[RH_BUCKETS] += n * 100;
-	p->counts.tenants[200].buckets[0] += n;
-	p->counts.tenants[200].errors += 1;
+	tenants[7].buckets[3] += n * 200;
+	tenants[7].buckets[RH_BUCKETS] += n * 100;
+	tenants[200].buckets[0] += n;
+	tenants[200].errors += 1;
+	p->counts.rows[RH_PAST_KINDS][2].buckets[1] += n;
+	p->counts.rows[RH_PAST_KINDS][2].again += n / 4;
 }
 
 struct sums {
 	unsigned samples;
 	int64_t from_us, to_us, span_us;
-	uint64_t requests, errors, tenants, bucket9;
-	uint32_t busy, queue;
+	uint64_t requests, errors, tenants, bucket9, jobs, again;
+	uint32_t busy, queue, oldest_s;
 };
 
 static struct sums
@@ -92,17 +101,28 @@ read_all(const struct rh_segment *s, enum rh_history_step step)
 			sums.from_us = sample.at_us - sample.span_us;
 		sums.to_us = sample.at_us;
 		sums.span_us += sample.span_us;
-		for (unsigned i = 0; i < sample.counts.nroutes; i++) {
-			sums.errors += sample.counts.routes[i].errors;
-			for (unsigned b = 0; b <= RH_BUCKETS; b++)
-				sums.requests += sample.counts.routes[i].buckets[b];
-			sums.bucket9 += sample.counts.routes[i].buckets[9];
+		for (unsigned i = 0; i < sample.counts.n[RH_PAST_ROUTES]; i++) {
+			const struct rh_past_row *row =
+			    &sample.counts.rows[RH_PAST_ROUTES][i];
+
+			sums.errors += row->errors;
+			sums.requests += rh_past_row_sum(row);
+			sums.bucket9 += row->buckets[9];
 		}
-		for (unsigned i = 0; i < sample.counts.ntenants; i++)
-			for (unsigned b = 0; b <= RH_BUCKETS; b++)
-				sums.tenants += sample.counts.tenants[i].buckets[b];
+		for (unsigned i = 0; i < sample.counts.n[RH_PAST_TENANTS]; i++)
+			sums.tenants += rh_past_row_sum(
+			    &sample.counts.rows[RH_PAST_TENANTS][i]);
+		for (unsigned i = 0; i < sample.counts.n[RH_PAST_KINDS]; i++) {
+			const struct rh_past_row *row =
+			    &sample.counts.rows[RH_PAST_KINDS][i];
+
+			sums.jobs += rh_past_row_sum(row);
+			sums.again += row->again;
+		}
 		sums.busy = RH_MAX(sums.busy, sample.counts.gauges.busy);
 		sums.queue = RH_MAX(sums.queue, sample.counts.gauges.queue);
+		sums.oldest_s = RH_MAX(sums.oldest_s,
+		    sample.counts.gauges.jobs_oldest_s);
 	}
 	rh_arena_destroy(&arena);
 	return sums;
@@ -138,6 +158,9 @@ START_TEST(all_that_was_counted_is_in_the_samples)
 	ck_assert_uint_eq(fine.errors, 120 * 2 * 14);
 	ck_assert_uint_eq(fine.bucket9, 120 * 4 * 3);
 	ck_assert_uint_eq(fine.tenants, 120 * 4 * 301);
+	ck_assert_uint_eq(fine.jobs, 120 * 4);
+	ck_assert_uint_eq(fine.again, 120);
+	ck_assert_uint_eq(coarse.jobs, fine.jobs);
 	ck_assert_uint_eq(coarse.requests, fine.requests);
 	ck_assert_uint_eq(coarse.tenants, fine.tenants);
 	rh_segment_close(&p->segment);
@@ -151,11 +174,13 @@ START_TEST(gauges_are_the_most_that_a_look_found)
 	run(p, 0, 11);
 	p->counts.gauges.busy = 7;
 	p->counts.gauges.queue = 3;
+	p->counts.gauges.jobs_oldest_s = 9;
 	rh_history_look(p->history, &p->counts.gauges);
 	p->counts.gauges = (struct rh_past_gauges){ .busy = 1 };
 	run(p, 12, 30);
 	ck_assert_uint_eq(read_all(p->segment, RH_HISTORY_FINE).busy, 7);
 	ck_assert_uint_eq(read_all(p->segment, RH_HISTORY_FINE).queue, 3);
+	ck_assert_uint_eq(read_all(p->segment, RH_HISTORY_FINE).oldest_s, 9);
 	rh_segment_close(&p->segment);
 }
 END_TEST
@@ -224,8 +249,8 @@ reads(void *self)
 		struct rh_past_sample s;
 
 		while (reader && rh_history_next(reader, &s))
-			r->odd += s.counts.routes[39].buckets[39 % 15] != 4 ||
-			    s.counts.tenants[200].errors != 1;
+			r->odd += s.counts.rows[RH_PAST_ROUTES][39].buckets[39 % 15] != 4 ||
+			    s.counts.rows[RH_PAST_TENANTS][200].errors != 1;
 		r->looks++;
 		rh_arena_destroy(&arena);
 	}
