@@ -1,6 +1,6 @@
 /*
- * status - rowhouse-ctl status: the pool and its workers, as the segment has
- * them now.
+ * status - rowhouse-ctl status: the pools and their workers, and what waits, as
+ * the segment has them now.
  *
  * Shape    status_read copies what there is into plain structs; two ways to
  *          print them, for a person and as JSON
@@ -30,12 +30,9 @@ struct status_row {
 	const struct rh_flight *flight;	/* NULL: no request in work */
 };
 
-struct status {
-	const char *path;	/* of the segment */
-	const char *why;	/* it is not running; NULL: it is */
-	int64_t now_us;
-	char pool[16];
-	struct rh_segment_build build;
+struct status_pool {
+	char name[16];
+	bool runs;
 	pid_t master;
 	int64_t started_us;
 	int64_t kept;		/* connections; -1: not told */
@@ -44,13 +41,36 @@ struct status {
 	unsigned n;
 };
 
+/* What is counted by an outcome, a result. */
+struct status_count {
+	struct rh_slice name;
+	uint64_t n;
+};
+
+/* What is done behind requests; counts are since the segment was made. */
+struct status_work {
+	uint64_t jobs, oldest_s;	/* that wait; the longest of them */
+	uint64_t events, lag_ns;
+	const struct status_count *outcomes, *deliveries;
+	unsigned noutcomes, ndeliveries;
+};
+
+struct status {
+	const char *path;	/* of the segment */
+	const char *why;	/* requests' pool is not running; NULL: it is */
+	int64_t now_us;
+	struct rh_segment_build build;
+	struct status_pool fcgi, jobs;
+	struct status_work work;
+};
+
 extern const char *const status_states[RH_SLOT_STATES];
 
 int status_read(struct status *status, const char *path,
     struct rh_arena *arena, struct rh_buf *why);
 /* The next reason and its count; false: that was the last one. */
-RH_MUST_CHECK bool status_restart(struct rh_slice *restarts,
-    struct rh_slice *reason, struct rh_slice *count);
+RH_MUST_CHECK bool status_restart(const struct status_pool *pool,
+    struct rh_slice *restarts, struct rh_slice *reason, struct rh_slice *count);
 
 void status_put_text(struct rh_buf *to, const struct status *status);
 void status_put_json(struct rh_buf *to, const struct status *status);

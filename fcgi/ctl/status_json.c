@@ -1,8 +1,11 @@
 #include "config.h"
 
+#include "ctl/status.h"
+
+#include <inttypes.h>
+
 #include "base/clock.h"
 #include "base/text.h"
-#include "ctl/status.h"
 
 static void
 put_text(struct rh_buf *to, const char *name, struct rh_slice value)
@@ -89,13 +92,13 @@ put_row(struct rh_buf *to, const struct status_row *row, int64_t now_us)
 }
 
 static void
-put_restarts(struct rh_buf *to, struct rh_slice restarts)
+put_restarts(struct rh_buf *to, const struct status_pool *p)
 {
-	struct rh_slice reason, count;
+	struct rh_slice restarts = p->restarts, reason, count;
 	bool any = false;
 
 	rh_buf_lit(to, ",\"restarts\":{");
-	while (status_restart(&restarts, &reason, &count)) {
+	while (status_restart(p, &restarts, &reason, &count)) {
 		if (any)
 			rh_buf_char(to, ',');
 		rh_buf_json(to, reason);
@@ -106,30 +109,72 @@ put_restarts(struct rh_buf *to, struct rh_slice restarts)
 	rh_buf_char(to, '}');
 }
 
+static void
+put_pool(struct rh_buf *to, const struct status_pool *p, int64_t now_us)
+{
+	put_number(to, "master_pid", p->master);
+	put_time(to, "started_at", p->started_us);
+	put_for(to, "uptime_ms", p->started_us, now_us);
+	put_known(to, "kept_connections", p->kept);
+	put_restarts(to, p);
+	rh_buf_lit(to, ",\"workers\":[");
+	for (unsigned i = 0; i < p->n; i++) {
+		if (i)
+			rh_buf_char(to, ',');
+		put_row(to, &p->rows[i], now_us);
+	}
+	rh_buf_char(to, ']');
+}
+
+static void
+put_counts(struct rh_buf *to, const char *name,
+    const struct status_count *counts, unsigned n)
+{
+	rh_buf_printf(to, ",\"%s\":{", name);
+	for (unsigned i = 0; i < n; i++) {
+		if (i)
+			rh_buf_char(to, ',');
+		rh_buf_json(to, counts[i].name);
+		rh_buf_printf(to, ":%" PRIu64, counts[i].n);
+	}
+	rh_buf_char(to, '}');
+}
+
+static void
+put_work(struct rh_buf *to, const struct status *s)
+{
+	const struct status_work *w = &s->work;
+
+	rh_buf_printf(to, ",\"jobs\":{\"running\":%s", s->jobs.runs ? "true" :
+	    "false");
+	put_number(to, "pending", (int64_t)w->jobs);
+	put_number(to, "oldest_seconds", (int64_t)w->oldest_s);
+	put_counts(to, "outcomes", w->outcomes, w->noutcomes);
+	if (s->jobs.runs)
+		put_pool(to, &s->jobs, s->now_us);
+	rh_buf_lit(to, "},\"outbox\":{\"pending\":");
+	rh_buf_u64(to, w->events);
+	rh_buf_lit(to, ",\"lag_seconds\":");
+	rh_buf_fixed(to, w->lag_ns, 9);
+	rh_buf_char(to, '}');
+	put_counts(to, "deliveries", w->deliveries, w->ndeliveries);
+}
+
 void
 status_put_json(struct rh_buf *to, const struct status *s)
 {
 	rh_buf_printf(to, "{\"running\":%s", s->why ? "false" : "true");
 	put_text(to, "segment", rh_slice_of(s->path));
-	if (s->why) {
+	if (s->why)
 		put_text(to, "reason", rh_slice_of(s->why));
-		rh_buf_lit(to, "}\n");
-		return;
+	else {
+		put_text(to, "pool", rh_slice_of(s->fcgi.name));
+		put_text(to, "service", rh_slice_of(s->build.service));
+		put_text(to, "version", rh_slice_of(s->build.version));
+		put_text(to, "revision", rh_slice_of(s->build.revision));
+		put_pool(to, &s->fcgi, s->now_us);
 	}
-	put_text(to, "pool", rh_slice_of(s->pool));
-	put_text(to, "service", rh_slice_of(s->build.service));
-	put_text(to, "version", rh_slice_of(s->build.version));
-	put_text(to, "revision", rh_slice_of(s->build.revision));
-	put_number(to, "master_pid", s->master);
-	put_time(to, "started_at", s->started_us);
-	put_for(to, "uptime_ms", s->started_us, s->now_us);
-	put_known(to, "kept_connections", s->kept);
-	put_restarts(to, s->restarts);
-	rh_buf_lit(to, ",\"workers\":[");
-	for (unsigned i = 0; i < s->n; i++) {
-		if (i)
-			rh_buf_char(to, ',');
-		put_row(to, &s->rows[i], s->now_us);
-	}
-	rh_buf_lit(to, "]}\n");
+	if (!s->why || s->jobs.runs)
+		put_work(to, s);
+	rh_buf_lit(to, "}\n");
 }

@@ -72,22 +72,23 @@ put_flight(struct rh_buf *to, const struct rh_flight *f)
 
 /* One column, one meaning: resident memory where not all tell the other. */
 static bool
-is_proportional(const struct status *s)
+is_proportional(const struct status_pool *p)
 {
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->rows[i].memory.proportional < 0)
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->rows[i].memory.proportional < 0)
 			return false;
 	return true;
 }
 
 static void
-put_row(struct rh_buf *to, const struct status *s, const struct status_row *row)
+put_row(struct rh_buf *to, const struct status_pool *p,
+    const struct status_row *row, int64_t now_us)
 {
 	char since[CELL], up[CELL], memory[CELL];
 
-	put_duration(since, s->now_us - row->since_us);
-	put_duration(up, s->now_us - row->started_us);
-	put_size(memory, is_proportional(s) ? row->memory.proportional :
+	put_duration(since, now_us - row->since_us);
+	put_duration(up, now_us - row->started_us);
+	put_size(memory, is_proportional(p) ? row->memory.proportional :
 	    row->memory.resident);
 	rh_buf_printf(to, "%4u %8d  %-8s %8s %8s %10" PRIu64 " %8s  ",
 	    row->slot, (int)row->pid, status_states[row->state], since, up,
@@ -100,12 +101,12 @@ put_row(struct rh_buf *to, const struct status *s, const struct status_row *row)
 }
 
 static void
-put_restarts(struct rh_buf *to, struct rh_slice restarts)
+put_restarts(struct rh_buf *to, const struct status_pool *p)
 {
-	struct rh_slice reason, count;
+	struct rh_slice restarts = p->restarts, reason, count;
 	bool any = false;
 
-	while (status_restart(&restarts, &reason, &count)) {
+	while (status_restart(p, &restarts, &reason, &count)) {
 		rh_buf_slice(to, rh_slice_of(any ? ", " : ""));
 		put_plain(to, reason);
 		rh_buf_char(to, ' ');
@@ -117,39 +118,89 @@ put_restarts(struct rh_buf *to, struct rh_slice restarts)
 }
 
 static void
-put_pool(struct rh_buf *to, const struct status *s)
+put_pool(struct rh_buf *to, const struct status *s, const struct status_pool *p)
 {
 	char up[CELL];
 
-	put_duration(up, s->now_us - s->started_us);
+	put_duration(up, s->now_us - p->started_us);
 	rh_buf_lit(to, "pool ");
-	put_plain(to, rh_slice_of(s->pool));
+	put_plain(to, rh_slice_of(p->name));
 	rh_buf_lit(to, ": running, ");
 	put_plain(to, rh_slice_of(s->build.service));
 	rh_buf_char(to, ' ');
 	put_plain(to, rh_slice_of(s->build.version));
 	rh_buf_lit(to, " (");
 	put_plain(to, rh_slice_of(s->build.revision));
-	rh_buf_printf(to, "), master %d, up %s\n%u workers; ", (int)s->master,
-	    up, s->n);
-	if (s->kept >= 0)
+	rh_buf_printf(to, "), master %d, up %s\n%u workers; ", (int)p->master,
+	    up, p->n);
+	if (p->kept >= 0)
 		rh_buf_printf(to, "connections kept open: %" PRId64 "; ",
-		    s->kept);
+		    p->kept);
 	rh_buf_lit(to, "restarts: ");
-	put_restarts(to, s->restarts);
+	put_restarts(to, p);
 	rh_buf_char(to, '\n');
+}
+
+static void
+put_counts(struct rh_buf *to, const struct status_count *counts, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (counts[i].n == 0)
+			continue;
+		rh_buf_lit(to, ", ");
+		put_plain(to, counts[i].name);
+		rh_buf_printf(to, " %" PRIu64, counts[i].n);
+	}
+	rh_buf_char(to, '\n');
+}
+
+static void
+put_work(struct rh_buf *to, const struct status_work *w)
+{
+	char oldest[CELL];
+
+	put_duration(oldest, (int64_t)RH_MIN(w->oldest_s, 1u << 31) * 1000000);
+	rh_buf_printf(to, "jobs: %" PRIu64 " wait", w->jobs);
+	if (w->jobs)
+		rh_buf_printf(to, ", the oldest for %s", oldest);
+	put_counts(to, w->outcomes, w->noutcomes);
+	put_duration(oldest, (int64_t)(w->lag_ns / 1000));
+	rh_buf_printf(to, "events: %" PRIu64 " wait", w->events);
+	if (w->events)
+		rh_buf_printf(to, ", the oldest for %s", oldest);
+	rh_buf_char(to, '\n');
+	if (w->ndeliveries == 0)
+		return;
+	rh_buf_lit(to, "webhooks");
+	put_counts(to, w->deliveries, w->ndeliveries);
+}
+
+static void
+put_rows(struct rh_buf *to, const struct status_pool *p, const char *done,
+    const char *work, int64_t now_us)
+{
+	rh_buf_printf(to, "\nSLOT %8s  %-8s %8s %8s %10s %8s  %s\n", "PID",
+	    "STATE", "FOR", "UP", done, is_proportional(p) ? "PSS" : "RSS",
+	    work);
+	for (unsigned i = 0; i < p->n; i++)
+		put_row(to, p, &p->rows[i], now_us);
 }
 
 void
 status_put_text(struct rh_buf *to, const struct status *s)
 {
-	if (s->why) {
+	if (s->why)
 		rh_buf_printf(to, "not running: %s: %s\n", s->path, s->why);
-		return;
-	}
-	put_pool(to, s);
-	rh_buf_printf(to, "\nSLOT %8s  %-8s %8s %8s %10s %8s  REQUEST\n", "PID",
-	    "STATE", "FOR", "UP", "REQUESTS", is_proportional(s) ? "PSS" : "RSS");
-	for (unsigned i = 0; i < s->n; i++)
-		put_row(to, s, &s->rows[i]);
+	else
+		put_pool(to, s, &s->fcgi);
+	if (s->jobs.runs)
+		put_pool(to, s, &s->jobs);
+	else if (!s->why)
+		rh_buf_lit(to, "pool jobs: not running\n");
+	if (s->jobs.runs || !s->why)
+		put_work(to, &s->work);
+	if (!s->why)
+		put_rows(to, &s->fcgi, "REQUESTS", "REQUEST", s->now_us);
+	if (s->jobs.runs)
+		put_rows(to, &s->jobs, "DONE", "JOB", s->now_us);
 }

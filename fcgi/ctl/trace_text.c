@@ -289,7 +289,8 @@ put_compared(struct screen *s, const struct request *r)
 	if (r->requests >= REQUEST_COMPARED_MIN) {
 		put(s, "longer than ", fmt_share(s->arena, r->slower_than));
 		put(s, " of ", fmt_count(s->arena, r->requests));
-		rh_buf_lit(s->to, " of its route");
+		rh_buf_slice(s->to, r->rq->f.what == RH_WORK_REQUEST ?
+		    RH_SLICE(" of its route") : RH_SLICE(" of its kind"));
 	} else {
 		put(s, "", fmt_count(s->arena, r->requests));
 		rh_buf_lit(s->to, " of its route are too few to compare it"

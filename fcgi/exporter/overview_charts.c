@@ -14,6 +14,12 @@ label_ns(struct rh_arena *arena, double ns)
 }
 
 static struct rh_slice
+label_seconds(struct rh_arena *arena, double s)
+{
+	return label_ns(arena, s * 1e9);
+}
+
+static struct rh_slice
 label_count(struct rh_arena *arena, double n)
 {
 	return n == floor(n) ? fmt_count(arena, (uint64_t)n) :
@@ -111,17 +117,16 @@ events_pending(const struct point *p)
 	return p->outbox_pending;
 }
 
-/* A gauge of whole seconds. */
 static double
 jobs_oldest(const struct point *p)
 {
-	return (double)p->jobs_oldest_s * 1e9;
+	return p->jobs_oldest_s;
 }
 
 static double
 events_oldest(const struct point *p)
 {
-	return (double)p->outbox_lag_ms * 1e6;
+	return p->outbox_lag_ms / 1e3;
 }
 
 static double
@@ -159,7 +164,7 @@ put_work(struct view *v, const struct overview *o)
 		{ "job", "a", true, values_of(o, a, jobs_oldest) },
 		{ "event", "b", false, values_of(o, a, events_oldest) } },
 		.nlines = 2, .n = o->npoints, .start_us = o->start_us,
-		.step_us = o->range->point_us, .label = label_ns };
+		.step_us = o->range->point_us, .label = label_seconds };
 	const struct chart of_webhooks = { .title = "Webhooks",
 		.unit = "per second", .lines = {
 		{ "delivered", "a", true, values_of(o, a, delivered_per_second) },

@@ -48,10 +48,18 @@ is_route(struct rh_slice want, struct rh_slice has)
 	    (has.n == 0 && rh_slice_is(want, RH_SLICE("unmatched")));
 }
 
+/* What is tried again has not yet, and would drive out what has. */
+static bool
+has_failed(const struct rh_request *rq)
+{
+	return rh_request_failed(rq) &&
+	    !rh_slice_is(rq->text[RH_RQ_OUTCOME], RH_SLICE("retried"));
+}
+
 static bool
 matches(const struct rh_past_filter *f, const struct rh_request *rq)
 {
-	return (!f->failed || rh_request_failed(rq)) &&
+	return (!f->failed || has_failed(rq)) &&
 	    is_text(f->tenant, rq->text[RH_RQ_TENANT]) &&
 	    is_route(f->route, rq->text[RH_RQ_ROUTE]) &&
 	    is_text(f->method, rq->text[RH_RQ_METHOD]) &&

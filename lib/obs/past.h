@@ -24,7 +24,7 @@
 struct rh_past_filter {
 	enum rh_work what;	/* requests, where nothing is said */
 	bool any;		/* whatever it is */
-	bool failed;		/* those alone that did: of requests, with 5xx */
+	bool failed;		/* those alone that did, and are not tried again */
 	struct rh_slice tenant, route, method;	/* n == 0: any */
 	unsigned status_min, status_max;	/* 0, 0: any */
 	uint64_t min_ns;

@@ -567,7 +567,37 @@ class Page(Story):
                             accept)
             self.assertEqual(got.headers["Vary"], "Accept")
 
-    # ---- rowhouse-ctl trace
+    # ---- rowhouse-ctl status, trace
+
+    def test_ctl_status_shows_both_pools_and_what_waits(self):
+        self.expect(204, "POST", f"{self.t.path}/debug/jobs?what=slow",
+                    self.t.token, headers={"X-Request-Id": "it-left-a-slow-job"})
+
+        def in_work():
+            got = json.loads(self.ctl("status", "--json"))
+            return next(((got, w) for w in got["jobs"]["workers"]
+                         if (w["request"] or {}).get("request_id") ==
+                         "it-left-a-slow-job"), None)
+        got, worker = wait_until(in_work, "it runs")
+        self.assertEqual((worker["state"], worker["request"]["route"]),
+                         ("busy", "debug.slow"))
+        self.assertEqual([w["slot"] for w in got["workers"]], [1, 2, 3])
+        self.assertEqual([w["slot"] for w in got["jobs"]["workers"]], [1, 2])
+        self.assertEqual((got["jobs"]["running"], got["jobs"]["master_pid"]),
+                         (True, self.stack.jobs.pid))
+        self.assertEqual(got["jobs"]["outcomes"]["dead"], 1)
+        self.assertGreaterEqual(got["jobs"]["restarts"]["signal"], 1)
+        self.assertEqual(sorted(got["outbox"]), ["lag_seconds", "pending"])
+        for name in ("pending", "oldest_seconds"):
+            self.assertGreaterEqual(got["jobs"][name], 0)
+        text = self.ctl("status")
+        self.assertIn(f", master {self.stack.jobs.pid}, up ", text)
+        self.assertRegex(text, r"(?m)^pool jobs: running, .*\n2 workers; "
+                         r"restarts: .*signal \d")
+        self.assertRegex(text, r"(?m)^jobs: \d+ wait.*, done \d+, .*dead 1")
+        self.assertRegex(text, r"(?m)^events: \d+ wait")
+        for w in got["jobs"]["workers"]:
+            self.assertRegex(text, rf"(?m)^ +{w['slot']} +{w['pid']}  [a-z]+ ")
 
     def test_ctl_trace_says_the_same(self):
         for name in ("the-slow-one", "the-plain-one", "the-one-that-crashed"):
