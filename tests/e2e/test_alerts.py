@@ -18,6 +18,7 @@ from harness.places import system  # noqa: E402
 class Alerts(Story):
 
     exporter = True
+    jobs = True
     settings = {"workers": 2, "connect_timeout": "1s"}
 
     def setUp(self):
@@ -106,6 +107,13 @@ class Alerts(Story):
             self.stack.postgres.start()
         wait_until(lambda: ask(200) and "RowhouseDependencyDown" not in
                    self.raised(), "and its return", 60.0)
+
+        self.stack.jobs.stop()
+        wait_until(lambda: "RowhouseNoWorkers" in self.raised(),
+                   "the absence of who does jobs is noticed", 60.0)
+        self.stack.jobs.start()
+        wait_until(lambda: "RowhouseNoWorkers" not in self.raised(),
+                   "and its return", 60.0)
 
         self.stack.pool.stop()
         wait_until(lambda: "RowhouseNoWorkers" in self.raised(),
