@@ -265,6 +265,133 @@ START_TEST(a_long_text_is_cut_at_a_character)
 }
 END_TEST
 
+/* ---- legs ---- */
+
+static const unsigned char trace_id[16] = "one trace of us";
+
+/* A record of two spans: a root of that kind, and its child. */
+static void
+put_spans(struct rh_ring *ring, enum rh_span_kind kind, uint8_t id,
+    uint8_t parent, uint64_t start_ms)
+{
+	struct rh_trace *t = RH_NEW(rh_check_arena(), struct rh_trace);
+	uint64_t start_ns = start_ms * 1000000;
+
+	*t = (struct rh_trace){ .on = true, .by = RH_BY_ERROR, .nspans = 2 };
+	memcpy(t->trace_id, trace_id, 16);
+	t->spans[0] = (struct rh_span){ .id = { id }, .parent_id = { parent },
+		.kind = kind, .name = RH_SLICE("root"), .start_ns = start_ns };
+	t->spans[1] = (struct rh_span){ .id = { id, 1 }, .parent_id = { id },
+		.kind = RH_SPAN_CLIENT, .name = RH_SLICE("child"),
+		.start_ns = start_ns + 1000, .end_ns = start_ns + 2000 };
+	rh_trace_end(t, ring, true, start_ns + 5000000, RH_SLICE("the-request"),
+	    RH_SLICE_NONE);
+}
+
+static void
+put_note(struct rh_ring *ring, enum rh_work what, uint8_t id, uint64_t start_ms,
+    unsigned attempt)
+{
+	struct rh_request rq = { .f = { .what = (uint8_t)what,
+	    .attempt = (uint16_t)attempt, .start_us = (int64_t)start_ms * 1000,
+	    .ns = 5000000, .span_id = { id } } };
+
+	memcpy(rq.f.trace_id, trace_id, 16);
+	rq.text[RH_RQ_ID] = RH_SLICE("the-request");
+	rq.text[RH_RQ_PATH] = what == RH_WORK_REQUEST ? RH_SLICE("/") :
+	    RH_SLICE("the-job");
+	rh_request_leave(ring, &rq);
+}
+
+/* A request that was not kept left a job, which failed, and was tried again. */
+static struct rh_past_found
+found_of(struct rh_segment *s, struct rh_slice id)
+{
+	struct rh_past_found found;
+
+	put_note(rh_segment_requests(s, 1), RH_WORK_REQUEST, 10, 1000, 0);
+	put_spans(rh_segment_spans(s, 2), RH_SPAN_CONSUMER, 20, 10, 2000);
+	put_spans(rh_segment_traces(s, 2), RH_SPAN_CONSUMER, 20, 10, 2000);
+	put_note(rh_segment_requests(s, 2), RH_WORK_JOB, 20, 2000, 1);
+	put_note(rh_segment_traces(s, 2), RH_WORK_JOB, 20, 2000, 1);
+	put_note(rh_segment_requests(s, 1), RH_WORK_JOB, 30, 3000, 2);
+	put_spans(rh_segment_spans(s, 0), RH_SPAN_CLIENT, 40, 20, 4000);
+	ck_assert(rh_past_find(&found, s, id, rh_check_arena()));
+	return found;
+}
+
+static const struct rh_slice ids[] = {
+	RH_SLICE_INIT("the-request"), RH_SLICE_INIT("the-job"),
+	RH_SLICE_INIT("6f6e65207472616365206f6620757300"),
+};
+
+START_TEST(what_it_left_is_told_with_a_request)
+{
+	struct rh_segment *s = segment_of(3);
+	struct rh_past_found f = found_of(s, ids[_i]);
+	static const struct {
+		enum rh_work what;
+		unsigned slot, nspans, depth, attempt;
+	} want[] = {
+		{ RH_WORK_REQUEST, 1, 0, 0, 0 }, { RH_WORK_JOB, 2, 2, 1, 1 },
+		{ RH_WORK_JOB, 1, 0, 1, 2 }, { RH_WORK_WEBHOOK, 0, 2, 2, 0 },
+	};
+
+	ck_assert_int_eq(f.request->f.what, RH_WORK_REQUEST);
+	ck_assert_uint_eq(f.nrequests, 3);
+	ck_assert_uint_eq(f.nparts, 2);
+	ck_assert_uint_eq(f.nlegs, RH_COUNT(want));
+	for (size_t i = 0; i < f.nlegs; i++) {
+		const struct rh_past_leg *leg = &f.legs[i];
+
+		ck_assert_int_eq(leg->what, want[i].what);
+		ck_assert_uint_eq(leg->slot, want[i].slot);
+		ck_assert_uint_eq(leg->nspans, want[i].nspans);
+		ck_assert_uint_eq(leg->depth, want[i].depth);
+		ck_assert_uint_eq(leg->start_ns, (i + 1) * 1000000000);
+		ck_assert_uint_eq(leg->end_ns - leg->start_ns, 5000000);
+		ck_assert_uint_eq(leg->note ? leg->note->f.attempt : 0,
+		    want[i].attempt);
+		for (size_t k = 0; k < leg->nspans; k++) {
+			ck_assert_uint_eq(leg->spans[k].leg, i);
+			ck_assert_uint_eq(leg->spans[k].depth,
+			    want[i].depth + k);
+		}
+	}
+	rh_segment_close(&s);
+}
+END_TEST
+
+START_TEST(a_list_is_of_one_kind_of_work)
+{
+	struct rh_segment *s = segment_of(3);
+
+	(void)found_of(s, ids[0]);
+	ck_assert_uint_eq(listed(s, (struct rh_past_filter){ .most = 9 }).n, 1);
+	ck_assert_uint_eq(listed(s, (struct rh_past_filter){
+	    .what = RH_WORK_JOB }).n, 2);
+	ck_assert_uint_eq(listed(s, (struct rh_past_filter){
+	    .any = true }).n, 3);
+	rh_segment_close(&s);
+}
+END_TEST
+
+/* Its spans alone tell of a job of which all else is overwritten. */
+START_TEST(a_job_is_made_up_of_its_spans)
+{
+	struct rh_segment *s = segment_of(2);
+	struct rh_past_found f;
+
+	put_spans(rh_segment_traces(s, 1), RH_SPAN_CONSUMER, 20, 10, 2000);
+	ck_assert(rh_past_find(&f, s, ids[0], rh_check_arena()));
+	ck_assert(f.is_made_up);
+	ck_assert_int_eq(f.request->f.what, RH_WORK_JOB);
+	ck_assert_uint_eq(f.nlegs, 1);
+	ck_assert_ptr_eq(f.legs[0].note, f.request);
+	rh_segment_close(&s);
+}
+END_TEST
+
 /* ---- quantiles ---- */
 
 START_TEST(quantiles_lie_within_their_bucket)
@@ -290,4 +417,7 @@ RH_CHECK_MAIN("obs/past",
     RH_CASE(nothing_is_torn_while_it_is_written),
     RH_CASE(a_record_that_is_none_is_refused),
     RH_CASE(a_long_text_is_cut_at_a_character),
+    RH_LOOP(what_it_left_is_told_with_a_request, ids),
+    RH_CASE(a_list_is_of_one_kind_of_work),
+    RH_CASE(a_job_is_made_up_of_its_spans),
     RH_CASE(quantiles_lie_within_their_bucket))
