@@ -109,9 +109,10 @@ conclude(struct rh_runner *r, struct rh_attempt *a)
 	else if (r->pipe)
 		rh_pipe_rollback(r->pipe);
 	if (r->pipe) {
+		/* what is taken back is accounted when it ends */
+		rh_pg_end(r->pg);
 		a->round_trips = rh_pipe_round_trips(r->pipe);
 		a->pg_ns = rh_pipe_wait_ns(r->pipe);
-		rh_pg_end(r->pg);
 	}
 	if (lost)
 		a->outcome = RH_JOB_LOST;

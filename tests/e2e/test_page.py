@@ -310,6 +310,8 @@ class Page(Story):
                            leg["spans_remembered"]) for leg in got["legs"]],
                          [("request", None, False, False),
                           ("job", 1, True, True), ("job", 2, True, True)])
+        for job in got["jobs"]:
+            self.assertGreater(job["ms"]["pg"], 0)
         roots = [s for s in got["spans"] if s["kind"] == 5]
         self.assertEqual([(s["name"], s["depth"], s["leg"],
                            s["attributes"]["rowhouse.job.attempt"])
