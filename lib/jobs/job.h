@@ -109,7 +109,6 @@ struct rh_job_origin {
 	/* for kinds that are secret; others may go without */
 	const struct rh_sealer *sealer;
 	struct rh_arena *arena; /* lives until the pipe is flushed */
-	bool keep;	/* it is known already that its trace is kept */
 };
 struct rh_job_options {
 	int64_t run_at_us; /* wall clock; 0: at once */

@@ -185,7 +185,7 @@ rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
 {
 	struct rh_span *server = rh_trace_server(t);
 
-	t->error_known = false;
+	t->error_known = t->kept_known = false;
 	t->by = RH_BY_NONE;
 	t->head = false;
 	t->threshold = 0;

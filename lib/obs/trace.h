@@ -88,6 +88,7 @@ struct rh_trace {
 	unsigned char link_flags;
 	bool head;			/* decided at the start: parent or ratio */
 	bool error_known;		/* then downstream hears 01 */
+	bool kept_known;		/* the owner's: it is kept whatever comes, and so is what it leaves */
 	enum rh_sampled_by by;
 	bool on;			/* the owner's, set once: traces = off records ids alone */
 	uint64_t threshold;		/* of the sampler, where it decided */

@@ -78,8 +78,10 @@ void
 rh_account_begin(struct rh_call *c)
 {
 	const struct rh_req *rq = c->rq;
-	const struct rh_trace *trace = c->trace;
+	const struct rh_route *route = rq->match.route;
+	struct rh_trace *trace = c->trace;
 
+	trace->kept_known = route && route->flags & RH_ROUTE_SECURITY;
 	rh_flight_tell(c->server->flight, &(struct rh_flight_facts){
 	    .request_id = c->request_id, .method = rq->method_text,
 	    .route = template_of(c), .path = path_of(c),

@@ -4,15 +4,6 @@
 
 #include "serve/wake.h"
 
-/* As account.c has it: what is kept is so with what it leaves. */
-static bool
-is_kept(const struct rh_call *c)
-{
-	const struct rh_route *route = c->rq->match.route;
-
-	return c->security || (route && route->flags & RH_ROUTE_SECURITY);
-}
-
 /* The request's own; its sealer is made where there is something to seal. */
 static struct rh_job_origin
 origin_of(struct rh_call *c, const struct rh_job_kind *kind)
@@ -20,7 +11,6 @@ origin_of(struct rh_call *c, const struct rh_job_kind *kind)
 	struct rh_job_origin origin = { .tenant = c->tenant,
 		.trace = c->trace,
 		.request_id = c->request_id,
-		.keep = is_kept(c),
 		.arena = c->arena };
 	struct rh_sealer *sealer;
 
