@@ -142,13 +142,15 @@ put_pool(struct rh_buf *to, const struct status *s, const struct status_pool *p)
 }
 
 static void
-put_counts(struct rh_buf *to, const struct status_count *counts, unsigned n)
+put_counts(struct rh_buf *to, const char *before,
+    const struct status_count *counts, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		if (counts[i].n == 0)
 			continue;
-		rh_buf_lit(to, ", ");
+		rh_buf_slice(to, rh_slice_of(before));
 		put_plain(to, counts[i].name);
+		before = ", ";
 		rh_buf_printf(to, " %" PRIu64, counts[i].n);
 	}
 	rh_buf_char(to, '\n');
@@ -163,7 +165,7 @@ put_work(struct rh_buf *to, const struct status_work *w)
 	rh_buf_printf(to, "jobs: %" PRIu64 " wait", w->jobs);
 	if (w->jobs)
 		rh_buf_printf(to, ", the oldest for %s", oldest);
-	put_counts(to, w->outcomes, w->noutcomes);
+	put_counts(to, ", ", w->outcomes, w->noutcomes);
 	put_duration(oldest, (int64_t)(w->lag_ns / 1000));
 	rh_buf_printf(to, "events: %" PRIu64 " wait", w->events);
 	if (w->events)
@@ -171,8 +173,8 @@ put_work(struct rh_buf *to, const struct status_work *w)
 	rh_buf_char(to, '\n');
 	if (w->ndeliveries == 0)
 		return;
-	rh_buf_lit(to, "webhooks");
-	put_counts(to, w->deliveries, w->ndeliveries);
+	rh_buf_lit(to, "webhooks:");
+	put_counts(to, " ", w->deliveries, w->ndeliveries);
 }
 
 static void
