@@ -26,7 +26,8 @@ class DebugPool(Pool):
 
 class JobsStory(Story):
 
-    settings = {"jobs_workers": 2, "workers": 2}
+    # one relays, and of the others one may be frozen
+    settings = {"jobs_workers": 3, "workers": 2}
     exporter = True
     pool = DebugPool
     web_options = {}
