@@ -35,17 +35,7 @@ class Tenants(Story):
         self.task = self.post(f"/projects/{self.project}/tasks",
                               {"title": "T"}, 201)["id"]
         self.key = self.post("/api-keys", {"name": "K", "role": "viewer"}, 201)["id"]
-        self.job = self.left_job()
-
-    def left_job(self):
-        """One that waits for later: nothing here is there to do it."""
-        [[job]] = self.stack.postgres.query(
-            "insert into jobs (tenant_id, id, kind, state, priority, args, run_at,"
-            " max_attempts, trace_id, parent_span_id, trace_flags, request_id)"
-            f" values ('{self.t.id}', gen_random_uuid(), 'k', 'scheduled', 0, '{{}}',"
-            " now() + interval '1 day', 8, substr(sha256('t'), 1, 16),"
-            " substr(sha256('p'), 1, 8), 0, 'left-before') returning id")
-        return job
+        self.job = self.stack.leave_job(self.t)
 
     def call(self, method, path, body, status):
         got = self.stack.api(method, self.t.path + path, self.t.session, body)

@@ -105,6 +105,9 @@ class Replay(Keyed):
             T + "/inboxes": (t.token, f"{t.path}/inboxes", {"name": "N"}, {"name": "M"}),
             T + "/inboxes/{id}/requests/{request_id}/replay": (
                 t.token, self.recorded(), {"url": "http://10.0.0.1/"}, {}),
+            **{T + f"/jobs/{{id}}/{what}": (
+                t.token, f"{t.path}/jobs/{self.stack.leave_job(t)}/{what}", None, {})
+               for what in ("retry", "cancel")},
         }
 
     def recorded(self):
