@@ -48,6 +48,8 @@ struct rh_deliver_obs {
 	struct rh_family spans; /* spans_total, of those that are not kept */
 	struct rh_log *log;
 	struct rh_ring *ring, *apart; /* kept spans; those of what failed */
+	struct rh_ring *requests; /* what is remembered of each attempt */
+	uint32_t pid;
 	const struct rh_sampler *sampler;
 	bool logs, traces;
 	int64_t slow_ms;

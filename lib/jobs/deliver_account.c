@@ -4,6 +4,7 @@
 #include "jobs/deliver_part.h"
 #include "jobs/out_guard.h"
 #include "obs/otlp.h"
+#include "obs/request_record.h"
 
 /*
  * An attempt is told three times, with the same ids: a line, a count, and a
@@ -116,6 +117,46 @@ line(struct rh_sending *s, bool kept, uint64_t ns)
 	rh_line_close(&l);
 }
 
+/* ---- what the page shows ---- */
+
+static void
+note(const struct rh_sending *s, bool kept, uint64_t ns)
+{
+	struct rh_deliver *d = s->d;
+	char id[RH_UUID_LEN];
+	struct rh_request rq = { .f = { .what = RH_WORK_WEBHOOK,
+				     .by = (uint8_t)d->trace->by,
+				     .kept = d->trace->on && kept,
+				     .traced = d->trace->on,
+				     .status = (uint16_t)s->status,
+				     .attempt = (uint16_t)s->due.attempt,
+				     .pid = d->obs.pid,
+				     .start_us = s->start_us,
+				     .ns = ns,
+				     .waited_ns =
+					 (uint64_t)RH_MAX(s->due.waited_ms, 0) *
+					 MS_NS,
+				     .slow_ns = (uint64_t)d->obs.slow_ms *
+					 MS_NS,
+				     .ratio = d->sampler.ratio,
+				     .tenant_id = s->due.tenant } };
+
+	rh_uuid_put(id, s->due.id);
+	memcpy(rq.f.trace_id, d->trace->trace_id, sizeof(rq.f.trace_id));
+	memcpy(rq.f.span_id, s->span_id, sizeof(rq.f.span_id));
+	rq.text[RH_RQ_ID] = s->due.request_id;
+	rq.text[RH_RQ_METHOD] = RH_SLICE("POST");
+	rq.text[RH_RQ_ROUTE] = s->due.type;
+	rq.text[RH_RQ_PATH] = (struct rh_slice){ id, sizeof(id) };
+	rq.text[RH_RQ_OUTCOME] = rh_slice_of(outcomes[s->settled]);
+	rq.text[RH_RQ_ERROR] = s->settled == RH_SETTLED_DELIVERED ?
+	    RH_SLICE_NONE : rh_slice_of(s->error ? s->error :
+	    rh_delivered_names[s->result]);
+	rh_request_leave(d->obs.requests, &rq);
+	if (s->settled != RH_SETTLED_DELIVERED)
+		rh_request_leave(d->obs.apart, &rq);
+}
+
 /* ---- the span ---- */
 
 /* Scheme, host, port and path: what follows may be a secret, as may a user. */
@@ -218,6 +259,7 @@ rh_sending_account(struct rh_sending *s)
 	else
 		rh_count(d->obs.tally, d->obs.spans, RH_SPANS_UNSAMPLED, 0,
 		    rh_trace_spans(d->trace));
+	note(s, kept, ns);
 	rh_observe(d->obs.tally, d->obs.series->duration, s->result, 0, ns,
 	    kept && d->trace->on ? &exemplar : NULL);
 }

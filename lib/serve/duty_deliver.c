@@ -2,6 +2,8 @@
 
 #include "serve/duty_deliver.h"
 
+#include <unistd.h>
+
 #include "jobs/deliver.h"
 
 #define TEND_NS (5000 * INT64_C(1000000))
@@ -43,6 +45,8 @@ rh_duty_deliver_open(struct rh_server *s)
 		.log = &s->log,
 		.ring = rh_segment_spans(h->segment, s->slot),
 		.apart = rh_segment_traces(h->segment, s->slot),
+		.requests = rh_segment_requests(h->segment, s->slot),
+		.pid = (uint32_t)getpid(),
 		.sampler = &h->otlp.sampler,
 		.logs = conf->logs,
 		.traces = h->otlp.traces,
