@@ -14,9 +14,8 @@ import threading
 
 sys.dont_write_bytecode = True
 
-from harness import Story, TempDir, eventually, main, patience, program, \
+from harness import Receiver, Story, TempDir, eventually, main, patience, program, \
     wait_until  # noqa: E402
-from harness.receiver import Receiver  # noqa: E402
 from harness.relay import relay  # noqa: E402
 
 URL = "https://receiver.example/hook?token=hidden"

@@ -25,7 +25,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 600
 
-    def do_POST(self):  # pylint: disable=invalid-name
+    def handle_one_request(self):
+        # any method, not those alone that have a function here
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         answer = self.server.receiver.take(Got(self, body))
         if answer is None:
@@ -38,8 +43,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
-
-    do_GET = do_PUT = do_DELETE = do_POST
 
     def log_message(self, *_):  # pylint: disable=arguments-differ
         pass
@@ -57,7 +60,10 @@ class Receiver:
     """with Receiver() as r: r.url("/a"); r.answers("/a", 500, 200)
 
     A path answers 200, or, one after the other, what answers() said; the last
-    of it for ever. A stalled path answers once it is released."""
+    of it for ever. A stalled path answers once it is released. ANY is all that
+    were not spoken of."""
+
+    ANY = None
 
     def __init__(self):
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -69,7 +75,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, args=(0.05,),
                          daemon=True).start()
 
-    def url(self, path, host="127.0.0.1"):
+    def url(self, path="", host="127.0.0.1"):
         return f"http://{host}:{self.port}{path}"
 
     def answers(self, path, *answers):
@@ -97,19 +103,20 @@ class Receiver:
             stalled.wait(patience(120))
         with self._lock:
             self._inside[got.path] -= 1
-            left = self._answers.get(got.path, [(200, {}, b"hello")])
+            left = (self._answers.get(got.path) or self._answers.get(self.ANY) or
+                    [(200, {}, b"hello")])
             return left.pop(0) if len(left) > 1 else left[0]
 
-    def got(self, path):
+    def got(self, path=ANY):
         with self._lock:
-            return [g for g in self._got if g.path == path]
+            return [g for g in self._got if path in (g.path, self.ANY)]
 
     def most(self, path):
         """As many as were inside at a time."""
         with self._lock:
             return self._most.get(path, 0)
 
-    def wait(self, path, n=1, seconds=30.0):
+    def wait(self, path=ANY, n=1, seconds=30.0):
         """The first n, once they are there."""
         return wait_until(lambda: len(self.got(path)) >= n and self.got(path)[:n],
                           f"{n} requests for {path}", seconds)
