@@ -52,6 +52,7 @@ struct rh_kept {
 	struct rh_cronning *cronning;	/* duty_cron.c */
 	struct rh_deliver *deliver;	/* duty_deliver.c */
 	uint64_t purge_ns;		/* mono: when replies that expired are looked for */
+	bool inboxes_failed;		/* duty_inboxes.c */
 	/* duty.c's own */
 	bool opened;
 	bool ready;
@@ -61,6 +62,19 @@ struct rh_kept {
 	uint64_t *stepped_ns;	/* mono: of its last one's end */
 	unsigned called;	/* for what, as bits of wake.h; who heeds it takes it back */
 };
+
+/* duty_part.c: of several. */
+
+/*
+ * Who a claim is for: not the process but its slot. Whoever has it next knows
+ * that the one before is gone, and need not wait for the end of its leases.
+ */
+struct rh_uuid rh_duty_holder(const struct rh_server *s);
+/* A step's own transaction, of which the master is not told. */
+struct rh_pipe *rh_duty_begin(struct rh_server *s);
+/* Its end; what went wrong is said once, until it works again. */
+void rh_duty_end(struct rh_server *s, const char *what,
+    const struct rh_err *err, bool *failed);
 
 /* duty_jobs.c: the queue's. Two rows share the runner. */
 void rh_duty_jobs_open(struct rh_server *s);

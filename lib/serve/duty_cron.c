@@ -27,27 +27,6 @@ rh_duty_cron_open(struct rh_server *s)
 	rh_sealer_init(&s->kept->cronning->sealer, s->host->conf->secret_key);
 }
 
-static struct rh_pipe *
-begin(struct rh_server *s)
-{
-	/* or the master would take the last one for one that hangs */
-	s->pg_obs.flight = NULL;
-	return rh_pg_begin(s->pg, s->arena, NULL);
-}
-
-/* Told once until it works again. */
-static void
-end(struct rh_server *s, const struct rh_err *err)
-{
-	if (err && !s->kept->cronning->failed)
-		rh_log_say(&s->log, RH_LOG_WARN,
-		    "cron: %s: %s; it is tried again", err->code,
-		    err->cause ? err->cause : err->detail);
-	s->kept->cronning->failed = err != NULL;
-	rh_pg_end(s->pg);
-	s->pg_obs.flight = s->flight;
-}
-
 /* ---- one occurrence ---- */
 
 static void
@@ -116,10 +95,10 @@ fire(struct rh_server *s, const struct rh_cron_due *due)
 	rh_uuid_put(text, request);
 	s->trace.on = s->host->otlp.traces;
 	rh_trace_begin(&s->trace, &s->host->otlp.sampler, &nobody);
-	pipe = begin(s);
+	pipe = rh_duty_begin(s);
 	mine = rh_cron_fire(pipe, &origin, due, &job);
 	err = rh_pipe_error(pipe);
-	end(s, err);
+	rh_duty_end(s, "cron", err, &s->kept->cronning->failed);
 	if (!err && mine)
 		account(s, due, &origin, job);
 	return !err && mine;
@@ -130,13 +109,13 @@ fire(struct rh_server *s, const struct rh_cron_due *due)
 unsigned
 rh_duty_cron_step(struct rh_server *s, int64_t *again_ns)
 {
-	struct rh_pipe *pipe = begin(s);
+	struct rh_pipe *pipe = rh_duty_begin(s);
 	struct rh_cron_due *rows;
 	size_t n = rh_cron_due(pipe, MOST, &rows);
 	struct rh_err *err = rh_pipe_error(pipe);
 	unsigned fired = 0;
 
-	end(s, err);
+	rh_duty_end(s, "cron", err, &s->kept->cronning->failed);
 	*again_ns = POLL_NS;
 	if (err)
 		return 0;

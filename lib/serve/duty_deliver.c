@@ -8,27 +8,13 @@
 
 #define TEND_NS (5000 * INT64_C(1000000))
 
-/* As for jobs (duty_jobs.c): not the process but its slot. */
-static struct rh_uuid
-holder_of(const struct rh_server *s)
-{
-	const struct rh_segment *segment = s->host->segment;
-	unsigned place = rh_segment_place(segment, s->slot);
-	struct rh_uuid id;
-
-	memcpy(id.b, rh_segment_id(segment), sizeof(id.b));
-	id.b[14] ^= (unsigned char)(place >> 8);
-	id.b[15] ^= (unsigned char)place;
-	return id;
-}
-
 void
 rh_duty_deliver_open(struct rh_server *s)
 {
 	const struct rh_host *h = s->host;
 	const struct rh_serve_conf *conf = h->conf;
 
-	s->kept->deliver = rh_deliver_new(s->own, s->pg, holder_of(s),
+	s->kept->deliver = rh_deliver_new(s->own, s->pg, rh_duty_holder(s),
 	    &(struct rh_deliver_conf){
 		.out = { &h->webhook_allow,
 		    (unsigned)conf->webhook_connections },

@@ -28,22 +28,16 @@ rh_duty_out(struct rh_server *s)
 unsigned
 rh_duty_inboxes(struct rh_server *s, int64_t *again_ns)
 {
-	struct rh_pipe *p;
+	struct rh_pipe *p = rh_duty_begin(s);
 	struct rh_err *err;
 	int64_t gone;
 
-	/* or the master would take the last one for one that hangs */
-	s->pg_obs.flight = NULL;
-	p = rh_pg_begin(s->pg, s->arena, NULL);
 	rh_pipe_send(p, &rh_duty_inboxes_stmts[0],
 	    RH_INT(s->host->conf->inbox_keep_ms), RH_INT(PURGE_MOST));
 	gone = rh_pipe_int(p);
-	if ((err = rh_pipe_error(p)))
-		rh_log_say(&s->log, RH_LOG_WARN,
-		    "old requests of inboxes: %s: %s; it is tried again",
-		    err->code, err->cause ? err->cause : err->detail);
-	rh_pg_end(s->pg);
-	s->pg_obs.flight = s->flight;
+	err = rh_pipe_error(p);
+	rh_duty_end(s, "old requests of inboxes", err,
+	    &s->kept->inboxes_failed);
 	*again_ns = !err && gone > 0 ? 0 : REST_NS;
 	return 0;
 }

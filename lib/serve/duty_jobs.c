@@ -6,23 +6,6 @@
 
 #define TEND_NS (5000 * INT64_C(1000000))
 
-/*
- * Not the process but its slot: whoever has it next knows that the one before
- * is gone, and need not wait for the end of its leases.
- */
-static struct rh_uuid
-holder_of(const struct rh_server *s)
-{
-	const struct rh_segment *segment = s->host->segment;
-	unsigned place = rh_segment_place(segment, s->slot);
-	struct rh_uuid id;
-
-	memcpy(id.b, rh_segment_id(segment), sizeof(id.b));
-	id.b[14] ^= (unsigned char)(place >> 8);
-	id.b[15] ^= (unsigned char)place;
-	return id;
-}
-
 void
 rh_duty_jobs_open(struct rh_server *s)
 {
@@ -33,7 +16,7 @@ rh_duty_jobs_open(struct rh_server *s)
 		return;
 	sealer = RH_NEW(s->own, struct rh_sealer);
 	rh_sealer_init(sealer, h->conf->secret_key);
-	s->kept->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, holder_of(s),
+	s->kept->runner = rh_runner_new(s->own, s->pg, &s->pg_obs, rh_duty_holder(s),
 	    &(struct rh_runner_obs){ .tally = &s->tally,
 		.series = &h->jobs,
 		.spans = h->series.spans,

@@ -61,34 +61,13 @@ show(struct rh_server *s)
 	    (uint64_t)all.lag_ms * 1000000);
 }
 
-static struct rh_pipe *
-begin(struct rh_server *s)
-{
-	/* or the master would take the last one for one that hangs */
-	s->pg_obs.flight = NULL;
-	return rh_pg_begin(s->pg, s->arena, NULL);
-}
-
-static void
-end(struct rh_server *s, const char *what, const struct rh_err *err,
-    bool *failed)
-{
-	if (err && !*failed)
-		rh_log_say(&s->log, RH_LOG_WARN,
-		    "%s: %s: %s; it is tried again", what, err->code,
-		    err->cause ? err->cause : err->detail);
-	*failed = err != NULL;
-	rh_pg_end(s->pg);
-	s->pg_obs.flight = s->flight;
-}
-
 unsigned
 rh_duty_relay(struct rh_server *s, int64_t *again_ns)
 {
 	struct rh_relaying *r = s->kept->relaying;
 
-	end(s, "the relay", rh_relay_step(&r->relay, begin(s), again_ns),
-	    &r->failed);
+	rh_duty_end(s, "the relay", rh_relay_step(&r->relay,
+	    rh_duty_begin(s), again_ns), &r->failed);
 	show(s);
 	return (unsigned)r->relay.last.moved;
 }
@@ -98,7 +77,7 @@ rh_duty_days(struct rh_server *s, int64_t *again_ns)
 {
 	struct rh_relaying *r = s->kept->relaying;
 
-	end(s, "the days of events",
-	    rh_relay_tend(&r->relay, begin(s), again_ns), &r->days_failed);
+	rh_duty_end(s, "the days of events", rh_relay_tend(&r->relay,
+	    rh_duty_begin(s), again_ns), &r->days_failed);
 	return 0;
 }
