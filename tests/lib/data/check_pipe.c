@@ -42,7 +42,7 @@ static const struct kinds kinds[] = {
 	{ RH_SLICE_INIT(""), ID, 0, 0, false, RH_SLICE_INIT(""), 0, 0, 0, 1 },
 	{ RH_SLICE_INIT("'; drop table things --"), ID, -1, -1, true, RH_SLICE_INIT("\0"), -1, -1, 0, 0 },
 	{ NOTEXT, { { 0 } }, RH_TIME_NONE, INT64_MAX, false, NOTEXT, INT16_MAX, INT32_MAX, -1, -1 },
-	{ RH_SLICE_INIT(" "), ID, RH_TIME_INFINITY, INT64_MIN, true, NOTEXT, INT16_MIN, INT32_MIN, 0, 0 },
+	{ RH_SLICE_INIT(" "), ID, RH_TIME_INFINITY, INT64_MIN + 1, true, NOTEXT, INT16_MIN, INT32_MIN, 0, 0 },
 	{ RH_SLICE_INIT("y 0001"), ID, -62135596800000000, 1, true, NOTEXT, 1, 1, 0, 0 },
 	{ RH_SLICE_INIT("y 9999"), ID, 253402300799999999, 1, true, NOTEXT, 1, 1, 0, 0 },
 };
