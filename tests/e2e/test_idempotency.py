@@ -108,6 +108,24 @@ class Replay(Keyed):
             **{T + f"/jobs/{{id}}/{what}": (
                 t.token, f"{t.path}/jobs/{self.stack.leave_job(t)}/{what}", None, {})
                for what in ("retry", "cancel")},
+            **self.of_webhooks(),
+        }
+
+    def of_webhooks(self):
+        t = self.t
+        a, b = ({"url": f"https://{host}.example/", "event_types": []} for host in "ab")
+        hook = self.posted(201, f"{t.path}/webhooks", a, None, t.token).json["id"]
+        hook = f"{t.path}/webhooks/{hook}"
+        delivery = self.posted(202, f"{hook}/test", None, None, t.token).json["id"]
+        since = [{"since": f"2026-01-0{day}T00:00:00Z"} for day in (1, 2)]
+        return {
+            T + "/webhooks": (t.token, f"{t.path}/webhooks", a, b),
+            T + "/webhooks/{id}/rotate-secret": (
+                t.token, f"{hook}/rotate-secret", None, {}),
+            T + "/webhooks/{id}/test": (t.token, f"{hook}/test", None, {}),
+            T + "/webhooks/{id}/replay": (t.token, f"{hook}/replay", *since),
+            T + "/webhook-deliveries/{id}/replay": (
+                t.token, f"{t.path}/webhook-deliveries/{delivery}/replay", None, {}),
         }
 
     def recorded(self):
