@@ -22,10 +22,12 @@ void
 overview_work_tiles(struct view *v, const struct overview *o)
 {
 	struct rh_arena *a = v->arena;
+	/* whatever stands in the segment */
+	int64_t oldest_s = (int64_t)RH_MIN(o->jobs_oldest_s, 1u << 31);
 
 	view_tile(v, "", "Jobs waiting", fmt_count(a, o->jobs_pending),
 	    o->jobs_pending ? rh_slice_of(rh_arena_printf(a, "oldest %.*s",
-	    RH_SLICE_ARG(fmt_span(a, (int64_t)o->jobs_oldest_s * 1000000)))) :
+	    RH_SLICE_ARG(fmt_span(a, oldest_s * 1000000)))) :
 	    RH_SLICE("none is due"));
 	view_tile(v, o->jobs.errors ? "bad" : "good", "Dead jobs",
 	    fmt_count(a, o->jobs.errors), rh_slice_of(rh_arena_printf(a,
