@@ -28,17 +28,19 @@
  */
 enum rh_duty_who { RH_DUTY_EVERYBODY, RH_DUTY_COURIER, RH_DUTY_JOBS };
 
+/*
+ * With the request's arena, empty, and the place's session, ready, as far as
+ * is known; *again_ns: how long there is nothing to do there. Answers how many
+ * things it has done.
+ */
+typedef unsigned rh_duty_step(struct rh_server *s, int64_t *again_ns);
+
 struct rh_duty {
 	const char *name;
 	enum rh_duty_who who;
 	/* At a place that is reached for the first time; NULL: nothing to prepare. */
 	void (*open)(struct rh_server *s);
-	/*
-	 * With the request's arena, empty, and the place's session, ready, as
-	 * far as is known; *again_ns: how long there is nothing to do there.
-	 * Answers how many things it has done.
-	 */
-	unsigned (*step)(struct rh_server *s, int64_t *again_ns);
+	rh_duty_step *step;
 	/* Before the worker ends, at each place where it was opened; or NULL. */
 	void (*close)(struct rh_server *s);
 	enum rh_wake wake; /* what is left for it; at once, and then … */
@@ -62,6 +64,9 @@ struct rh_kept {
 	uint64_t *stepped_ns;	/* mono: of its last one's end */
 	unsigned called;	/* for what, as bits of wake.h; who heeds it takes it back */
 };
+
+/* One that another has left something for is due, at this place. */
+void rh_duty_hasten(struct rh_server *s, rh_duty_step *whose);
 
 /* duty_part.c: of several. */
 

@@ -3,6 +3,7 @@
 #include "serve/duty_relay.h"
 
 #include "jobs/relay.h"
+#include "serve/duty_deliver.h"
 
 /* What a worker keeps of it, at one place. */
 struct rh_relaying {
@@ -69,6 +70,8 @@ rh_duty_relay(struct rh_server *s, int64_t *again_ns)
 	rh_duty_end(s, "the relay", rh_relay_step(&r->relay,
 	    rh_duty_begin(s), again_ns), &r->failed);
 	show(s);
+	if (r->relay.last.moved)
+		rh_duty_hasten(s, rh_duty_deliver);
 	return (unsigned)r->relay.last.moved;
 }
 
