@@ -11,7 +11,7 @@ drop function job_enter(uuid, uuid, uuid, int);
 drop function job_kinds_say(text[], int[], real[]);
 drop function job_next_ms();
 drop function job_claim(uuid, int, bigint, uuid, uuid[], int[], text[], bigint[]);
-drop function job_spend(uuid);
+drop function job_spend(uuid, timestamptz);
 drop function job_rooms(uuid[], text[]);
 drop function job_tokens(real, double precision, timestamptz);
 drop function job_pause(int);

@@ -197,7 +197,7 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- What began now is taken out of its buckets.
-create function job_spend(p_holder uuid) returns void
+create function job_spend(p_holder uuid, p_begins timestamptz) returns void
 language sql volatile set search_path = pg_catalog, pg_temp as $$
 	insert into public.job_rates as old (tenant_id, kind, tokens, at)
 	select b.t, b.k, public.job_tokens(r.rate, x.tokens, x.at) - b.n, clock_timestamp()
@@ -205,7 +205,7 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
 		from public.jobs j, lateral (values (j.tenant_id, j.kind, true), (j.tenant_id, '', false),
 			('00000000-0000-0000-0000-000000000000', j.kind, false),
 			('00000000-0000-0000-0000-000000000000', '', false)) b(t, k, own)
-		where j.state = 'running' and j.holder = p_holder and j.started_at = now()
+		where j.state = 'running' and j.holder = p_holder and j.started_at = p_begins
 		group by 1, 2, 3) b
 	left join public.job_controls c on c.tenant_id = b.t and c.kind = b.k
 	left join public.job_kinds d on b.own and d.kind = b.k
@@ -250,6 +250,8 @@ declare
 	of_kind bigint[];
 	of_all bigint[];
 	busy boolean := false;
+	-- of what is bounded behind the count of what runs: who had made room has ended
+	begins timestamptz := clock_timestamp();
 	n_tenants int;
 	n_lanes int;
 begin
@@ -306,6 +308,7 @@ begin
 			join public.job_rooms(tenants, kinds) m on m.n = l.n
 			where coalesce(least(m.of_lane, m.of_tenant, m.of_kind, m.of_all) > 0 and not busy, true)) y
 		where y.r = y.top;
+		begins := clock_timestamp();
 		-- somebody waits: there may be room by then
 		perform set_config('rowhouse.jobs_again_ms', case when busy then '5' else '50' end, true);
 	end if;
@@ -321,7 +324,7 @@ begin
 			from unnest(tenants, ranks, kinds, above) with ordinality as l(t, r, k, above, n)
 			order by l.n)
 		update public.jobs j set state = 'running', holder = p_holder, attempt = j.attempt + 1,
-			lease_until = now() + p_lease_ms * interval '1 ms', started_at = now()
+			lease_until = now() + p_lease_ms * interval '1 ms', started_at = begins
 		where j.ctid = any (array(select d.ctid from lane w, lateral (
 			select x.ctid from public.jobs x where x.state = 'ready' and x.tenant_id = w.t
 			and -x.priority = w.r and x.kind = w.k and x.seq > coalesce(w.above, 0)
@@ -350,7 +353,7 @@ begin
 			row_number() over (order by d.n, d.s) as in_all
 		from due d)
 	update public.jobs j set state = 'running', holder = p_holder, attempt = j.attempt + 1,
-		lease_until = now() + p_lease_ms * interval '1 ms', started_at = now()
+		lease_until = now() + p_lease_ms * interval '1 ms', started_at = begins
 	where j.ctid = any (array(select c.at from counted c
 		where coalesce(c.in_lane <= c.of_lane, true) and coalesce(c.in_tenant <= c.of_tenant, true)
 		and coalesce(c.in_kind <= c.of_kind, true) and coalesce(c.in_all <= c.of_all, true)))
@@ -358,7 +361,7 @@ begin
 		j.trace_id, j.parent_span_id, j.trace_flags, j.request_id,
 		(date_part('epoch', now() - greatest(j.run_at, j.created_at)) * 1000)::bigint,
 		j.priority, j.seq;
-	perform public.job_spend(p_holder);
+	perform public.job_spend(p_holder, begins);
 end $$;
 
 -- How long until something scheduled is due, or what is bounded may have room,
@@ -602,7 +605,7 @@ begin
 	end loop;
 end $$;
 revoke create on schema public from rowhouse_auth;
-revoke all on function job_rooms(uuid[], text[]), job_spend(uuid), job_tokens(real, double precision, timestamptz) from public;
-grant execute on function job_rooms(uuid[], text[]), job_spend(uuid), job_tokens(real, double precision, timestamptz)
+revoke all on function job_rooms(uuid[], text[]), job_spend(uuid, timestamptz), job_tokens(real, double precision, timestamptz) from public;
+grant execute on function job_rooms(uuid[], text[]), job_spend(uuid, timestamptz), job_tokens(real, double precision, timestamptz)
 	to rowhouse_auth;
 grant usage on sequence jobs_seq_seq to rowhouse_auth;
