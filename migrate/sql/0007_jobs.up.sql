@@ -416,7 +416,8 @@ begin
 	return true;
 end $$;
 
--- Its last word, in the transaction of what it did. False: it is another's.
+-- Its last word, in the transaction of what it did. False: it is another's; but
+-- of one that is done that takes back what it did, for it will be done again.
 create function job_over(p_tenant uuid, p_id uuid, p_holder uuid, p_attempt int, p_state job_state,
 	p_result jsonb, p_error text)
 returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -434,6 +435,9 @@ begin
 		coalesce(p_error, case when p_state <> 'done' then error end), actor_id,
 		trace_id, parent_span_id, trace_flags, request_id, created_at, started_at
 	from gone;
+	if not found and p_state = 'done' then
+		raise exception using errcode = 'RH409', constraint = 'job_lost', message = 'another has it by now';
+	end if;
 	return found;
 end $$;
 

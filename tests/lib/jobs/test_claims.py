@@ -306,7 +306,7 @@ class Claims(unittest.TestCase):
         mine = [r for r in rows if r[0] == A]
         self.away(A)
         self.assertEqual(self.w.asks("job_enter", mine[0]), "lost")
-        self.assertEqual(self.w.asks("job_over", mine[0], ", 'done', null, null"), "false")
+        self.assertEqual(self.w.asks("job_over", mine[0], ", 'done', null, null"), "lost")
         self.assertEqual(self.w.asks("job_fail", mine[0], ", 'e', false"), "none")
         self.assertEqual(self.w.over(rows), 1)
         self.away(A, False)
@@ -335,7 +335,7 @@ class Claims(unittest.TestCase):
         [theirs] = other.claim()
         self.assertEqual(theirs[3], "2")
         self.assertEqual(self.w.asks("job_enter", mine), "lost")
-        self.assertEqual(self.w.asks("job_over", mine, ", 'done', null, null"), "false")
+        self.assertEqual(self.w.asks("job_over", mine, ", 'done', null, null"), "lost")
         self.assertEqual(self.w.asks("job_fail", mine, ", 'e', false"), "none")
         self.assertEqual(self.w.asks("job_extend", mine, ", 1000, null"), "none")
         self.assertEqual(self.w.over([mine]), 0)
