@@ -75,8 +75,8 @@ rh_limiter_look(struct rh_limiter *l, const struct rh_budget *b)
  * many are out, charged and perhaps not yet used, until then. What is out cannot
  * come back by waiting: the used part of the window is never below it. So a lot
  * that is used at its end finds its place in the window, and at no time is there
- * more to be had than the quota; with what a host had not used it comes back to
- * tell so.
+ * more to be had than the quota. A host gives back what it has not used of a lot
+ * with its next draw.
  *
  * Microseconds: a Lua number holds whole ones exactly until the year 2255, and
  * Redis writes it with 17 digits. A clock that was set back, or a window that
