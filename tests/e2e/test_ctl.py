@@ -33,8 +33,7 @@ class Lock:
 
     def __init__(self, postgres, table):
         self.psql = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", "-h", postgres.dir, "-U",
-             "postgres", "-d", "rowhouse"], stdin=subprocess.PIPE,
+            postgres.psql("-A", "-t"), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
         self.psql.stdin.write(f"begin; lock table {table}; select 'held';\n")
         self.psql.stdin.flush()

@@ -14,8 +14,7 @@ from random import Random
 sys.dont_write_bytecode = True
 
 from harness import (Client, Exporter, Pool, Postgres, Stack,  # noqa: E402
-                     Story, TempDir, main, migrate, patience,
-                     wait_until)
+                     Story, TempDir, main, patience, wait_until)
 from harness.places import system  # noqa: E402
 
 OPEN = "application/openmetrics-text; version=1.0.0"
@@ -243,9 +242,8 @@ class Metrics(Story):
 class Segment(unittest.TestCase):
 
     def test_without_a_segment_it_waits_for_one(self):
-        with TempDir() as temp, Postgres() as postgres:
+        with TempDir() as temp, Postgres(migrated=True) as postgres:
             pool = Pool(temp.path, postgres)
-            migrate(pool.conf, "up", temp=temp.path)
             with Exporter(pool) as exporter:
                 got = get(exporter.port)
                 self.assertEqual(got.status, 503)

@@ -20,8 +20,7 @@ class Lock:
 
     def __init__(self, postgres, row):
         self.psql = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", "-h", postgres.dir, "-U",
-             "postgres", "-d", "rowhouse"], text=True,
+            postgres.psql("-A", "-t"), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.psql.stdin.write(f"begin; select id from projects where id ="
                               f" '{row}' for update;\n")

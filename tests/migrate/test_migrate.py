@@ -123,8 +123,7 @@ class Migrating(unittest.TestCase):
     def busy(self, sql):
         """A session with a transaction open; commit it by closing stdin."""
         child = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", "-h", self.postgres.dir, "-U",
-             "postgres", "-d", self.database], stdin=subprocess.PIPE,
+            self.postgres.psql("-A", "-t", database=self.database), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(self.end, child)
         child.stdin.write(f"begin;\n{sql};\nselect 'open';\n")

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 # pylint: disable=wrong-import-position
 from harness.places import BUILD, SANITIZED, patience  # noqa: E402
-from harness.pool import environment, migrate, write_conf  # noqa: E402
+from harness.pool import environment  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
 A, B = ("0192f3e4-0000-7000-8000-00000000000a",
@@ -40,11 +40,8 @@ class Migrated(unittest.TestCase):
     def setUpClass(cls):
         if not bin_dir():
             raise unittest.SkipTest("the PostgreSQL server is not installed")
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(migrated=True)
         cls.addClassCleanup(cls.postgres.close)
-        conf = f"{cls.postgres.dir}/rowhouse.conf"
-        write_conf(conf, {"admin_database_url": cls.postgres.admin_url})
-        migrate(conf, "up", temp=cls.postgres.dir)
         for tenant, n in ((A, 1), (B, 2)):
             cls.seed(tenant, n)
 
@@ -130,8 +127,7 @@ class Migrated(unittest.TestCase):
         setting = (f"select set_config('rowhouse.tenant_id', '{tenant}', true) \\g"
                    " /dev/null\n") if tenant else ""
         done = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1",
-             "-h", self.postgres.dir, "-U", "rowhouse_app", "-d", "rowhouse"],
+            self.postgres.psql("-A", "-t", "-F", "\t", user="rowhouse_app"),
             input=f"begin;\n{setting}{sql};\n", text=True, capture_output=True,
             check=False)
         if done.returncode:

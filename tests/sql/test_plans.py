@@ -144,8 +144,7 @@ class Plans(Migrated):
     def session(self, user, script):
         """What the script answers, in a session of its own."""
         done = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
-             "-h", self.postgres.dir, "-U", user, "-d", "rowhouse"],
+            self.postgres.psql("-A", "-t", user=user),
             input=script, text=True, capture_output=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout

@@ -6,7 +6,9 @@ import pwd
 import signal
 import subprocess
 
-from .places import SOURCE, patience, system
+from . import cluster
+from .places import patience, system
+from .pool import migrate, write_conf
 from .proc import Daemon, TempDir, children, stands, wait_until
 
 OWNER = "postgresql:///rowhouse?host={0}&user=rowhouse_owner"
@@ -25,21 +27,44 @@ def bin_dir():
 
 
 class Postgres:
-    """Postgres refuses to run as root: then it runs as postgres or nobody."""
+    """With our roles and their database; migrated: and with our migrations in it.
+    Postgres refuses to run as root: then it runs as postgres or nobody."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, migrated=False):
         self.bin = bin_dir()
         self.temp = TempDir()
         self.dir = self.temp.path
-        self.data = f"{self.dir}/data"
+        settings = settings or {}
+        # what is to survive the machine is no matter of its memory
+        self.store = TempDir(in_memory=settings.get("fsync") != "on")
+        self.data = f"{self.store.path}/data"
         self.user = None
         if os.geteuid() == 0:
             self.user = next(u for u in ("postgres", "nobody") if _has_user(u))
-            os.chown(self.dir, pwd.getpwnam(self.user).pw_uid, -1)
+            for path in self.dir, self.store.path:
+                os.chown(path, pwd.getpwnam(self.user).pw_uid, -1)
         self.daemon = None
-        self._init(settings or {})
+        cluster.copy("migrated" if migrated else "bare", f"{self.bin}/initdb", self.data,
+                     self._new)
+        self._configure(settings)
         self.start()
-        self.psql_file(os.path.join(SOURCE, "etc/postgresql/roles.sql"))
+
+    def _new(self, kind):
+        """What cluster.py is to keep."""
+        if kind == "bare":
+            self._init({})
+        else:
+            cluster.copy("bare", f"{self.bin}/initdb", self.data, self._new)
+            self._configure({})
+        self.start()
+        if kind == "bare":
+            self.psql_file(cluster.ROLES)
+        else:
+            conf = f"{self.dir}/migrate.conf"
+            write_conf(conf, {"admin_database_url": self.admin_url})
+            migrate(conf, "up", temp=self.dir)
+        self.stop()
+        return self.data
 
     def _run(self, argv, **kw):
         who = {}
@@ -53,6 +78,9 @@ class Postgres:
                    "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
                    "--no-sync", "--no-instructions"],
                   stdout=subprocess.DEVNULL)
+        self._configure(settings)
+
+    def _configure(self, settings):
         values = {
             "listen_addresses": "''", "port": 5432,
             "unix_socket_directories": f"'{self.dir}'",
@@ -111,18 +139,22 @@ class Postgres:
         self._run(["cp", "-a", old, self.data])
         self.start()
 
+    def psql(self, *options, user="postgres", database="rowhouse"):
+        """Its command line. Debian's /usr/bin/psql is a script that looks for the
+        one that is meant, and costs five times what that does."""
+        return [f"{self.bin}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.dir,
+                "-U", user, "-d", database, *options]
+
     def psql_file(self, path, database="postgres"):
         subprocess.run(
-            ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-U",
-             "postgres", "-d", database, "-f", path], check=True,
+            self.psql("-f", path, database=database), check=True,
             stdout=subprocess.DEVNULL)
 
     def query(self, sql, user="postgres", database="rowhouse"):
         """Rows as lists of texts."""
         done = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v",
-             "ON_ERROR_STOP=1", "-h", self.dir, "-U", user, "-d", database,
-             "-c", sql], check=False, capture_output=True, text=True)
+            self.psql("-A", "-t", "-F", "\t", "-c", sql, user=user, database=database),
+            check=False, capture_output=True, text=True)
         if done.returncode:
             raise AssertionError(f"psql: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
@@ -131,8 +163,7 @@ class Postgres:
     def transaction(self, user="postgres", database="rowhouse"):
         """Gives a function that runs statements in it; rolls back at the end."""
         psql = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
-             "-h", self.dir, "-U", user, "-d", database],
+            self.psql("-A", "-t", user=user, database=database),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
         def run(sql):
@@ -156,6 +187,7 @@ class Postgres:
     def close(self):
         if self.daemon.alive():
             self.stop()
+        self.store.remove()
         self.temp.remove()
 
     def __enter__(self):
@@ -170,8 +202,7 @@ class Session:
 
     def __init__(self, postgres, user, database):
         self.psql = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1",
-             "-h", postgres.dir, "-U", user, "-d", database],
+            postgres.psql("-A", "-t", "-F", "\t", user=user, database=database),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
             # a notice would stand among the rows

@@ -39,11 +39,16 @@ def eventually(check, seconds=30.0, every=0.05):
         time.sleep(every)
 
 
-class TempDir:
-    """/tmp/rh-XXXX: short, because a unix socket's path holds 107 bytes."""
+MEMORY = "/dev/shm"
 
-    def __init__(self):
-        self.path = tempfile.mkdtemp(prefix="rh-", dir="/tmp")
+
+class TempDir:
+    """/tmp/rh-XXXX: short, because a unix socket's path holds 107 bytes; in_memory,
+    for thousands of files that are soon forgotten, where there is plenty of it."""
+
+    def __init__(self, in_memory=False):
+        self.path = tempfile.mkdtemp(
+            prefix="rh-", dir=MEMORY if in_memory and _is_plenty(MEMORY) else "/tmp")
         os.chmod(self.path, 0o755)
         atexit.register(self.remove)
 
@@ -57,6 +62,14 @@ class TempDir:
 
     def __exit__(self, *_):
         self.remove()
+
+
+def _is_plenty(folder):
+    try:
+        is_now = os.statvfs(folder)
+    except OSError:
+        return False
+    return is_now.f_bavail * is_now.f_frsize >= 4 << 30 and os.access(folder, os.W_OK)
 
 
 _running = []

@@ -7,7 +7,7 @@ import threading
 
 from .client import Client
 from .pgbouncer import PgBouncer
-from .pool import Exporter, Jobs, Pool, migrate
+from .pool import Exporter, Jobs, Pool
 from .postgres import Postgres
 from .proc import TempDir, wait_until
 from .web import Nginx
@@ -52,7 +52,7 @@ class Stack:
 
     def start(self):
         web, web_options, exporter, env, settings = self._wanted
-        self.postgres = Postgres(self._pg_settings)
+        self.postgres = Postgres(self._pg_settings, migrated=True)
         if self.redis:
             self.redis.start()
             # one that is late is not away, but in a story about that: else what
@@ -63,7 +63,6 @@ class Stack:
             self.bouncer = PgBouncer(self.postgres)
         self.pool = self._pool(self.temp, self.bouncer or self.postgres, env=env,
                                **settings)
-        migrate(self.pool.conf, "up", temp=self.temp)
         self.pool.start()
         if self._jobs:
             self.jobs = Jobs(self.pool).start()

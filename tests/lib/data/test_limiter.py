@@ -12,7 +12,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "..", "e2e"))
 
 from harness.places import BUILD, patience, system  # noqa: E402
-from harness.pool import migrate, write_conf  # noqa: E402
 from harness.pgbouncer import PgBouncer  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 from harness.redis import Redis  # noqa: E402
@@ -38,10 +37,7 @@ def main():
         if not system(name):
             print(f"skipped: {name} is not installed")
             return 77
-    with Postgres() as postgres, Redis() as redis:
-        conf = f"{postgres.dir}/rowhouse.conf"
-        write_conf(conf, {"admin_database_url": postgres.admin_url})
-        migrate(conf, "up", temp=postgres.dir)
+    with Postgres(migrated=True) as postgres, Redis() as redis:
         postgres.query(EFFECTS)
         pooler = PgBouncer(postgres, size=5)
         try:

@@ -12,7 +12,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", "e2e")]
 
 # pylint: disable=wrong-import-position
-from harness.pool import migrate, write_conf  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
 A, B, C = (f"0192f3e4-0000-7000-8000-00000000000{x}" for x in "abc")
@@ -67,11 +66,8 @@ class Claims(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(migrated=True)
         cls.addClassCleanup(cls.postgres.close)
-        conf = f"{cls.postgres.dir}/rowhouse.conf"
-        write_conf(conf, {"admin_database_url": cls.postgres.admin_url})
-        migrate(conf, "up", temp=cls.postgres.dir)
         cls.admin = cls.postgres.session()
         cls.addClassCleanup(cls.admin.close)
         # a worker is nobody's, and sees no rows

@@ -41,13 +41,12 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(migrated=True)
         cls.addClassCleanup(cls.postgres.close)
         cls.asker, cls.asking = cls.postgres.session(), threading.Lock()
         cls.addClassCleanup(cls.asker.close)
         cls.conf = f"{cls.postgres.dir}/rowhouse.conf"
         write_conf(cls.conf, {"admin_database_url": cls.postgres.admin_url})
-        migrate(cls.conf, "up", temp=cls.postgres.dir)
         cls.query("insert into tenants (id, slug, name) values"
                   f" ('{TENANT}', 'one', 'T'), ('{OTHER}', 'two', 'T')")
 

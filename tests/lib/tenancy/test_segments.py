@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 from harness.pgbouncer import PgBouncer  # noqa: E402
 from harness.places import BUILD, patience, system  # noqa: E402
-from harness.pool import environment, migrate, write_conf  # noqa: E402
+from harness.pool import environment  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
 SEGMENTS = int(os.environ.get("ROWHOUSE_SEGMENTS", 20000))
@@ -39,11 +39,8 @@ class Segments(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(migrated=True)
         cls.addClassCleanup(cls.postgres.close)
-        conf = f"{cls.postgres.dir}/rowhouse.conf"
-        write_conf(conf, {"admin_database_url": cls.postgres.admin_url})
-        migrate(conf, "up", temp=cls.postgres.dir)
         for n in range(1, TENANTS + 1):
             user = f"0192f3e4-0000-7000-8001-{n:012x}"
             cls.postgres.query(
