@@ -170,7 +170,9 @@ class Chaos(Story):
     pg_settings = {"synchronous_commit": "on"}
     settings = {"workers": 4, "jobs_workers": 2, "trust_traceparent": "127.0.0.0/8",
                 "redis_timeout": "100ms", "redis_connect_timeout": "100ms",
-                "webhook_allow": "127.0.0.0/8", "webhook_retry": "200ms"}
+                "webhook_allow": "127.0.0.0/8", "webhook_retry": "200ms",
+                # else what is told afterwards takes as long as the kills did
+                "webhook_rate": 1000, "webhook_concurrency": 32}
 
     @classmethod
     def setUpClass(cls):
