@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""check_limiter.c needs a PostgreSQL with our migrations and a Redis: starts
-them, runs it, once on PostgreSQL itself and once behind a PgBouncer in
-transaction mode; answers what it did."""
+"""check_limiter.c needs a PostgreSQL with our migrations and a Redis, and
+check_advance.c the Redis: starts them and runs both, the first once on PostgreSQL
+itself and once behind a PgBouncer in transaction mode; answers what they did."""
 
 import os
 import subprocess
@@ -22,10 +22,10 @@ grant select, insert on effects to rowhouse_app;
 """
 
 
-def run(url, redis_url, **env):
+def run(name, url, redis_url, **env):
     env = dict(os.environ, ROWHOUSE_TEST_URL=url, ROWHOUSE_TEST_REDIS=redis_url,
                CK_TIMEOUT_MULTIPLIER=str(patience(1)), **env)
-    return subprocess.run([os.path.join(BUILD, "tests/lib/data/check_limiter")],
+    return subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
                           env=env, check=False, timeout=patience(600)).returncode
 
 
@@ -41,8 +41,10 @@ def main():
         postgres.query(EFFECTS)
         pooler = PgBouncer(postgres, size=5)
         try:
-            return (run(postgres.app_url, redis.url) or
-                    run(pooler.app_url, redis.url, ROWHOUSE_TEST_POOLED="1"))
+            return (run("check_advance", postgres.app_url, redis.url) or
+                    run("check_limiter", postgres.app_url, redis.url) or
+                    run("check_limiter", pooler.app_url, redis.url,
+                        ROWHOUSE_TEST_POOLED="1"))
         finally:
             pooler.close()
 
