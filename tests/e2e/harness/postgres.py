@@ -61,7 +61,8 @@ class Postgres:
             self.psql_file(cluster.ROLES)
         else:
             conf = f"{self.dir}/migrate.conf"
-            write_conf(conf, {"admin_database_url": self.admin_url})
+            write_conf(conf, {"admin_database_url": self.admin_url,
+                              "connect_timeout": "1min"})
             migrate(conf, "up", temp=self.dir)
         self.stop()
         return self.data

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Segments of many tenants at random, pipelined over a few sessions, while the
 server's processes are killed under them: no tenant sees another's row, neither
-straight nor through PgBouncer. ROWHOUSE_SEGMENTS: how many (20000)."""
+straight nor through PgBouncer. ROWHOUSE_SEGMENTS: how many (20000; 10000 under sanitizers)."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "..", "e2e"))
 
 from harness.pgbouncer import PgBouncer  # noqa: E402
-from harness.places import BUILD, patience, system  # noqa: E402
+from harness.places import BUILD, SANITIZED, patience, system  # noqa: E402
 from harness.pool import environment  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
-SEGMENTS = int(os.environ.get("ROWHOUSE_SEGMENTS", 20000))
+SEGMENTS = int(os.environ.get("ROWHOUSE_SEGMENTS", 10000 if SANITIZED else 20000))
 TENANTS, PROJECTS = 100, 20
 SESSIONS = 4
 KILL_EVERY = 0.1       # seconds
