@@ -235,6 +235,10 @@ RH_MUST_CHECK bool rh_seg_lock(int fd, unsigned pool, int kind);
 /* Whether somebody else holds it against this kind. */
 bool rh_seg_is_locked(int fd, unsigned pool, int kind);
 
+/* segment_layout.c: the whole description, in heap memory: it must outlive the arena
+ * of whoever asks. */
+struct rh_seg_head *rh_seg_describe(const struct rh_segment_spec *spec);
+
 /* segment_check.c: where the tables start, one behind the other, by count. */
 void rh_seg_lay_out_tables(struct rh_seg_head *head);
 /* Of a whole description; tells rubbish early, guards nothing. */
