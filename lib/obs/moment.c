@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "obs/registers.h"
+#include "obs/symbol.h"
 
 #define READ_TRIES	64
 /* The handler's own, and whatever it was called through. */
@@ -17,6 +18,8 @@
 #define RECURSION	4
 /* A chain of frames that leads further up is none. */
 #define CHAIN_BYTES	((uintptr_t)1 << 20)
+
+static uint64_t program;
 
 static _Unwind_Reason_Code
 no_step(struct _Unwind_Context *context, void *arg)
@@ -31,6 +34,7 @@ rh_moment_prepare(void)
 {
 	/* the first walk may allocate, and take the linker's lock */
 	_Unwind_Backtrace(no_step, NULL);
+	program = rh_code_id();
 }
 
 /* ---- writing: as flight.c does, one process and one handler ---- */
@@ -69,6 +73,7 @@ rh_moment_begin(struct rh_moment *m, enum rh_moment_why why,
 	m->address = info && info->si_code > 0 ?
 	    (uint64_t)(uintptr_t)info->si_addr : 0;
 	m->at_ns = rh_clock_mono_ns();
+	m->program = program;
 	m->anchor = (uintptr_t)rh_moment_prepare;
 	m->answered = m->text_n = 0;
 	m->frames[0] = r.pc;
@@ -216,8 +221,11 @@ rh_moment_read(const struct rh_moment *m, pid_t pid, bool is_dead,
 	return false;
 }
 
-bool
-rh_moment_is_of_our_code(const struct rh_moment *copy)
+void
+rh_moment_put(struct rh_buf *to, const struct rh_moment *copy)
 {
-	return copy->anchor == (uintptr_t)rh_moment_prepare;
+	uint64_t here = (uintptr_t)rh_moment_prepare;
+
+	rh_symbols_put(to, copy->frames, copy->nframes, here - copy->anchor,
+	    copy->program && copy->program == rh_code_id());
 }

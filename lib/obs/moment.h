@@ -9,8 +9,8 @@
  *          of a recursion one round
  * Errors   rh_moment_read tells a record that never stood still, and trusts no
  *          count in it
- * Owner    the slot's process; once it is dead, its master, who has its code
- *          at the same addresses (obs/symbol.h gives them names)
+ * Owner    the slot's process; once it is dead, its master, or whoever else
+ *          finds it (obs/symbol.h gives its frames names)
  *
  * The writer's side is fit for a signal handler once rh_moment_prepare() was
  * called; the next moment replaces the last.
@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 #define RH_FRAMES_MAX	48
@@ -44,11 +45,12 @@ struct rh_moment {
 	uint32_t nframes;
 	uint64_t address;		/* si_addr */
 	uint64_t at_ns;
+	uint64_t program;		/* rh_code_id() of its process */
 	uint64_t anchor;		/* where its code is: one function's address */
 	uint64_t frames[RH_FRAMES_MAX];
 	uint8_t answered;		/* the client was told, with a 500 */
 	uint8_t text_n;
-	char text[158];			/* of a failed assertion */
+	char text[150];			/* of a failed assertion */
 };
 
 /* Loads what unwinding needs: not a thing to do in a handler. */
@@ -73,7 +75,11 @@ void rh_moment_clear(struct rh_moment *m);
  */
 RH_MUST_CHECK bool rh_moment_read(const struct rh_moment *m, pid_t pid,
     bool is_dead, struct rh_moment *copy);
-/* Its addresses mean the same here. An upgraded master's old workers' do not. */
-bool rh_moment_is_of_our_code(const struct rh_moment *copy);
+/*
+ * The frames of a copy, by name: a forked process has all of them where ours
+ * are, another of the same program only those of its own file. Of another
+ * program they are addresses.
+ */
+void rh_moment_put(struct rh_buf *to, const struct rh_moment *copy);
 
 #endif

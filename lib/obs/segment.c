@@ -198,7 +198,8 @@ rh_segment_is_held(const struct rh_segment *s)
 
 	if (fd < 0)
 		return false;
-	held = rh_seg_is_locked(fd, s->pool, F_RDLCK);
+	/* a pool has it alone, processes without a master together */
+	held = rh_seg_is_locked(fd, s->pool, F_WRLCK);
 	close(fd);
 	return held;
 }
@@ -234,20 +235,24 @@ ready_ring(struct rh_ring *ring, size_t size, enum rh_ring_mode mode)
 		rh_ring_init(ring, size, mode);
 }
 
+/* Who died with its master, and in what, is told when the next one has a log. */
+static void
+ready_slot(struct rh_slot *slot)
+{
+	pid_t pid = atomic_load(&slot->pid);
+
+	memset(slot, 0, offsetof(struct rh_slot, generation));
+	atomic_store(&slot->pid, pid);
+}
+
 /* Rings are kept where they are whole: their last lines and spans count. */
 static void
 ready_slots(struct rh_segment *s)
 {
-	struct rh_slot *slot;
-
 	for (unsigned i = 0; i < s->count; i++) {
-		slot = rh_segment_slot(s, i);
 		/* a killed pool's log writer may yet be at its rings */
-		if (i != rh_segment_writer_slot(s)) {
-			memset(slot, 0, offsetof(struct rh_slot, generation));
-			rh_flight_close(rh_segment_flight(s, i));
-			rh_moment_clear(rh_segment_moment(s, i));
-		}
+		if (i != rh_segment_writer_slot(s))
+			ready_slot(rh_segment_slot(s, i));
 		rh_journal_settle(s, i);
 		ready_ring(rh_segment_log(s, i), s->head->log_bytes,
 		    RH_RING_REFUSE);

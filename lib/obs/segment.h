@@ -35,7 +35,7 @@
 #include "obs/moment.h"
 #include "obs/ring.h"
 
-#define RH_SEGMENT_VERSION	5
+#define RH_SEGMENT_VERSION	6
 
 enum rh_slot_state {
 	RH_SLOT_EMPTY,		/* or of a process that is no worker */
@@ -126,8 +126,19 @@ bool rh_segment_is_anothers(const char *path,
  * takes it over, the others join in, each in a slot of its own, as long as
  * there are some. A pool and they refuse each other.
  */
-RH_MUST_CHECK bool rh_segment_join(struct rh_segment **segment, unsigned *slot,
-    const char *path, const struct rh_segment_spec *spec, struct rh_buf *why);
+struct rh_joined {
+	unsigned slot;
+	pid_t left;	/* who had it and did not say goodbye; 0: nobody */
+};
+RH_MUST_CHECK bool rh_segment_join(struct rh_segment **segment,
+    struct rh_joined *joined, const char *path,
+    const struct rh_segment_spec *spec, struct rh_buf *why);
+/*
+ * Each of them that is gone without a goodbye is told of once, whoever of the
+ * others looks; then its slot is free.
+ */
+void rh_segment_bury(const struct rh_segment *segment,
+    void (*tell)(void *ctx, unsigned slot, pid_t pid), void *ctx);
 /* Of a segment that was made or taken over: it holds the lock. */
 int rh_segment_fd(const struct rh_segment *segment);
 /* The file behind path is another one by now, or of another size: open it anew. */

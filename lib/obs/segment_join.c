@@ -23,9 +23,12 @@
  * the first one has made the segment before the next looks at it.
  */
 
+/* why NULL: nobody asks. */
 static bool
 fail(struct rh_buf *why, const char *what, const char *path)
 {
+	if (!why)
+		return false;
 	rh_buf_printf(why, "cannot %s %s: %s\n", what, path, strerror(errno));
 	return false;
 }
@@ -59,11 +62,17 @@ leave(int fd)
 }
 
 static bool
+is_gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static bool
 is_alive(const struct rh_slot *slot)
 {
 	pid_t pid = atomic_load(&slot->pid);
 
-	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+	return pid > 0 && !is_gone(pid);
 }
 
 static bool
@@ -123,21 +132,36 @@ join_others(struct rh_segment **segment, int fd, const char *path,
 	return false;
 }
 
-static bool
-take_slot(const struct rh_segment *s, unsigned *slot, struct rh_buf *why)
+/* Of one that is gone it takes what there is to tell as well, so rather another. */
+static unsigned
+free_slot(const struct rh_segment *s)
 {
-	for (unsigned i = 1; i < rh_segment_slots(s); i++) {
+	unsigned found = 0;
+
+	for (unsigned i = rh_segment_slots(s) - 1; i > 0; i--) {
 		struct rh_slot *record = rh_segment_slot(s, i);
 
-		if (is_alive(record))
-			continue;
-		rh_journal_settle(s, i);
+		if (!is_alive(record) && (found == 0 ||
+		    atomic_load(&record->pid) == 0))
+			found = i;
+	}
+	return found;
+}
+
+static bool
+take_slot(const struct rh_segment *s, struct rh_joined *joined,
+    struct rh_buf *why)
+{
+	struct rh_slot *record;
+
+	if ((joined->slot = free_slot(s)) != 0) {
+		record = rh_segment_slot(s, joined->slot);
+		rh_journal_settle(s, joined->slot);
 		atomic_store(&record->requests, 0);
 		atomic_store(&record->started_us, rh_clock_wall_us());
 		atomic_fetch_add(&record->generation, 1);
 		atomic_store(&record->state, RH_SLOT_STARTING);
-		atomic_store(&record->pid, getpid());
-		*slot = i;
+		joined->left = atomic_exchange(&record->pid, getpid());
 		return true;
 	}
 	rh_buf_printf(why, "all %u places of the segment are taken: workers"
@@ -147,12 +171,12 @@ take_slot(const struct rh_segment *s, unsigned *slot, struct rh_buf *why)
 }
 
 bool
-rh_segment_join(struct rh_segment **segment, unsigned *slot, const char *path,
-    const struct rh_segment_spec *spec, struct rh_buf *why)
+rh_segment_join(struct rh_segment **segment, struct rh_joined *joined,
+    const char *path, const struct rh_segment_spec *spec, struct rh_buf *why)
 {
 	int inside = enter(path, why);
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	bool joined;
+	bool done;
 
 	*segment = NULL;
 	if (inside < 0) {
@@ -160,15 +184,52 @@ rh_segment_join(struct rh_segment **segment, unsigned *slot, const char *path,
 		return false;
 	}
 	/* what cannot be opened is for rh_segment_create to judge */
-	joined = fd < 0 || join_others(segment, fd, path, spec, why);
+	done = fd < 0 || join_others(segment, fd, path, spec, why);
 	if (!*segment)
 		leave(fd);	/* and the lock with it */
-	if (joined && !*segment)
-		joined = rh_segment_create(segment, path, spec, why) &&
+	if (done && !*segment)
+		done = rh_segment_create(segment, path, spec, why) &&
 		    share_lock(rh_segment_fd(*segment), path, why);
-	joined = joined && take_slot(*segment, slot, why);
-	if (!joined)
+	done = done && take_slot(*segment, joined, why);
+	if (!done)
 		rh_segment_close(segment);
 	leave(inside);
-	return joined;
+	return done;
+}
+
+static pid_t
+gone(const struct rh_segment *s, unsigned i)
+{
+	pid_t pid = atomic_load(&rh_segment_slot(s, i)->pid);
+
+	return pid > 0 && is_gone(pid) ? pid : 0;
+}
+
+static void
+bury(const struct rh_segment *s, unsigned i,
+    void (*tell)(void *ctx, unsigned slot, pid_t pid), void *ctx)
+{
+	int inside = enter(s->path, NULL);
+	pid_t pid;
+
+	if (inside < 0)
+		return;
+	/* another one may have been faster */
+	if ((pid = gone(s, i)) != 0) {
+		rh_journal_settle(s, i);
+		tell(ctx, i, pid);
+		atomic_store(&rh_segment_slot(s, i)->state, RH_SLOT_EMPTY);
+		atomic_store(&rh_segment_slot(s, i)->pid, 0);
+	}
+	leave(inside);
+}
+
+void
+rh_segment_bury(const struct rh_segment *s,
+    void (*tell)(void *ctx, unsigned slot, pid_t pid), void *ctx)
+{
+	for (unsigned i = 1; i < rh_segment_slots(s); i++) {
+		if (gone(s, i))
+			bury(s, i, tell, ctx);
+	}
 }

@@ -207,9 +207,29 @@ put_frame(struct rh_buf *to, const struct rh_elf *own, const void *own_base,
 		rh_buf_char(to, ')');
 }
 
+uint64_t
+rh_code_id(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/exe", &st) < 0)
+		return 0;
+	return (uint64_t)st.st_ino ^ (uint64_t)st.st_dev << 32 ^
+	    (uint64_t)st.st_ctim.tv_sec << 20 ^ (uint64_t)st.st_ctim.tv_nsec;
+}
+
+static bool
+is_at(uint64_t address, const void *base)
+{
+	Dl_info lib;
+
+	return dladdr((void *)(uintptr_t)address, &lib) &&
+	    lib.dli_fbase == base;
+}
+
 void
 rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n,
-    bool is_ours)
+    uint64_t shift, bool is_ours)
 {
 	struct rh_elf own;
 	Dl_info self = { .dli_fbase = NULL };
@@ -221,8 +241,10 @@ rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n,
 
 		if (i)
 			rh_buf_char(to, '\n');
-		if (is_ours)
-			put_frame(to, &own, self.dli_fbase, frames[i], i > 0);
+		if (is_ours && (shift == 0 ||
+		    is_at(frames[i] + shift, self.dli_fbase)))
+			put_frame(to, &own, self.dli_fbase, frames[i] + shift,
+			    i > 0);
 		else
 			put_hex(to, frames[i]);
 		if (to->full) {

@@ -11,7 +11,7 @@
  * Source   System V ABI, chapters 4 and 5 (ELF)
  *
  * For a process that has the code at the same addresses: after a fork, its
- * master.
+ * master. One that merely runs the same program knows that program's functions.
  */
 #ifndef RH_OBS_SYMBOL_H
 #define RH_OBS_SYMBOL_H
@@ -33,12 +33,17 @@ RH_MUST_CHECK bool rh_elf_find(const struct rh_elf *elf, uint64_t address,
     struct rh_slice *name, uint64_t *offset);
 void rh_elf_close(struct rh_elf *elf);
 
+/* The file that this process executes, whatever its name leads to by now. 0: unknown. */
+uint64_t rh_code_id(void);
+
 /*
  * Whole frames, a line each, as many as fit: the first is where execution
- * stood, the others return behind their call. is_ours false: of code that is
- * not here, so the addresses alone.
+ * stood, the others return behind their call. shift: what is added to an
+ * address to find our own program's code here; libraries are anywhere then, and
+ * only 0 has names for theirs. is_ours false: of another program, so the
+ * addresses alone.
  */
 void rh_symbols_put(struct rh_buf *to, const uint64_t *frames, unsigned n,
-    bool is_ours);
+    uint64_t shift, bool is_ours);
 
 #endif

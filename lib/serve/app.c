@@ -34,6 +34,7 @@ struct part {
 	const struct rh_option *options;
 };
 static const struct part *part;
+static struct rh_joined joined;	/* of -1: its slot, and whose it was */
 
 /* The master's own line to the log and to the counters. */
 static void
@@ -232,6 +233,8 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 	else
 		h->past = rh_past_open(h, arena);
 	master_signals(h, server, arena);
+	if (!will)
+		rh_unburied_tell(server);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_run(&spec, arena);
 }
@@ -277,6 +280,24 @@ try(const struct rh_program *self, struct rh_host *h, struct rh_buf *why)
 
 /* ---- -1: one of several, on descriptor 0 ---- */
 
+/* Who dies here has no master to tell of it: the next one does, and the others. */
+static bool
+start_alone(void *server, unsigned slot)
+{
+	bool ready = rh_server_start(server, slot);
+
+	rh_unburied_left(server, joined.left);
+	rh_unburied_look(server);
+	return ready;
+}
+
+static void
+idle_alone(void *server)
+{
+	rh_server_idle(server);
+	rh_unburied_look(server);
+}
+
 static int
 serve_alone(const struct rh_program *self, struct rh_host *h,
     struct rh_buf *why)
@@ -285,7 +306,6 @@ serve_alone(const struct rh_program *self, struct rh_host *h,
 	enum rh_inherited what;
 	struct rh_listen listen;
 	struct rh_pool_spec spec;
-	unsigned slot;
 
 	if (!rh_inherit(&listen, &what, why) ||
 	    !rh_privilege_drop(conf.user, conf.group, why))
@@ -293,19 +313,23 @@ serve_alone(const struct rh_program *self, struct rh_host *h,
 	if (what == RH_INHERITED_NOTHING)
 		return rh_program_fail(self, "-1 serves descriptor 0, and that"
 		    " is no listening socket");
-	if (!rh_host_segment(h, (char *)conf.segment.p, NULL, &slot, why))
+	if (!rh_host_segment(h, (char *)conf.segment.p, NULL, &joined,
+	    why))
 		return fail(self, why);
 	h->alone = true;
 	server->host = h;
 	spec = (struct rh_pool_spec){ .name = rh_pool_names[part->pool],
 		.listen = &listen,
 		.segment = h->segment,
+		.log = &server->log,
 		.ctx = server,
 		.trouble = rh_server_trouble,
 		.hooks = part->hooks };
+	spec.hooks.start = start_alone;
+	spec.hooks.idle = idle_alone;
 	spec_tune(&spec);
 	signal(SIGPIPE, SIG_IGN);
-	return rh_pool_alone(&spec, slot);
+	return rh_pool_alone(&spec, joined.slot);
 }
 
 static int

@@ -76,11 +76,11 @@ instruments_open(const struct rh_app *app, struct rh_metrics *m,
 
 bool
 rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
-    unsigned *slot, struct rh_buf *why)
+    struct rh_joined *joined, struct rh_buf *why)
 {
 	const struct rh_serve_conf *conf = h->conf;
 	/* those who join others refuse nobody */
-	const unsigned slots = slot ? (unsigned)conf->workers + 1 :
+	const unsigned slots = joined ? (unsigned)conf->workers + 1 :
 	    rh_pool_slots((unsigned)conf->workers);
 	const struct rh_segment_pool pools[] = {
 		[RH_POOL_FCGI] = { rh_pool_names[RH_POOL_FCGI], slots },
@@ -121,7 +121,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		return false;
 	if (!(will ? rh_segment_succeed(&h->segment, will->segment, path, &spec,
 	    &will->same_segment, why) :
-	    slot ? rh_segment_join(&h->segment, slot, path, &spec, why) :
+	    joined ? rh_segment_join(&h->segment, joined, path, &spec, why) :
 	    rh_segment_create(&h->segment, path, &spec, why)))
 		return false;
 	h->directory = rh_segment_area(h->segment, "tenants");

@@ -73,10 +73,10 @@ RH_MUST_CHECK bool rh_host_open(struct rh_host *host, struct rh_arena *arena,
 void rh_host_tune(struct rh_host *host, struct rh_arena *arena,
     struct rh_buf *warnings);
 /*
- * will, of the program before, learns whether the geometry fits; slot is set
- * for a process that joins others. NULL, each: it is the pool's own.
+ * will, of the program before, learns whether the geometry fits; joined is
+ * set for a process that joins others. NULL, each: it is the pool's own.
  */
 RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, const char *path,
-    struct rh_will *will, unsigned *slot, struct rh_buf *why);
+    struct rh_will *will, struct rh_joined *joined, struct rh_buf *why);
 
 #endif

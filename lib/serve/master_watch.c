@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "obs/asked.h"
-#include "obs/symbol.h"
+#include "serve/watch.h"
 
 /*
  * A look at every worker's request in flight, once a tick: one that takes long
@@ -22,8 +22,6 @@
 
 /* What a worker has to say where it stands; it may not run for a while. */
 #define ANSWER_NS	(UINT64_C(1000) * 1000000)
-
-enum { SHORT_CAP = 160, PATH_CAP = 1024, BACKTRACE_CAP = 2400 };
 
 /* ---- slow: a line, once ---- */
 
@@ -42,54 +40,23 @@ may_tell(struct rh_master *m, uint64_t now_ms)
 	return true;
 }
 
-static struct rh_slice
-text_or_none(struct rh_slice text)
-{
-	return text.n ? text : RH_SLICE_NONE;
-}
-#define TEXT(f, member)	text_or_none(rh_flight_text(f, member))
-
-/* What it answered; false: not all of it is there. */
+/* What it answered, as far as it is there. */
 static bool
-where(const struct rh_master *m, const struct rh_child *c, struct rh_buf *to)
+where(const struct rh_master *m, const struct rh_child *c,
+    struct rh_moment *moment)
 {
 	unsigned slot = (unsigned)(c - m->children) + 1;
-	struct rh_moment moment;
 
-	if (!rh_moment_read(rh_segment_moment(m->spec->segment, slot), c->pid,
-	    false, &moment) || moment.at_ns < c->watch.asked_ns)
-		return false;
-	rh_symbols_put(to, moment.frames, moment.nframes,
-	    rh_moment_is_of_our_code(&moment));
-	return moment.nframes > 1;
+	return rh_moment_read(rh_segment_moment(m->spec->segment, slot), c->pid,
+	    false, moment) && moment->at_ns >= c->watch.asked_ns;
 }
 
 static void
 tell_slow(struct rh_master *m, const struct rh_child *c,
-    const struct rh_flight *f, uint64_t now_ns, struct rh_slice backtrace)
+    const struct rh_flight *f, uint64_t now_ns, const struct rh_moment *where)
 {
-	struct rh_line line;
-
-	rh_line_open(&line, m->spec->log, RH_LOG_WARN, "slow request",
-	    rh_clock_wall_us());
-	rh_line_text(&line, "request_id", TEXT(f, request_id), SHORT_CAP);
-	rh_line_hex(&line, "trace_id", f->trace_id, sizeof(f->trace_id));
-	rh_line_hex(&line, "span_id", f->span_id, sizeof(f->span_id));
-	rh_line_text(&line, "method", TEXT(f, method), SHORT_CAP);
-	rh_line_text(&line, "route", TEXT(f, route), SHORT_CAP);
-	rh_line_text(&line, "path", TEXT(f, path), PATH_CAP);
-	rh_line_ms(&line, "duration_ms", now_ns - f->start_ns);
-	rh_line_text(&line, "tenant", TEXT(f, tenant), SHORT_CAP);
-	rh_line_uuid(&line, "tenant_id", f->tenant_id);
-	rh_line_text(&line, "phase", rh_slice_of(rh_phase_names[f->phase]),
-	    SHORT_CAP);
-	rh_line_text(&line, "statement", TEXT(f, waits_for), SHORT_CAP);
-	rh_line_int(&line, "worker_pid", c->pid);
-	rh_line_text(&line, "backtrace", text_or_none(backtrace),
-	    BACKTRACE_CAP * 2);
-	if (m->slow.untold)
-		rh_line_int(&line, "untold", m->slow.untold);
-	rh_line_close(&line);
+	rh_watch_tell_slow(m->spec->log, &(struct rh_slow){ f, c->pid,
+	    now_ns - f->start_ns, where, m->slow.untold });
 	m->slow.untold = 0;
 }
 
@@ -97,8 +64,8 @@ static void
 look_slow(struct rh_master *m, struct rh_child *c, const struct rh_flight *f,
     uint64_t now_ns)
 {
-	char text[BACKTRACE_CAP];
-	struct rh_buf b;
+	struct rh_moment moment;
+	bool answered;
 
 	if (c->watch.told || f->slow_ns == 0 || now_ns < f->slow_ns)
 		return;
@@ -113,26 +80,17 @@ look_slow(struct rh_master *m, struct rh_child *c, const struct rh_flight *f,
 			return;
 		}
 	}
-	rh_buf_init_fixed(&b, text, sizeof(text));
-	c->watch.told = where(m, c, &b) || !m->spec->slow_backtrace ||
+	answered = m->spec->slow_backtrace && where(m, c, &moment);
+	c->watch.told = (answered && moment.nframes > 1) ||
+	    !m->spec->slow_backtrace ||
 	    now_ns - c->watch.asked_ns >= ANSWER_NS;
 	if (c->watch.told)
-		tell_slow(m, c, f, now_ns, rh_buf_get(&b));
+		tell_slow(m, c, f, now_ns, answered ? &moment : NULL);
 	else
 		m->asking = true;
 }
 
 /* ---- stuck: the end ---- */
-
-/* Of a request whose parameters are still taken apart, the start is all there is. */
-static uint64_t
-overdue_ns(const struct rh_pool_spec *spec, const struct rh_flight *f)
-{
-	uint64_t grace_ns = (uint64_t)spec->timeout_grace_ms * 1000000;
-
-	return (f->deadline_ns ? f->deadline_ns : f->start_ns +
-	    (uint64_t)spec->timeout_ms * 1000000) + grace_ns;
-}
 
 /*
  * SIGABRT first: its handler says where the worker stands and answers its
@@ -144,7 +102,8 @@ look_stuck(struct rh_master *m, struct rh_child *c, const struct rh_flight *f,
 {
 	uint64_t now_ms = now_ns / 1000000;
 
-	if (now_ns < overdue_ns(m->spec, f))
+	if (now_ns < rh_watch_overdue_ns(f, m->spec->timeout_ms,
+	    m->spec->timeout_grace_ms))
 		return;
 	if (!c->stuck_ms) {
 		c->stuck_ms = now_ms;

@@ -85,10 +85,13 @@ extern const char *const rh_end_names[RH_ENDS];	/* "exit", … */
 enum rh_pool_kind { RH_POOL_FCGI, RH_POOL_JOBS, RH_POOLS };
 extern const char *const rh_pool_names[RH_POOLS]; /* "fcgi", "jobs" */
 
+/* Of a process that was nobody's child: neither an exit nor a signal's. */
+#define RH_STATUS_UNSEEN	(-1)
+
 struct rh_death {
 	unsigned slot;
 	pid_t pid;
-	int status;		/* as waitpid gave it */
+	int status;		/* as waitpid gave it, or RH_STATUS_UNSEEN */
 	enum rh_end end;
 };
 

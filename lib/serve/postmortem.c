@@ -3,7 +3,6 @@
 #include "serve/postmortem.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -15,6 +14,8 @@
  * The master tells what a dead worker cannot: account.c's line, counts and
  * span, from what stands in the dead worker's slot. It was written by a process
  * that may have been overwriting its own memory, so no index of it is trusted.
+ * Where there is no master it is another process like it (unburied.c), and says
+ * all that in a slot of its own.
  */
 
 enum { SHORT_CAP = 160, PATH_CAP = 1024, ERROR_CAP = 512, BACKTRACE_CAP = 2400 };
@@ -64,6 +65,8 @@ put_cause(struct rh_buf *b, const struct post *p)
 		rh_buf_lit(b, "stuck");
 	else if (p->has_moment && p->m.text_n)
 		rh_buf_put(b, p->m.text, p->m.text_n);
+	else if (p->death->status == RH_STATUS_UNSEEN)
+		rh_buf_lit(b, "gone without a word");
 	else if (!signal_of(p))
 		rh_buf_printf(b, "exited with %d", WEXITSTATUS(p->death->status));
 	else if (signal_of(p) == SIGKILL)
@@ -103,8 +106,7 @@ backtrace_of(const struct post *p)
 	if (!p->has_moment || p->m.nframes == 0)
 		return RH_SLICE_NONE;
 	rh_buf_init(&b, p->arena, BACKTRACE_CAP, BACKTRACE_CAP);
-	rh_symbols_put(&b, p->m.frames, p->m.nframes,
-	    rh_moment_is_of_our_code(&p->m));
+	rh_moment_put(&b, &p->m);
 	return rh_buf_get(&b);
 }
 
@@ -129,6 +131,9 @@ read_slot(struct post *p)
 	if (p->in_flight && start_ns <= now_ns)
 		p->ns = (p->has_moment && p->m.at_ns >= start_ns &&
 		    p->m.at_ns <= now_ns ? p->m.at_ns : now_ns) - start_ns;
+	/* nobody knows when that was; past its deadline it hardly worked on */
+	if (p->death->status == RH_STATUS_UNSEEN && p->f.deadline_ns > start_ns)
+		p->ns = RH_MIN(p->ns, p->f.deadline_ns - start_ns);
 	p->signal = signal_name(p);
 	p->error = error_of(p);
 	p->backtrace = backtrace_of(p);
@@ -360,9 +365,9 @@ trace(const struct post *p)
 		rh_uuid_put(text, p->f.tenant_id);
 		tenant = (struct rh_slice){ text, sizeof(text) };
 	}
-	rh_trace_end(t, rh_segment_spans(p->s->host->segment, 0), true,
+	rh_trace_end(t, rh_segment_spans(p->s->host->segment, p->s->slot), true,
 	    rh_trace_server(t)->start_ns + p->ns, FLIGHT(p, request_id), tenant);
-	rh_trace_end(t, rh_segment_traces(p->s->host->segment, 0), true,
+	rh_trace_end(t, rh_segment_traces(p->s->host->segment, p->s->slot), true,
 	    rh_trace_server(t)->start_ns + p->ns, FLIGHT(p, request_id), tenant);
 }
 
@@ -407,78 +412,8 @@ note(const struct post *p)
 	if (!p->f.request_id_n)
 		return;
 	note_fill(&rq, p);
-	rh_request_leave(rh_segment_requests(segment, 0), &rq);
-	rh_request_leave(rh_segment_traces(segment, 0), &rq);
-}
-
-/* What becomes of a dead worker's spans. */
-struct bequest {
-	struct rh_ring *from, *to;
-	char *bytes;		/* a record */
-	struct rh_journal journal;
-	/* its cells, which have no other writer now; ours has rh-ship */
-	struct rh_tally tally;
-	struct rh_family spans;
-};
-
-/*
- * One record moves: it is in our ring before it leaves its own, so that a kill
- * in between gives it twice, and never loses it. False: there is no other, or
- * it would cost one that our ring still has to tell.
- */
-static bool
-inherit_one(struct bequest *b)
-{
-	struct rh_ring_cursor at;
-	uint64_t missed;
-	unsigned items;
-	size_t n;
-
-	rh_ring_begin(b->from, &at);
-	n = rh_ring_next(b->from, &at, b->bytes, b->from->size / 4, &items,
-	    &missed);
-	if (n && !rh_ring_has_room(b->to, n))
-		return false;
-	if (n) {
-		memcpy(rh_ring_reserve(b->to, n), b->bytes, n);
-		rh_ring_commit(b->to, n, items);
-	}
-	rh_journal_open(&b->journal);
-	if (missed)
-		rh_journal_count(&b->journal, &b->tally, b->spans,
-		    RH_SPANS_DROPPED, 0, missed);
-	rh_journal_release(&b->journal, b->from, &at);
-	rh_journal_commit(&b->journal);
-	return n > 0;
-}
-
-/*
- * What the worker had kept and not shipped, or was shipping, into the master's
- * ring: a replacement may be long in coming, and nobody else reads that one
- * now. What finds no room there waits for the replacement all the same.
- */
-static void
-inherit_spans(const struct post *p)
-{
-	const struct rh_host *h = p->s->host;
-	size_t size = rh_segment_ring_bytes(h->segment, RH_SEG_SPANS);
-	struct bequest b = { .from = rh_segment_spans(h->segment,
-	    p->death->slot), .to = rh_segment_spans(h->segment, 0),
-	    .spans = h->series.spans };
-
-	/* a worker that wrote wherever it liked may have done so here */
-	if (!rh_ring_is_sound(b.from, size, RH_RING_OVERWRITE))
-		rh_ring_init(b.from, size, RH_RING_OVERWRITE);
-	if (h->otlp.disabled || !rh_ring_has(b.from) ||
-	    !(b.bytes = malloc(size / 4)))
-		return;
-	rh_tally_bind(&b.tally, h->metrics, h->conf->metrics ? h->segment :
-	    NULL, p->death->slot);
-	rh_journal_bind_spans(&b.journal, h->segment, p->death->slot);
-	while (inherit_one(&b))
-		;
-	rh_ring_dared(b.from);
-	free(b.bytes);
+	rh_request_leave(rh_segment_requests(segment, p->s->slot), &rq);
+	rh_request_leave(rh_segment_traces(segment, p->s->slot), &rq);
 }
 
 void
@@ -489,7 +424,7 @@ rh_postmortem(void *server, const struct rh_death *death)
 	struct post p = { .s = s, .death = death };
 
 	p.arena = rh_arena_new(ARENA_FIRST, ARENA_CAP);
-	inherit_spans(&p);
+	rh_postmortem_spans(s, death->slot);
 	if (read_slot(&p))
 		tell(&p);
 	if (p.in_flight) {

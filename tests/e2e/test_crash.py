@@ -525,6 +525,23 @@ class Ending(Traced):
         self.end_in("ends-untold", hold_ship=True)
         self.assertTrue(self.stack.pool.find_lines(msg="pool fcgi: stopped"))
 
+    def test_who_dies_with_the_master_is_told_of_by_the_next(self):
+        pool, request_id = self.stack.pool, "dies-with-the-master"
+        with fcgi.Connection(pool.socket) as c:
+            c.send(fcgi.request(fcgi.get("/v1/debug/sleep?ms=600000", [
+                ("HTTP_X_REQUEST_ID", request_id)])))
+            wait_until(lambda: self.busy(pool), "it sleeps")
+            died, = pool.answering()
+            os.kill(pool.pid, signal.SIGKILL)
+            self.assertIsNone(c.record())
+        wait_until(lambda: not pool.daemon.alive(), "the master is gone")
+        pool.start()
+        line = pool.wait_line(request_id=request_id)
+        self.assertEqual((line["pid"], line["status"], line["error"]), (
+            died, 500, "worker.died: gone without a word while handling"))
+        self.assertLess(line["duration_ms"], 600000)
+        self.assertEqual(self.server_span(request_id)["span_id"], line["span_id"])
+
     def busy(self, pool):
         done = subprocess.run(
             [program("rowhouse-ctl"), "-c", pool.conf, "status", "--json"],

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,8 +17,8 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from harness import (ApacheFcgid, Load, Pool, Story, eventually, main,  # noqa: E402
-                     runs, wait_until)
+from harness import (ApacheFcgid, Load, Pool, Story, eventually, fcgi, main,  # noqa: E402
+                     program, runs, wait_until)
 
 DONE = "pool fcgi: all workers are new"
 
@@ -186,6 +187,78 @@ class SpawnFcgi(Story):
         self.expect(200, "GET", t.path, t.token)
 
 
+class SpawnFcgiOne(Pool):
+    """One process, which is nobody's master; its lines are on its stderr."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.program = program("rowhouse-fcgi-debug")
+
+    def launch(self, argv):
+        return ["/bin/bash", "-c", 'exec "$0" "$@" 2>&1', "/usr/bin/spawn-fcgi",
+                "-n", "-s", self.socket, "-M", "0666", "--", *argv, "-1"], ()
+
+    def _is_up(self):
+        try:
+            with fcgi.Connection(self.socket) as c:
+                c.send(fcgi.request(fcgi.get("/livez")))
+                return c.status() == 200
+        except OSError:
+            return False
+
+
+class SpawnFcgiAlone(Story):
+    """Nobody sees how it ends: the next one tells."""
+
+    settings = {"workers": 2}
+    pool, web, exporter = SpawnFcgiOne, None, True
+
+    def ends_in(self, request_id, path, method="GET", sig=None):
+        """And the line that its successor has of that request."""
+        pool = self.stack.pool
+        with fcgi.Connection(pool.socket) as c:
+            c.send(fcgi.request(fcgi.get(path, [
+                ("HTTP_X_REQUEST_ID", request_id)], method=method)))
+            if sig:
+                wait_until(lambda: self.in_work(request_id), "it is in work")
+                os.kill(pool.pid, sig)
+            status = c.status()
+        wait_until(lambda: not pool.daemon.alive(), "it died")
+        died = pool.pid
+        pool.start()
+        line = pool.wait_line(msg="request", request_id=request_id)
+        self.assertEqual((line["pid"], line["status"]), (died, 500))
+        return status, line
+
+    def in_work(self, request_id):
+        done = subprocess.run(
+            [program("rowhouse-ctl"), "-c", self.stack.pool.conf, "status", "--json"],
+            env=self.stack.pool.env, capture_output=True, text=True, check=False)
+        return request_id in done.stdout
+
+    def restarts(self, reason):
+        return self.stack.exporter.value("rowhouse_worker_restarts_total{"
+                                         f'pool="fcgi",reason="{reason}"}}')
+
+    def test_its_successor_tells_what_it_died_of(self):
+        status, line = self.ends_in("alone-crash", "/v1/debug/crash?kind=segv",
+                                    method="POST")
+        self.assertEqual(status, 500)
+        self.assertEqual((line["signal"], line["error"]),
+                         ("SIGSEGV", "worker.died: SIGSEGV at 0x8 while handling"))
+        self.assertRegex(line["backtrace"], r"(?s)crash_segv\+0x.*debug_crash\+0x")
+        eventually(lambda: self.assertEqual(self.restarts("signal"), 1))
+
+    def test_without_a_word_it_is_told_all_the_same(self):
+        status, line = self.ends_in("alone-killed", "/v1/debug/sleep?ms=600000",
+                                    sig=signal.SIGKILL)
+        self.assertEqual(status, 0)
+        self.assertEqual(line["error"],
+                         "worker.died: gone without a word while handling")
+        self.assertNotIn("signal", line)
+        eventually(lambda: self.assertEqual(self.restarts("killed"), 1))
+
+
 class NoPool(Pool):
     """Apache starts it. What its user has to reach is made so."""
 
@@ -199,11 +272,16 @@ class NoPool(Pool):
         return self
 
 
+class DebugFcgid(ApacheFcgid):
+    PROGRAM = "rowhouse-fcgi-debug"
+
+
 @unittest.skipUnless(os.path.exists(ApacheFcgid.MODULE), "no mod_fcgid")
 class ModFcgid(Story):
 
-    settings = {"workers": 5}
-    pool, web, exporter = NoPool, ApacheFcgid, True
+    settings = {"workers": 5, "slow": "200ms", "timeout_other": "2s",
+                "timeout_grace": "1s"}
+    pool, web, exporter = NoPool, DebugFcgid, True
 
     def lines(self):
         with open(f"{self.stack.web.dir}/apache.log", encoding="utf-8") as f:
@@ -212,6 +290,68 @@ class ModFcgid(Story):
 
     def pids(self):
         return {x["pid"] for x in self.lines() if runs(x["pid"])}
+
+    def line_of(self, request_id, msg="request"):
+        """Whoever tells it: another process, within a second, or the next one."""
+        def found():
+            self.stack.api("GET", "/readyz")
+            return [x for x in self.lines() if x["msg"] == msg and
+                    x.get("request_id") == request_id]
+        line, = wait_until(found, f"the line {msg} of {request_id}")
+        return line
+
+    def counted(self, reason):
+        value = self.stack.exporter.value
+        return (value("rowhouse_worker_restarts_total{"
+                      f'pool="fcgi",reason="{reason}"}}'),
+                value('rowhouse_http_requests_total{method="POST",'
+                      'route="/v1/debug/crash",status="500"}'),
+                value('rowhouse_http_requests_total{method="GET",'
+                      'route="/v1/debug/sleep",status="500"}'))
+
+    def test_who_dies_is_told_of_by_the_others(self):
+        for kind, reason, signal_name, error in (
+                ("segv", "signal", "SIGSEGV", "SIGSEGV at 0x8"),
+                ("kill", "killed", None, "gone without a word")):
+            with self.subTest(kind=kind):
+                before, request_id = self.counted(reason), f"fcgid-{kind}-1"
+                got = self.stack.api("POST", f"/v1/debug/crash?kind={kind}",
+                                     headers={"X-Request-Id": request_id})
+                line = self.line_of(request_id)
+                self.assertEqual((line["error"], line.get("signal"), line["status"]),
+                                 (f"worker.died: {error} while handling",
+                                  signal_name, 500))
+                if signal_name:
+                    self.assertProblem(got, 500, request_id=request_id)
+                    self.assertIn("crash_segv+0x", line["backtrace"])
+                else:
+                    self.assertNotIn("backtrace", line)
+                self.assertFalse(runs(line["pid"]))
+                eventually(lambda: self.assertEqual(
+                    self.counted(reason), (before[0] + 1, before[1] + 1, before[2])))
+
+    def test_one_that_is_stuck_ends_itself(self):
+        """Its alarm looks after it: there is no master who would."""
+        before = self.counted("stuck")
+        got = self.stack.api("GET", "/v1/debug/sleep?ms=600000",
+                             headers={"X-Request-Id": "fcgid-stuck-1"})
+        self.assertProblem(got, 500, type="urn:rowhouse:problem:worker.died")
+        line = self.line_of("fcgid-stuck-1")
+        self.assertEqual((line["error"], line["signal"]),
+                         ("worker.died: stuck while handling", "SIGABRT"))
+        self.assertIn("debug_sleep+0x", line["backtrace"])
+        eventually(lambda: self.assertEqual(
+            self.counted("stuck"), (before[0] + 1, before[1], before[2] + 1)))
+
+    def test_what_was_slow_has_its_place(self):
+        got = self.stack.api("GET", "/v1/debug/sleep?ms=1500",
+                             headers={"X-Request-Id": "fcgid-slow-1"})
+        self.assertEqual(got.status, 204)
+        line = self.line_of("fcgid-slow-1", msg="slow request")
+        self.assertEqual((line["route"], line["phase"], line["worker_pid"]),
+                         ("/v1/debug/sleep", "handling", line["pid"]))
+        self.assertIn("debug_sleep+0x", line["backtrace"])
+        self.assertGreaterEqual(line["duration_ms"], 200)
 
     def test_its_processes_share_a_segment(self):
         s = self.stack

@@ -186,13 +186,14 @@ class ApacheFcgid(Apache):
 
     MODULES = ("mpm_event", "authz_core", "env", "fcgid")
     MODULE = "/usr/lib/apache2/modules/mod_fcgid.so"
+    PROGRAM = "rowhouse-fcgi"
 
     def __init__(self, temp, socket, processes=4):
         # pylint: disable=super-init-not-called,non-parent-init-called
         Web.__init__(self, temp, socket, "fcgid")
         site = snippet("apache/rowhouse-fcgid.conf", socket)
         # its user may not reach the folder of the build
-        copy = shutil.copy(program("rowhouse-fcgi"), self.dir)
+        copy = shutil.copy(program(self.PROGRAM), self.dir)
         site = site.replace("/usr/sbin/rowhouse-fcgi", copy)
         site = site.replace(" -1", f" -1 -c {temp}/rowhouse.conf")
         site = re.sub(r"(FcgidMaxProcesses\w*) 8", rf"\1 {processes}", site)
@@ -200,7 +201,9 @@ class ApacheFcgid(Apache):
         if os.geteuid() == 0:
             shutil.chown(f"{self.dir}/ipc", *self.user())
         self.configure(site, f"FcgidIPCDir {self.dir}/ipc\n"
-                       f"FcgidProcessTableFile {self.dir}/table\n")
+                       f"FcgidProcessTableFile {self.dir}/table\n"
+                       # how soon it notices that one died
+                       "FcgidZombieScanInterval 1\n")
 
 
 def _known(user):

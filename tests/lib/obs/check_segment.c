@@ -140,7 +140,9 @@ START_TEST(the_same_geometry_is_taken_over)
 	ck_assert(!rh_segment_is_replaced(r));
 	ck_assert_mem_eq(rh_segment_id(s), id, 16);
 	ck_assert_uint_eq(rh_segment_cells(s, 1)[2], 41);
-	ck_assert_int_eq(rh_segment_slot(s, 1)->pid, 0);
+	/* what it died in is still to be told; but it is no worker of this pool */
+	ck_assert_int_eq(rh_segment_slot(s, 1)->pid, 5);
+	ck_assert(!rh_slot_serves(rh_segment_slot(s, 1)));
 	for (size_t i = 0; i < 100000; i++)
 		ck_assert_int_eq(((char *)rh_segment_area(s, "tenants"))[i], 0);
 	ck_assert_uint_eq(rh_ring_take(rh_segment_log(s, 1), line,
@@ -318,7 +320,7 @@ START_TEST(a_pool_that_starts_again_leaves_the_other_as_it_is)
 	ck_assert(!rh_segment_is_held(rh_segment_view(r, 1)));
 	j = made(path, &jobs);
 	ck_assert(!rh_segment_is_replaced(f));
-	ck_assert_int_eq(rh_segment_slot(j, 1)->pid, 0);
+	ck_assert(!rh_slot_serves(rh_segment_slot(j, 1)));
 	ck_assert_int_eq(*(char *)rh_segment_area(j, "conns"), 0);
 	ck_assert_int_eq(rh_segment_slot(f, 1)->pid, 71);
 	ck_assert_int_eq(*(char *)rh_segment_area(f, "conns"), 'f');
@@ -370,16 +372,17 @@ joined(const char *path, const struct rh_segment_spec *spec, unsigned *slot)
 {
 	struct rh_segment *s = NULL;
 	struct rh_buf *why = scratch_buf();
+	struct rh_joined mine;
 	int ends[2];
 	pid_t pid;
 
 	ck_assert_int_eq(pipe(ends), 0);
 	if ((pid = fork()) == 0) {
 		close(ends[0]);
-		if (!rh_segment_join(&s, slot, path, spec, why))
+		if (!rh_segment_join(&s, &mine, path, spec, why))
 			_exit(1);
-		rh_segment_cells(s, *slot)[0]++;
-		if (write(ends[1], slot, sizeof(*slot)) != sizeof(*slot))
+		rh_segment_cells(s, mine.slot)[0]++;
+		if (write(ends[1], &mine.slot, sizeof(*slot)) != sizeof(*slot))
 			_exit(2);
 		for (;;)
 			pause();
@@ -430,6 +433,66 @@ START_TEST(those_who_join_have_a_slot_each)
 	s = made(path, &spec);
 	joined(path, &spec, &slots[0]);
 	ck_assert_uint_eq(slots[0], 0);
+	rh_segment_close(&s);
+}
+END_TEST
+
+static struct {
+	unsigned n, slot;
+	pid_t pid;
+} told;
+
+static void
+tell(void *ctx, unsigned slot, pid_t pid)
+{
+	ck_assert_ptr_eq(ctx, &told);
+	told.n++;
+	told.slot = slot;
+	told.pid = pid;
+}
+
+/* Of three and us: whoever looks, and whoever takes the slot of a dead one. */
+START_TEST(who_is_gone_without_a_goodbye_is_told_of_once)
+{
+	const char *path = scratch_open();
+	struct rh_segment_spec spec = some_spec(3);
+	struct rh_segment *s = NULL;
+	struct rh_joined mine;
+	unsigned slots[2];
+	pid_t pids[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		pids[i] = joined(path, &spec, &slots[i]);
+	ck_assert(rh_segment_join(&s, &mine, path, &spec, scratch_buf()));
+	ck_assert_uint_eq(mine.slot, 3);
+	ck_assert_int_eq(mine.left, 0);
+	rh_segment_bury(s, tell, &told);
+	ck_assert_uint_eq(told.n, 0);
+	kill(pids[0], SIGKILL);
+	scratch_reap(pids[0], SIGKILL);
+	rh_segment_bury(s, tell, &told);
+	rh_segment_bury(s, tell, &told);
+	ck_assert_uint_eq(told.n, 1);
+	ck_assert_uint_eq(told.slot, slots[0]);
+	ck_assert_int_eq(told.pid, pids[0]);
+	/* a goodbye: nobody is missed */
+	atomic_store(&rh_segment_slot(s, slots[1])->pid, 0);
+	kill(pids[1], SIGKILL);
+	scratch_reap(pids[1], SIGKILL);
+	rh_segment_bury(s, tell, &told);
+	ck_assert_uint_eq(told.n, 1);
+	/* free ones first; then one that is gone leaves us all that it had */
+	pids[0] = joined(path, &spec, &slots[0]);
+	kill(pids[0], SIGKILL);
+	scratch_reap(pids[0], SIGKILL);
+	pids[1] = joined(path, &spec, &slots[1]);
+	ck_assert_uint_ne(slots[0], slots[1]);
+	rh_segment_close(&s);
+	ck_assert(rh_segment_join(&s, &mine, path, &spec, scratch_buf()));
+	ck_assert_uint_eq(mine.slot, slots[0]);
+	ck_assert_int_eq(mine.left, pids[0]);
+	kill(pids[1], SIGKILL);
+	scratch_reap(pids[1], SIGKILL);
 	rh_segment_close(&s);
 }
 END_TEST
@@ -681,6 +744,7 @@ RH_CHECK_MAIN("obs/segment", RH_CASE(a_reader_finds_all_that_was_made),
     RH_CASE(a_pool_that_starts_again_leaves_the_other_as_it_is),
     RH_CASE(the_first_pool_goes_its_way_and_the_others_follow),
     RH_CASE(those_who_join_have_a_slot_each),
+    RH_CASE(who_is_gone_without_a_goodbye_is_told_of_once),
     RH_CASE(starters_in_a_race_never_share),
     RH_LOOP(a_spoilt_file_is_named_and_refused, spoilt),
     RH_LOOP(another_size_is_another_file_and_ends_no_reader, resized),

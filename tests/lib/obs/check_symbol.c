@@ -25,7 +25,7 @@ put(const uint64_t *frames, unsigned n, size_t room)
 	struct rh_buf b;
 
 	rh_buf_init_fixed(&b, rh_arena_alloc(rh_check_arena(), room), room);
-	rh_symbols_put(&b, frames, n, true);
+	rh_symbols_put(&b, frames, n, 0, true);
 	ck_assert(!b.full);
 	return rh_buf_get(&b);
 }
