@@ -160,6 +160,25 @@ put_man(struct rh_buf *to, const struct rh_program *p)
 	rh_buf_lit(to, ".El\n");
 }
 
+/* Of "list|show [ID]": what a command is told to do; names in capitals stand for more. */
+static void
+put_verbs(struct rh_buf *to, const struct rh_command *c)
+{
+	struct rh_slice rest = rh_slice_of(c->operands ? c->operands : ""),
+	    verbs = rh_slice_cut(&rest, ' ');
+
+	while (verbs.n && *verbs.p >= 'a' && *verbs.p <= 'z') {
+		rh_buf_slice(to, rh_slice_cut(&verbs, '|'));
+		rh_buf_char(to, ' ');
+	}
+}
+
+static bool
+has_verbs(const struct rh_command *c)
+{
+	return c->operands && *c->operands >= 'a' && *c->operands <= 'z';
+}
+
 /* --- bash --- */
 
 /* A function's name has no "-". */
@@ -210,6 +229,7 @@ put_bash_words(struct rh_buf *to, const struct rh_program *p)
 	rh_buf_lit(to, "' ;;\n");
 	for (const struct rh_command *c = p->commands; c && c->name; c++) {
 		rh_buf_printf(to, "\t%s) words='", c->name);
+		put_verbs(to, c);
 		each_own(to, c, put_bash_name);
 		rh_buf_lit(to, "' ;;\n");
 	}
@@ -286,6 +306,11 @@ put_zsh_commands(struct rh_buf *to, const struct rh_program *p)
 	    "\toperands)\n\t\tlist=()\n\t\tcase $words[1] in\n");
 	for (const struct rh_command *c = p->commands; c->name; c++) {
 		rh_buf_printf(to, "\t\t%s) list=(\n", c->name);
+		if (has_verbs(c)) {
+			rh_buf_lit(to, "\t\t'1:what:(");
+			put_verbs(to, c);
+			rh_buf_lit(to, ")'\n");
+		}
 		each_own(to, c, put_zsh_option);
 		rh_buf_lit(to, "\t\t) ;;\n");
 	}

@@ -16,7 +16,7 @@ from harness import SOURCE, TempDir, main, patience  # noqa: E402
 from harness.places import system  # noqa: E402
 
 PROGRAMS = ("rowhouse-ctl", "rowhouse-exporter", "rowhouse-fcgi",
-            "rowhouse-migrate")
+            "rowhouse-jobs", "rowhouse-migrate")
 ALL = "\033*"       # what TAB would list, put on the line instead
 
 
@@ -88,6 +88,9 @@ class Completion(unittest.TestCase):
                 ("rowhouse-ctl st\t", ["status"]),
                 ("rowhouse-ctl -c som\t sta\t --w\t",
                  ["-c", "some.conf", "status", "--watch"]),
+                ("rowhouse-ctl job dra\t", ["job", "drain"]),
+                ("rowhouse-ctl web\t rep\t", ["webhook", "replay"]),
+                ("rowhouse-jobs -c so\t", ["-c", "some.conf"]),
                 ("rowhouse-migrate ver\t", ["verify"]),
                 ("rowhouse-migrate -d sq\t up\t", ["-d", "sql", "up"]),
                 ("rowhouse-migrate status --j\t", ["status", "--json"]),
@@ -103,6 +106,7 @@ class Completion(unittest.TestCase):
         self.common(shell)
         for typed, got in (
                 ("rowhouse-fcgi -", ["-c", "-t", "-T", "-V", "-h", "-1"]),
+                ("rowhouse-jobs -", ["-c", "-t", "-T", "-V", "-h"]),
                 ("rowhouse-migrate ", ["up", "down", "status", "verify"]),
                 ("rowhouse-ctl status ", ["status", "--json", "--watch"])):
             with self.subTest(typed):
