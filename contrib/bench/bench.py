@@ -157,10 +157,15 @@ def prepare(stand, *pools):
     stand.start_nginx()
 
 
+def of_redis(stand):
+    """One host: what it has not seen yet is cached at once."""
+    return {"redis_url": stand.redis.url, "cache_quarantine": 0}
+
+
 def compare(stand, opts):
     """The table: the pool, the pool without signals, the ceilings."""
     on, off = {"workers": opts.workers}, {"workers": opts.workers, **OFF}
-    prepare(stand, ("pool", on), ("pool_redis", {**on, "redis_url": stand.redis.url}),
+    prepare(stand, ("pool", on), ("pool_redis", {**on, **of_redis(stand)}),
             ("pool_off", off))
     stand.save_bodies("pool")
     stand.add_static()
@@ -237,7 +242,7 @@ def serve(stand, opts):
     """For another program that measures: all of it stays up."""
     prepare(stand, ("pool", {"workers": opts.workers, "log": opts.log, **(
         OFF if opts.off else {}), **(
-        {"redis_url": stand.redis.url} if opts.redis else {})}))
+        of_redis(stand) if opts.redis else {})}))
     pool, x = stand.pools["pool"], f"{HOME}/x"
     with open(f"{x}/pids", "w", encoding="ascii") as f:
         f.write(f"{pool.pid}\n")

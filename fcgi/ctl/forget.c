@@ -19,7 +19,8 @@ cache_open(const struct rh_program *self, struct rh_redis *redis)
 
 	/* a segment would be the pool's: here nobody else is at work */
 	return rh_coherent_new(self->arena, &(struct rh_coherent_conf){
-	    .redis = redis, .slots = 1, .lease_ms = TOMB_MS, .shared =
+	    .redis = redis, .slots = 1, .lease_ms = TOMB_MS,
+	    .quarantine_ms = ctl_conf.cache_quarantine_ms, .shared =
 	    rh_arena_zalloc(self->arena, 1, rh_coherent_shared_bytes(1)) },
 	    &nothing);
 }

@@ -13,7 +13,8 @@ struct rh_serve_conf ctl_conf;
 static const char *const ours[] = {
 	"segment", "admin_database_url", "move_database_url",
 	"connect_timeout", "statement_timeout", "redis_url",
-	"redis_connect_timeout", "redis_timeout", "redis_retry"
+	"redis_connect_timeout", "redis_timeout", "redis_retry",
+	"cache_quarantine"
 };
 static struct rh_directive directives[RH_COUNT(ours) + 1];
 

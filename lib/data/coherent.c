@@ -28,6 +28,7 @@ rh_coherent_new(struct rh_arena *worker_arena,
 
 	rh_assert(conf->slot < conf->slots && conf->lease_ms > 0);
 	c->conf = *conf;
+	c->first_since_ms = conf->redis ? rh_redis_since_ms(conf->redis) : 0;
 	c->obs = *obs;
 	c->place = &conf->shared->places[conf->slot];
 	return c;
@@ -56,6 +57,22 @@ trusted_ms(const struct rh_coherent *c)
 	    rh_redis_since_ms(c->conf.redis);
 
 	return RH_MIN(RH_MIN(host_ms, here_ms), AGE_MAX_MS) - 1;
+}
+
+/*
+ * What Redis has, it may have from a snapshot: without the tombstones of writers
+ * who are at work on other hosts, nor have these a connection again at once.
+ */
+static int64_t
+lease_ms(const struct rh_coherent *c)
+{
+	int64_t since_ms = rh_redis_since_ms(c->conf.redis),
+	    doubt_ms = c->conf.quarantine_ms;
+
+	if (doubt_ms && since_ms != c->first_since_ms)
+		doubt_ms += c->conf.away_ms;
+	return rh_clock_wall_us() / 1000 - since_ms < doubt_ms ? 0 :
+	    c->conf.lease_ms;
 }
 
 static uint16_t
@@ -89,16 +106,17 @@ look_send(struct rh_coherent *c, struct rh_coherent_asked *a,
     struct rh_coherent_keys *k)
 {
 	char lease[RH_COHERENT_NUMBER_MAX], age[RH_COHERENT_NUMBER_MAX],
-	    dice[RH_COHERENT_NUMBER_MAX];
-	struct rh_slice args[4];
+	    dice[RH_COHERENT_NUMBER_MAX], doubt[RH_COHERENT_NUMBER_MAX];
+	struct rh_slice args[5];
 
 	rh_coherent_key(k, 'w', a->tenant, a->group, NULL);
 	rh_coherent_key(k, 'l', a->tenant, a->group, &a->entry);
 	rh_coherent_token_make(a->token);
 	args[0] = rh_coherent_token(a->token);
-	args[1] = rh_coherent_number(lease, c->conf.lease_ms);
+	args[1] = rh_coherent_number(lease, lease_ms(c));
 	args[2] = rh_coherent_number(age, a->trusted_ms);
 	args[3] = rh_coherent_number(dice, dice_of(c, a));
+	args[4] = rh_coherent_number(doubt, c->conf.quarantine_ms);
 	rh_redis_run(c->conf.redis, &rh_coherent_scripts[RH_COHERENT_LOOK],
 	    k->key, k->n, args, RH_COUNT(args));
 }
@@ -227,7 +245,7 @@ take_answer(struct rh_coherent *c, const struct rh_coherent_asked *a,
 		return;
 	/* another connection than that whose age it was judged by */
 	if (a->since_ms != rh_redis_since_ms(c->conf.redis) &&
-	    to->result == RH_CACHE_HIT) {
+	    (to->result == RH_CACHE_HIT || c->conf.quarantine_ms)) {
 		to->result = RH_CACHE_BUSY;
 		to->value = RH_SLICE_NONE;
 		rh_coherent_forgo(c, &to->lease);

@@ -56,6 +56,9 @@ struct rh_coherent_conf {
 	struct rh_coherent_shared *shared;
 	unsigned slots, slot;	/* places in it, and the worker's own */
 	int64_t lease_ms;	/* no rebuild may take longer: the longest deadline */
+	/* for what Redis has lost; all hosts have the same. 0: there is one host */
+	int64_t quarantine_ms;
+	int64_t away_ms;	/* until any worker has tried again for a Redis that was away */
 };
 
 /* As rh_pg_obs; tally NULL: it counts nothing. */
@@ -84,8 +87,9 @@ struct rh_tomb {
 	struct rh_slice group;
 	char token[RH_COHERENT_TOKEN];
 	int64_t life_ms;
+	int64_t since_ms;	/* mono: before it left */
 	int place;		/* of its record; -1: none was free */
-	bool is_sent, is_laid;
+	bool is_sent, is_laid, is_dropped;
 };
 
 /* An area of the segment, zeros at first: a place for each slot. */
@@ -131,6 +135,13 @@ bool rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb);
  * more than a successor's drop. Before the reply.
  */
 void rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb);
+/*
+ * Other hosts wait quarantine_ms for the writes whose tombstones Redis may have
+ * lost. A write that took longer is dropped here, and that is waited for: a round
+ * trip. After done and before the reply.
+ */
+void rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
+    unsigned n);
 /* Nobody knows how, or when: in place of done and drop. */
 void rh_coherent_unsettled(struct rh_coherent *c, const struct rh_tomb *tomb);
 

@@ -36,6 +36,7 @@ struct rh_coherent {
 	uint32_t posted;	 /* records whose drop has left */
 	int64_t posted_since_ms; /* by the connection of that time */
 	bool is_queued;
+	int64_t first_since_ms; /* the connection it began with */
 };
 
 /* Of one command. */

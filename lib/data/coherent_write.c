@@ -9,13 +9,13 @@ void
 rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
     struct rh_slice group, int64_t life_ms, struct rh_tomb *tomb)
 {
-	char life[RH_COHERENT_NUMBER_MAX];
+	char life[RH_COHERENT_NUMBER_MAX], doubt[RH_COHERENT_NUMBER_MAX];
 	struct rh_coherent_keys k = { .n = 0 };
-	struct rh_slice args[2];
+	struct rh_slice args[3];
 
 	rh_assert(life_ms > 0);
 	*tomb = (struct rh_tomb){ .tenant = tenant, .group = group,
-	    .life_ms = life_ms, .place = -1 };
+	    .life_ms = life_ms, .since_ms = rh_coherent_now_ms(), .place = -1 };
 	if (!c->conf.redis)
 		return;
 	rh_glance_written(&c->conf.shared->hints, tenant, group);
@@ -29,6 +29,7 @@ rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
 		return;
 	args[0] = rh_coherent_token(tomb->token);
 	args[1] = rh_coherent_number(life, life_ms);
+	args[2] = rh_coherent_number(doubt, c->conf.quarantine_ms);
 	rh_redis_run(c->conf.redis, &rh_coherent_scripts[RH_COHERENT_TOMB],
 	    k.key, k.n, args, RH_COUNT(args));
 	tomb->is_sent = true;
@@ -90,9 +91,42 @@ drop_send(struct rh_coherent *c, struct rh_uuid tenant, struct rh_slice group,
 	c->is_queued = true;
 }
 
+/* An eighth is for two clocks that are cut to milliseconds. */
+static bool
+is_late(const struct rh_coherent *c, const struct rh_tomb *tomb)
+{
+	return tomb->place >= 0 && rh_coherent_now_ms() - tomb->since_ms >=
+	    c->conf.quarantine_ms * 7 / 8;
+}
+
+/* One that did not arrive goes again, as those behind a reply do. */
+void
+rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
+    unsigned n)
+{
+	struct rh_tomb *late[RH_COHERENT_TOMBS];
+	unsigned nlate = 0;
+
+	if (!c->conf.quarantine_ms || !rh_redis_usable(c->conf.redis))
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (is_late(c, &tombs[i]))
+			late[nlate++] = &tombs[i];
+	for (unsigned i = 0; i < nlate; i++)
+		drop_send(c, late[i]->tenant, late[i]->group, late[i]->token);
+	c->is_queued = false;	/* what is read has not to be posted */
+	for (unsigned i = 0; i < nlate; i++)
+		if (rh_redis_read(c->conf.redis)->kind == RH_REDIS_INT) {
+			rh_coherent_place_free(c->place, late[i]->place);
+			late[i]->is_dropped = true;
+		}
+}
+
 void
 rh_coherent_drop(struct rh_coherent *c, const struct rh_tomb *tomb)
 {
+	if (tomb->is_dropped)
+		return;
 	rh_coherent_done(c, tomb);	/* its record is what post goes by */
 	if (tomb->place < 0 && rh_redis_usable(c->conf.redis))
 		drop_send(c, tomb->tenant, tomb->group, tomb->token);

@@ -37,3 +37,9 @@ rh_breaker_may_try(const struct rh_breaker *b, uint64_t now_ns)
 {
 	return !b->open || now_ns >= b->until_ns;
 }
+
+int64_t
+rh_breaker_longest_ms(int64_t first_ms)
+{
+	return first_ms * TIMES_MAX * 5 / 4;
+}

@@ -23,5 +23,7 @@ void rh_breaker_trip(struct rh_breaker *b, int64_t first_ms, uint64_t now_ns);
 void rh_breaker_close(struct rh_breaker *b);
 /* Closed, or it is time to try. */
 bool rh_breaker_may_try(const struct rh_breaker *b, uint64_t now_ns);
+/* So long it is open at the most, however often that fails. */
+int64_t rh_breaker_longest_ms(int64_t first_ms);
 
 #endif

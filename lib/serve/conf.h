@@ -66,7 +66,7 @@ struct rh_serve_conf {
 
 	struct rh_slice redis_url;
 	int64_t redis_connect_timeout_ms, redis_timeout_ms, redis_retry_ms;
-	int64_t cache_ttl_ms;
+	int64_t cache_ttl_ms, cache_quarantine_ms;
 
 	struct rh_slice secret_key;
 	int64_t session_ttl_ms;

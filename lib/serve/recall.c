@@ -230,6 +230,8 @@ rh_recall_done(struct rh_call *c, const struct rh_err *err)
 	for (unsigned i = 0; i < r->ntombs; i++)
 		(r->settled ? rh_coherent_done : rh_coherent_unsettled)(
 		    c->server->coherent, &r->tombs[i]);
+	if (r->settled && r->ntombs)
+		rh_coherent_confirm(c->server->coherent, r->tombs, r->ntombs);
 }
 
 static void

@@ -3,6 +3,7 @@
 #include "serve/server.h"
 
 #include "base/clock.h"
+#include "data/redis_breaker.h"
 #include "obs/asked.h"
 #include "obs/crash.h"
 
@@ -83,8 +84,9 @@ rh_server_coherent(struct rh_server *s, struct rh_redis *redis, unsigned place)
 	    place * rh_coherent_shared_bytes(h->slots);
 
 	return rh_coherent_new(s->own, &(struct rh_coherent_conf){
-	    redis, (void *)area, h->slots, s->slot, longest_ms(h->conf) },
-	    &obs);
+	    redis, (void *)area, h->slots, s->slot, longest_ms(h->conf),
+	    h->conf->cache_quarantine_ms,
+	    rh_breaker_longest_ms(h->conf->redis_retry_ms) }, &obs);
 }
 
 static void

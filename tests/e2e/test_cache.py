@@ -269,6 +269,35 @@ class Race(Cached):
         self.assertGreater(counts["read"], self.kills)
 
 
+class OfSeveralHosts(Cached):
+    """What Redis does not know is in doubt; tests/lib/data races two hosts."""
+
+    settings = {"workers": 2, "cache_quarantine": "100ms"}
+
+    def waits(self, ms):
+        return self.stack.postgres.query(
+            "select 1 from pg_stat_activity where wait_event_type = 'Lock' and"
+            f" usename = 'rowhouse_app' and query_start < now() - interval '{ms} ms'")
+
+    def test_a_slow_write_is_told_to_redis_before_its_reply(self):
+        t = self.stack.signup()
+        project = self.made(f"{t.path}/projects", t.token, name="Old")["id"]
+        self.warmed(f"{t.path}/projects", t.token)
+        said = []
+        writer = threading.Thread(target=lambda: said.append(self.stack.api(
+            "PATCH", f"{t.path}/projects/{project}", t.token, {"name": "New"})))
+        with self.stack.postgres.transaction() as held:
+            held(f"select 1 from projects where id = '{project}' for update")
+            writer.start()
+            wait_until(lambda: self.waits(100), "the write waits")
+        writer.join()
+        self.assertEqual(said[0].status, 200, said[0])
+        self.assertEqual(self.line_of(said[0])["rt"], {"pg": 1, "redis": 2})
+        got, _ = self.read(f"{t.path}/projects", t.token)
+        self.assertEqual([p["name"] for p in got.json["data"]], ["New"])
+        self.warmed(f"{t.path}/projects", t.token)
+
+
 class Off(Cached):
 
     settings = {"workers": 2, "cache_ttl": "0ms"}

@@ -82,6 +82,8 @@ class Pool:
         # a machine that pauses makes any request slow, and a slow one has a line
         # more, and its trace is kept: who asks for that says when
         "slow": "10min",
+        # one host: what is asked for once is cached
+        "cache_quarantine": 0,
     }
 
     def __init__(self, temp, postgres, env=None, **settings):

@@ -19,12 +19,16 @@
 #include "base/crypto.h"
 #include "base/text.h"
 #include "data/pg.h"
+#include "data/redis_breaker.h"
 #include "redis_server.h"
 
 enum {
 	PAGES = 64, AT_ONCE = 3, STAY = 24,	/* of them are raced for, for so many rounds */
 	READERS = 6, WRITERS = 3, WORKERS = READERS + WRITERS,
 	LIFE_MS = 1500, DEADLINE_MS = 500, LEASE_MS = 5000,
+	RETRY_MS = 5,
+	QUARANTINE_MS = 4,	/* of two hosts: so short that many writes are late */
+	FLUSH_EVERY = 8, FLUSH_TWO_EVERY = 32,
 	CUT_EVERY = 256,
 	STUCK_S = 240
 };
@@ -47,7 +51,7 @@ struct ring {
 	_Atomic uint64_t reads_of[PAGES];
 	_Atomic int fills[WORKERS];		/* page + 1: this worker rebuilds it */
 	_Atomic uint64_t rounds, writes, late, reads, results[RH_CACHE_RESULTS];
-	_Atomic uint64_t refreshes, unlaid, twice, stale, kills, restarts, freezes;
+	_Atomic uint64_t confirmed, refreshes, unlaid, twice, stale, kills, restarts, freezes;
 	_Atomic uint64_t flushes, evicted, cuts;
 	_Atomic bool over;
 };
@@ -124,12 +128,14 @@ worker_open(struct worker *w, unsigned slot)
 {
 	*w = (struct worker){ .slot = slot, .own = rh_arena_new(1 << 16, 1 << 24),
 	    .arena = rh_arena_new(1 << 14, 1 << 24),
-	    .redis_conf = { server.url, 100, 50, 5, NULL } };
+	    .redis_conf = { server.url, 100, 50, RETRY_MS, NULL } };
 	pg_open(w);
 	w->redis = rh_redis_new(w->own, &w->redis_conf, &w->redis_obs);
 	(void)rh_redis_warm(w->redis);
 	w->cache = rh_coherent_new(w->own, &(struct rh_coherent_conf){ w->redis,
-	    hosts[slot % nhosts], WORKERS, slot, LEASE_MS }, &no_obs);
+	    hosts[slot % nhosts], WORKERS, slot, LEASE_MS,
+	    nhosts > 1 ? QUARANTINE_MS : 0, rh_breaker_longest_ms(RETRY_MS) },
+	    &no_obs);
 	rh_redis_begin(w->redis, w->arena, NULL);
 	rh_coherent_inherit(w->cache);
 	rh_redis_end(w->redis);
@@ -276,8 +282,11 @@ write_page(struct worker *w)
 	dawdle();
 	version = ask(w, WRITE, page);
 	perhaps_die();
-	if (version)
+	if (version) {
 		rh_coherent_done(w->cache, &tomb);
+		rh_coherent_confirm(w->cache, &tomb, 1);
+		ring->confirmed += tomb.is_dropped;
+	}
 	dawdle();
 	/* as a request past its deadline has no such reply */
 	if (version && rh_clock_mono_ns() - start >= LIFE_MS * UINT64_C(1000000))
@@ -366,7 +375,8 @@ forget(void)
 			cut(r);
 		if (faults & SAVES && i % 128 == 0)
 			rh_redis_send(r, RH_SLICE_NONE, RH_SLICE("BGSAVE"));
-		if (faults & FLUSHES && i % 8 == 0) {
+		if (faults & FLUSHES && i % (nhosts > 1 ?
+		    FLUSH_TWO_EVERY : FLUSH_EVERY) == 0) {
 			rh_redis_send(r, RH_SLICE_NONE, RH_SLICE("FLUSHALL"));
 			ring->flushes++;
 		}
@@ -476,13 +486,14 @@ tell(const char *name)
 {
 	const struct ring *r = ring;
 
-	printf("%-9s %6llu rounds %6llu writes (%llu late, %llu unlaid) %7llu reads:"
+	printf("%-9s %6llu rounds %6llu writes (%llu late, %llu unlaid, %llu confirmed) %7llu reads:"
 	    " hit %llu miss %llu busy %llu off %llu, %llu early;"
 	    " %llu kills %llu flushes %llu restarts %llu freezes"
 	    " %llu cuts %llu evicted;"
 	    " rebuilt twice at once %llu; stale %llu\n", name,
 	    (unsigned long long)r->rounds, (unsigned long long)r->writes,
 	    (unsigned long long)r->late, (unsigned long long)r->unlaid,
+	    (unsigned long long)r->confirmed,
 	    (unsigned long long)r->reads,
 	    (unsigned long long)r->results[RH_CACHE_HIT],
 	    (unsigned long long)r->results[RH_CACHE_MISS],

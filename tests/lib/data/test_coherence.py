@@ -28,7 +28,8 @@ insert into pages select g, 1 from generate_series(0, 63) g;
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--hosts", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--hosts", type=int, choices=(1, 2), default=0,
+                        help="with segments of their own; else one, and once two")
     parser.add_argument("scenarios", nargs="*", default=SCENARIOS)
     args = parser.parse_args()
     if not bin_dir() or not system("redis-server"):
@@ -38,14 +39,17 @@ def main():
     with Postgres() as postgres:
         postgres.query(TABLES)
         env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url)
-        for scenario in args.scenarios:
+        runs = [(scenario, args.hosts or 1) for scenario in args.scenarios]
+        if not args.hosts and args.scenarios is SCENARIOS:
+            runs.append(("flushes", 2))
+        for scenario, hosts in runs:
             done = subprocess.run(
                 [os.path.join(BUILD, "tests/lib/data/coherence"), scenario,
-                 str(args.rounds), str(args.hosts)],
+                 str(args.rounds), str(hosts)],
                 env=env, check=False, timeout=patience(300))
             sys.stdout.flush()
             if done.returncode:
-                broken.append(scenario)
+                broken.append(f"{scenario} on {hosts}")
     if broken:
         print("does not hold:", *broken)
     return 1 if broken else 0
