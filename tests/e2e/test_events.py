@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every route that changes something writes its event, in the transaction of
-the change: the routes are taken from /openapi.json, so a new one cannot be
-forgotten here."""
+the change, and none costs more than its round trips: the routes are taken from
+/openapi.json, so a new one cannot be forgotten here."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import Story, main, wait_until  # noqa: E402
+from harness import Redis, Story, main, wait_until  # noqa: E402
 from harness.relay import relay  # noqa: E402
 
 T = "/v1/t/{tenant}"
@@ -46,8 +46,19 @@ class Tenants(Story):
         return self.call("POST", path, body, status).json
 
 
+    def line_of(self, got):
+        return self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"],
+                                         msg="request")
 
-class Events(Tenants):
+    def listed(self, *methods):
+        """The routes of these methods."""
+        return {(method.upper(), path)
+                for path, item in self.stack.api("GET", "/openapi.json").json["paths"].items()
+                for method in item if method in methods}
+
+
+class Changes(Tenants):
+    """What there is to be called, a tenant with some of everything."""
 
     def member(self):
         """Somebody else in the tenant: there are no invitations yet."""
@@ -130,6 +141,77 @@ class Events(Tenants):
             ("DELETE", T + "/webhooks/{id}", w, None, 204, "webhook.removed"),
         ]
 
+    def reads(self):
+        """Route: its path. Of what the changes have not touched."""
+        i, r = self.inbox()
+        told = self.of_webhooks()
+        hook, delivery = told[1][2], told[4][2].removesuffix("/replay")
+        self.tell()
+        event = self.call("GET", "/events", None, 200).json["data"][0]["id"]
+        own = {
+            "": "", "/members": None, "/members/{user_id}": f"/members/{self.owner}",
+            "/api-keys": None, "/api-keys/{id}": f"/api-keys/{self.key}",
+            "/projects": None, "/projects/{id}": f"/projects/{self.project}",
+            "/projects/{id}/tasks": f"/projects/{self.project}/tasks",
+            "/tasks": None, "/tasks/{id}": f"/tasks/{self.task}",
+            "/events": None, "/events/{id}": f"/events/{event}",
+            "/jobs": None, "/jobs/{id}": f"/jobs/{self.job}",
+            "/webhooks": None, "/webhooks/{id}": hook,
+            "/webhooks/{id}/deliveries": hook + "/deliveries",
+            "/webhook-deliveries/{id}": delivery,
+            "/inboxes": None, "/inboxes/{id}": f"/inboxes/{i}",
+            "/inboxes/{id}/requests": f"/inboxes/{i}/requests",
+            "/inboxes/{id}/requests/{request_id}": f"/inboxes/{i}/requests/{r}"}
+        return {"/v1/me": "/v1/me", **{
+            T + route: self.t.path + (route if path is None else path)
+            for route, path in own.items()}}
+
+    def tell(self):
+        relay(self.stack.postgres, "drain")
+
+    def assertOneTrip(self, got, route, pg=1):
+        """To PostgreSQL one, or as many; to Redis one at the most. Neither where
+        Redis answered for PostgreSQL."""
+        line = self.line_of(got)
+        trips = line["rt"]
+        self.assertLessEqual(trips["redis"], int(self.redis is not None), (route, line))
+        self.assertEqual(trips["pg"], 0 if line["cache"] == "hit" else pg, (route, line))
+
+
+class RoundTrips(Changes):
+    """DESIGN 3, for each route that there is. Twice, for Redis may know the second."""
+
+    redis = Redis
+
+    def test_each_read_costs_one(self):
+        reads = self.reads()
+        for route, path in reads.items():
+            for _ in range(2):
+                got = self.stack.api("GET", path, self.t.session)
+                self.assertEqual(got.status, 200, got)
+                self.assertOneTrip(got, route)
+        self.assertEqual({path for _, path in self.listed("get")} - set(reads),
+                         {"/livez", "/readyz", "/openapi.json", "/in/{token}"})
+
+    def test_each_change_costs_one(self):
+        for method, route, path, body, status, _ in self.changes():
+            self.assertOneTrip(self.call(method, path, body, status), (method, route))
+
+    def test_a_password_costs_two(self):
+        t = self.stack.signup()
+        self.assertOneTrip(self.expect(201, "POST", "/v1/sessions", None, {
+            "email": t.email, "password": t.password}), "/v1/sessions", pg=2)
+        self.assertOneTrip(self.expect(204, "DELETE", "/v1/sessions/current", t.session),
+                           "/v1/sessions/current")
+
+
+class RoundTripsWithoutRedis(RoundTrips):
+
+    redis = None
+
+
+class Events(Changes):
+
     def events(self, request_id):
         return self.stack.postgres.query(
             "select type, encode(trace_id, 'hex'), encode(parent_span_id, 'hex'),"
@@ -139,16 +221,12 @@ class Events(Tenants):
         done = {("POST", "/v1/signup")}
         for method, route, path, body, status, event in self.changes():
             got = self.call(method, path, body, status)
-            line = self.stack.pool.wait_line(request_id=got.headers["X-Request-Id"],
-                                             msg="request")
+            line = self.line_of(got)
             self.assertEqual(self.events(line["request_id"]), [
                 [event, line["trace_id"], line["span_id"], self.owner,
                  self.t.id]], (method, route))
             done.add((method, route))
-        listed = {(method.upper(), path)
-                  for path, item in self.stack.api("GET", "/openapi.json").json["paths"].items()
-                  for method in item if method in ("post", "put", "patch", "delete")}
-        self.assertEqual(done | OUTSIDE, listed)
+        self.assertEqual(done | OUTSIDE, self.listed("post", "put", "patch", "delete"))
 
     def test_a_sign_up_leaves_the_tenants_first_event(self):
         types = self.stack.postgres.query(
