@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A tenant on a database of its own, and a Redis: two clusters, one pool."""
 
+import json
 import os
 import signal
 import sys
@@ -242,6 +243,73 @@ class Places(Placed):
             eventually(lambda: self.assertEqual(pending(), before + 5))
         eventually(lambda: self.assertEqual(pending(), 0))
         self.assertEqual((self.told(a), self.told(b)), (["0", "1"], ["0", "1", "2"]))
+
+    # ---- what the operator asks and does there ----
+
+    def told_by(self, command, *operands):
+        done = self.ctl(*operands, "--json", command=command)
+        self.assertEqual(done.returncode, 0, done)
+        return json.loads(done.stdout)
+
+    def test_an_operator_finds_jobs_wherever_they_are(self):
+        s = self.stack
+        a, b = s.signup(), s.signup()
+        self.place(a)
+        jobs = {}
+        for t, there in ((a, self.big), (b, s.postgres)):
+            request = self.left(t)
+            self.done(request)
+            eventually(lambda: self.assertEqual(there.query(
+                f"select state from jobs_past where request_id = '{request}'"), [["done"]]))
+            jobs[t.id] = there.query(
+                f"select id from jobs_past where request_id = '{request}'")[0][0]
+        for t, of in ((a, ("--tenant", a.slug)), (b, ("--tenant", b.slug)),
+                      (a, ("--placement", "big"))):
+            listed = {job["id"] for job in self.told_by("job", "list", *of)["jobs"]}
+            self.assertEqual(listed & set(jobs.values()), {jobs[t.id]}, of)
+            self.assertEqual(self.told_by("job", "show", jobs[t.id], *of)["state"], "done")
+        done = self.ctl("show", jobs[a.id], command="job")
+        self.assertIn("there is no such job", done.stderr)
+        # a bound is of its place, and told there
+        self.told_by("job", "pause", "--tenant", a.slug)
+        request = self.left(a)
+        [[waits]] = self.big.query(f"select id from jobs where request_id = '{request}'")
+        self.told_by("job", "cancel", waits, "--tenant", a.slug)
+        self.assertEqual(self.big.query(
+            f"select state from jobs_past where id = '{waits}'"), [["cancelled"]])
+        self.told_by("job", "retry", waits, "--placement", "big")
+        self.told_by("job", "resume", "--tenant", a.slug)
+        self.done(request)
+        self.assertEqual(self.told_by("job", "drain", "--placement", "big")["left"], 0)
+        for operands, why in (
+                (("--placement", "none"), "has no admin_database_url of placement none"),
+                (("--placement", "big", "--tenant", a.slug), "knows its placement itself")):
+            done = self.ctl("list", *operands, command="job")
+            self.assertEqual((done.returncode, why in done.stderr), (1, True), done)
+
+    def test_an_operator_finds_webhooks_wherever_they_are(self):
+        s = self.stack
+        t = s.signup()
+        self.place(t)
+        hook = self.expect(201, "POST", f"{t.path}/webhooks", t.token, {
+            "url": "https://ctl.example/", "event_types": ["none.such"]}).json["id"]
+        told = self.expect(202, "POST", f"{t.path}/webhooks/{hook}/test", t.token).json["id"]
+        of = ("--tenant", t.slug)
+        [row] = self.told_by("webhook", "list", *of)["webhooks"]
+        self.assertEqual((row["id"], row["tenant"]), (hook, t.slug))
+        self.assertNotIn(hook, self.ctl("list", command="webhook").stdout)
+        self.assertEqual(self.told_by("webhook", "show", hook, *of)["id"], hook)
+        [row] = self.told_by("webhook", "deliveries", hook, *of)["deliveries"]
+        self.assertEqual(row["id"], told)
+        for what, status in (("pause", "paused"), ("resume", "active")):
+            self.told_by("webhook", what, hook, *of)
+            self.assertEqual(self.big.query(
+                f"select status from webhooks where id = '{hook}'"), [[status]])
+        again = self.told_by("webhook", "replay", told, *of)["delivery_id"]
+        self.assertEqual(self.big.query(
+            f"select webhook_id from webhook_deliveries where id = '{again}'"), [[hook]])
+        self.assertEqual(self.told_by("webhook", "replay", hook, "--since",
+                                      "2026-01-01T00:00:00Z", *of)["deliveries"], 0)
 
     # ---- one of the two is stopped ----
 

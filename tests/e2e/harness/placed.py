@@ -71,9 +71,9 @@ class Placed(Story):
             f"select move_count('{tenant.id}', '-infinity')")[0][0])
         return {table: n for table, n in counts.items() if n}
 
-    def ctl(self, *operands, conf=None):
+    def ctl(self, *operands, conf=None, command="tenant"):
         return subprocess.run(
-            [program("rowhouse-ctl"), "-c", conf or self.stack.pool.conf, "tenant", *operands],
+            [program("rowhouse-ctl"), "-c", conf or self.stack.pool.conf, command, *operands],
             env=self.stack.pool.env, capture_output=True, text=True, check=False,
             timeout=patience(120))
 
