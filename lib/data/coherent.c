@@ -109,7 +109,6 @@ look_send(struct rh_coherent *c, struct rh_coherent_asked *a,
 	    dice[RH_COHERENT_NUMBER_MAX], doubt[RH_COHERENT_NUMBER_MAX];
 	struct rh_slice args[5];
 
-	rh_coherent_key(k, 'w', a->tenant, a->group, NULL);
 	rh_coherent_key(k, 'l', a->tenant, a->group, &a->entry);
 	rh_coherent_token_make(a->token);
 	args[0] = rh_coherent_token(a->token);

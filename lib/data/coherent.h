@@ -3,8 +3,7 @@
  * than the last write whose reply is out.
  *
  * Shape    entries belong to a group of a tenant; a write invalidates groups.
- *          {tenant}:g:GROUP        the generation, or "!": writers are at work
- *          {tenant}:w:GROUP        who: tokens by when their tombstones end
+ *          {tenant}:g:GROUP        the generation, or "!" and who writes, until when
  *          {tenant}:e:GROUP:ENTRY  generation, as of when, until when, how long
  *                                  it took to make (ms), then the value
  *          {tenant}:l:GROUP:ENTRY  the lease: token, since when
@@ -138,9 +137,9 @@ void rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb);
 /*
  * Other hosts wait quarantine_ms for the writes whose tombstones Redis may have
  * lost. A write that took longer is dropped here, and that is waited for: a round
- * trip. After done and before the reply.
+ * trip. After done and before the reply. False: Redis could not be told.
  */
-void rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
+bool rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
     unsigned n);
 /* Nobody knows how, or when: in place of done and drop. */
 void rh_coherent_unsettled(struct rh_coherent *c, const struct rh_tomb *tomb);

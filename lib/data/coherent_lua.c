@@ -1,16 +1,14 @@
 /*
  * coherent_lua - the cache's verbs, each atomic in Redis.
  *
- * A group whose generation can be read has no writers: a tombstone puts "!" in
- * its place, and only a look that finds none left makes a new one. So the look
- * that hits costs a MGET. The writers stand in a key of their own, so that the
- * eviction of either is seen: without them "!" stays until it ends, without "!"
- * they are still there.
+ * A group's key has its generation, or "!" and who is at work on it: 16 bytes of
+ * token and 13 digits of when that tombstone ends, each. So a look that hits is
+ * one MGET, and a write costs Redis a GET and a SET, twice. Only a look that
+ * finds none of them left, or the drop of the last, makes a new generation.
  *
- * Neither of the two: Redis has lost them, or never knew them. Writers of other
- * hosts may have been among what was lost, so the group is as if it were written
- * to until those are over ("?" in the writers' place). A drop therefore leaves a
- * generation behind, not nothing.
+ * No such key: Redis has lost it, or never knew it. Writers of other hosts may
+ * have stood in it, so it is as if one were at work until those are over ("?"). A
+ * drop therefore leaves a generation behind, not nothing.
  *
  * An entry: 16 bytes of generation, as of when (13 digits), until when (13),
  * how long it took to make (6), then the value.
@@ -25,23 +23,43 @@
 #define DAY_MS	"86400000"
 #define WRITTEN_MS	"600000"	/* for a group that is written and not read */
 
+/* Of now: who is at work, but for one; when the last ends; whether that one was there. */
+#define WRITERS								\
+	"local function writers(g, but)\n"				\
+	"	local left, last, was = '', now, false\n"		\
+	"	for t, ends in string.gmatch(string.sub(g, 2),\n"	\
+	"	    '(................)(.............)') do\n"		\
+	"		if t == but then\n"				\
+	"			was = true\n"				\
+	"		elseif tonumber(ends) > now then\n"		\
+	"			left = left .. t .. ends\n"		\
+	"			last = math.max(last, tonumber(ends))\n" \
+	"		end\n"						\
+	"	end\n"							\
+	"	return left, last, was\n"				\
+	"end\n"							\
+	"local function doubt(ms)\n"					\
+	"	return string.rep('?', 16) ..\n"			\
+	"	    string.format('%013d', now + ms), now + ms\n"	\
+	"end\n"							\
+	"local function say(left, last)\n"				\
+	"	redis.call('SET', KEYS[1], '!' .. left, 'PX',\n"	\
+	"	    string.format('%d', last - now + 60000))\n"	\
+	"end\n"
+
 /*
- * g e w l | token, lease ms (0: none is wanted), age below which an entry is
+ * g e l | token, lease ms (0: none is wanted), age below which an entry is
  * trusted, 1 to 65536, quarantine ms
  */
-static const char look[] = NOW
+static const char look[] = NOW WRITERS
     "local v = redis.call('MGET', KEYS[1], KEYS[2])\n"
     "local g, e = v[1], v[2]\n"
-    "if not g or g == '!' then\n"
-    "	local ended = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)\n"
-    "	if redis.call('ZCARD', KEYS[3]) > 0 or g and ended == 0 then\n"
-    "		return 0\n"
-    "	end\n"
-    "	local doubt = tonumber(ARGV[5])\n"
-    "	if ended == 0 and doubt > 0 then\n"
-    "		redis.call('ZADD', KEYS[3], now + doubt, '?')\n"
-    "		redis.call('PEXPIRE', KEYS[3], doubt + 1000)\n"
-    "		redis.call('SET', KEYS[1], '!', 'PX', doubt + 1000)\n"
+    "if not g and ARGV[5] ~= '0' then\n"
+    "	say(doubt(tonumber(ARGV[5])))\n"
+    "	return 0\n"
+    "end\n"
+    "if not g or string.byte(g) == 33 then\n"
+    "	if g and writers(g) ~= '' then\n"
     "		return 0\n"
     "	end\n"
     "	g = ARGV[1]\n"
@@ -54,7 +72,7 @@ static const char look[] = NOW
     "    tonumber(string.sub(e, 30, 42)) then\n"
     "	return e\n"
     "end\n"
-    "if ARGV[2] == '0' or not redis.call('SET', KEYS[4], ARGV[1] .. now,\n"
+    "if ARGV[2] == '0' or not redis.call('SET', KEYS[3], ARGV[1] .. now,\n"
     "    'NX', 'PX', ARGV[2]) then\n"
     "	return hit and e or 0\n"
     "end\n"
@@ -81,43 +99,35 @@ static const char fill[] = NOW
     "redis.call('PEXPIRE', KEYS[1], " DAY_MS ")\n"
     "return 1\n";
 
-/*
- * g w | token, life ms, quarantine ms. Neither key ends before the last
- * tombstone does. A group of which one of them is missing is in doubt.
- */
-static const char tomb[] = NOW
-    "local life, doubt = tonumber(ARGV[2]), tonumber(ARGV[3])\n"
+/* g | token, life ms, quarantine ms. The key outlives the last tombstone. */
+static const char tomb[] = NOW WRITERS
     "local g = redis.call('GET', KEYS[1])\n"
-    "local ended = redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)\n"
-    "if doubt > 0 and ended == 0 and (not g or g == '!') and\n"
-    "    redis.call('ZCARD', KEYS[2]) == 0 then\n"
-    "	redis.call('ZADD', KEYS[2], now + doubt, '?')\n"
+    "local left, last, ends = '', now, now + tonumber(ARGV[2])\n"
+    "if g and string.byte(g) == 33 then\n"
+    "	left, last = writers(g)\n"
+    "elseif not g and ARGV[3] ~= '0' then\n"
+    "	left, last = doubt(tonumber(ARGV[3]))\n"
     "end\n"
-    "redis.call('ZADD', KEYS[2], now + life, ARGV[1])\n"
-    "life = math.max(life, doubt)\n"
-    "if redis.call('PTTL', KEYS[2]) < life + 1000 then\n"
-    "	redis.call('PEXPIRE', KEYS[2], life + 1000)\n"
-    "end\n"
-    "if g ~= '!' or redis.call('PTTL', KEYS[1]) < life then\n"
-    "	redis.call('SET', KEYS[1], '!', 'PX', life)\n"
-    "end\n"
+    "say(left .. ARGV[1] .. string.format('%013d', ends),\n"
+    "    math.max(last, ends))\n"
     "return 1\n";
 
 /*
- * g w | token, which has been no generation yet where it is still there. One
+ * g | token, which has been no generation yet where it is still there. One
  * whose own is gone does not know who else was there.
  */
-static const char drop[] = NOW
-    "local had = redis.call('ZREM', KEYS[2], ARGV[1])\n"
-    "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)\n"
-    "if redis.call('ZCARD', KEYS[2]) > 0 or\n"
-    "    had == 0 and redis.call('GET', KEYS[1]) == '!' then\n"
+static const char drop[] = NOW WRITERS
+    "local g = redis.call('GET', KEYS[1])\n"
+    "if not g then\n"
     "	return 0\n"
+    "elseif string.byte(g) ~= 33 then\n"
+    "	return redis.call('DEL', KEYS[1])\n"
     "end\n"
-    "if had == 1 then\n"
+    "local left, last, was = writers(g, ARGV[1])\n"
+    "if was and left == '' then\n"
     "	redis.call('SET', KEYS[1], ARGV[1], 'PX', " WRITTEN_MS ")\n"
-    "else\n"
-    "	redis.call('DEL', KEYS[1])\n"
+    "elseif was then\n"
+    "	say(left, last)\n"
     "end\n"
     "return 1\n";
 

@@ -41,9 +41,9 @@ struct rh_coherent {
 
 /* Of one command. */
 struct rh_coherent_keys {
-	struct rh_slice key[4];
+	struct rh_slice key[3];
 	unsigned n;
-	char text[4 * RH_COHERENT_KEY_MAX];
+	char text[3 * RH_COHERENT_KEY_MAX];
 	size_t used;
 };
 

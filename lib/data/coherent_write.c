@@ -21,7 +21,6 @@ rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
 	rh_glance_written(&c->conf.shared->hints, tenant, group);
 	rh_coherent_token_make(tomb->token);
 	rh_coherent_key(&k, 'g', tenant, group, NULL);
-	rh_coherent_key(&k, 'w', tenant, group, NULL);
 	tomb->place = rh_coherent_place_take(c->place, tomb);
 	if (tomb->place >= 0)
 		c->posted &= ~(1u << tomb->place);
@@ -85,7 +84,6 @@ drop_send(struct rh_coherent *c, struct rh_uuid tenant, struct rh_slice group,
 	struct rh_coherent_keys k = { .n = 0 };
 
 	rh_coherent_key(&k, 'g', tenant, group, NULL);
-	rh_coherent_key(&k, 'w', tenant, group, NULL);
 	rh_redis_run(c->conf.redis, &rh_coherent_scripts[RH_COHERENT_DROP],
 	    k.key, k.n, &arg, 1);
 	c->is_queued = true;
@@ -100,26 +98,29 @@ is_late(const struct rh_coherent *c, const struct rh_tomb *tomb)
 }
 
 /* One that did not arrive goes again, as those behind a reply do. */
-void
+bool
 rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
     unsigned n)
 {
 	struct rh_tomb *late[RH_COHERENT_TOMBS];
-	unsigned nlate = 0;
+	unsigned nlate = 0, told = 0;
 
-	if (!c->conf.quarantine_ms || !rh_redis_usable(c->conf.redis))
-		return;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n && c->conf.quarantine_ms; i++)
 		if (is_late(c, &tombs[i]))
 			late[nlate++] = &tombs[i];
+	if (!nlate || !rh_redis_usable(c->conf.redis))
+		return !nlate;
 	for (unsigned i = 0; i < nlate; i++)
 		drop_send(c, late[i]->tenant, late[i]->group, late[i]->token);
 	c->is_queued = false;	/* what is read has not to be posted */
-	for (unsigned i = 0; i < nlate; i++)
-		if (rh_redis_read(c->conf.redis)->kind == RH_REDIS_INT) {
+	for (unsigned i = 0; i < nlate; i++) {
+		late[i]->is_dropped =
+		    rh_redis_read(c->conf.redis)->kind == RH_REDIS_INT;
+		if (late[i]->is_dropped)
 			rh_coherent_place_free(c->place, late[i]->place);
-			late[i]->is_dropped = true;
-		}
+		told += late[i]->is_dropped;
+	}
+	return told == nlate;
 }
 
 void

@@ -231,7 +231,8 @@ rh_recall_done(struct rh_call *c, const struct rh_err *err)
 		(r->settled ? rh_coherent_done : rh_coherent_unsettled)(
 		    c->server->coherent, &r->tombs[i]);
 	if (r->settled && r->ntombs)
-		rh_coherent_confirm(c->server->coherent, r->tombs, r->ntombs);
+		(void)rh_coherent_confirm(c->server->coherent, r->tombs,
+		    r->ntombs);
 }
 
 static void

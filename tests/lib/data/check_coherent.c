@@ -173,7 +173,7 @@ END_TEST
 /* ---- Redis loses things ---- */
 
 static const struct { const char *verb, *key; } losses[] = {
-	{ "DEL", KEY("w", "") }, { "DEL", KEY("g", "") }, { "FLUSHALL", "SYNC" },
+	{ "DEL", KEY("g", "") }, { "FLUSHALL", "SYNC" },
 };
 
 START_TEST(a_writer_that_redis_lost_is_still_seen)
@@ -187,22 +187,7 @@ START_TEST(a_writer_that_redis_lost_is_still_seen)
 		ck_assert(!a->got.lease.held);
 	}
 	drop(b);
-	if (_i == 0)	/* without the writers nobody knows who they were */
-		ck_assert_int_eq(look(a), RH_CACHE_BUSY);
-	else
-		ck_assert_int_eq(look(a), RH_CACHE_MISS);
-}
-END_TEST
-
-START_TEST(on_another_host_either_key_is_enough)
-{
-	struct worker *a = worker_on(shared_new(), 0), *b = worker(1);
-
 	ck_assert_int_eq(look(a), RH_CACHE_MISS);
-	fill(a, "old");
-	ck_assert(lay(b, LIFE_MS));
-	command(a, losses[_i].verb, losses[_i].key);
-	ck_assert_int_eq(look(a), RH_CACHE_BUSY);
 }
 END_TEST
 
@@ -527,7 +512,7 @@ START_TEST(all_keys_have_the_tenants_tag)
 	begin(a);
 	rh_redis_send(a->redis, RH_SLICE_NONE, RH_SLICE("KEYS"), RH_SLICE("*"));
 	keys = rh_redis_read(a->redis);
-	ck_assert_uint_eq(keys->n, 5);		/* g w e, and g l */
+	ck_assert_uint_eq(keys->n, 4);		/* g e, and g l */
 	for (size_t i = 0; i < keys->n; i++)
 		ck_assert(rh_slice_has_prefix(keys->items[i].text,
 		    RH_SLICE("{01020304-0506-0708-090a-0b0c0d0e0f10}:")));
@@ -596,8 +581,6 @@ main(void)
 		RH_CASE(a_tombstone_ends_by_itself),
 		RH_CASE(a_longer_tombstone_is_not_cut_short),
 		RH_LOOP(a_writer_that_redis_lost_is_still_seen, losses),
-		{ on_another_host_either_key_is_enough,
-		    "on_another_host_either_key_is_enough", 2 },
 		RH_CASE(an_evicted_entry_or_lease_lets_nothing_old_in),
 		RH_CASE(of_a_host_one_rebuilds_also_when_its_lease_is_lost),
 		RH_CASE(what_is_older_than_the_connection_is_not_trusted),

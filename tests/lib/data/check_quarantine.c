@@ -38,7 +38,7 @@ confirm(struct worker *w)
 {
 	begin(w);
 	rh_coherent_done(w->c, &w->tomb);
-	rh_coherent_confirm(w->c, &w->tomb, 1);
+	ck_assert(rh_coherent_confirm(w->c, &w->tomb, 1));
 	end(w);
 }
 
@@ -71,7 +71,7 @@ END_TEST
 
 /* What of a group is lost while a write is at work on it. */
 static const struct { const char *verb, *key; } losses[] = {
-	{ "DEL", KEY("w", "") }, { "FLUSHALL", "SYNC" },
+	{ "DEL", KEY("g", "") }, { "FLUSHALL", "SYNC" },
 };
 
 START_TEST(a_write_that_redis_lost_is_waited_for)
