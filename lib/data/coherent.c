@@ -84,11 +84,26 @@ throw(void)
 	return dice;
 }
 
+/* The one before it has asked the same node for it. */
+static bool
+has_time(const struct rh_coherent *c, struct rh_uuid tenant)
+{
+	const struct rh_coherent_asked *before;
+
+	if (c->nasked < 2)
+		return false;
+	before = &c->asked[(c->nasked - 2) % RH_COHERENT_LOOKS];
+	return before->is_glance && rh_uuid_is(before->tenant, tenant);
+}
+
 /* TIME may be early: what it is held against was older when it was sent. */
 static void
-glance_send(struct rh_coherent *c, const struct rh_coherent_keys *k)
+glance_send(struct rh_coherent *c, struct rh_coherent_asked *a,
+    const struct rh_coherent_keys *k)
 {
-	rh_redis_send(c->conf.redis, k->key[0], RH_SLICE("TIME"));
+	a->asks_time = !has_time(c, a->tenant);
+	if (a->asks_time)
+		rh_redis_send(c->conf.redis, k->key[0], RH_SLICE("TIME"));
 	rh_redis_send(c->conf.redis, k->key[0], RH_SLICE("MGET"), k->key[0],
 	    k->key[1]);
 }
@@ -143,7 +158,7 @@ rh_coherent_look(struct rh_coherent *c, struct rh_uuid tenant,
 	a->mark = rh_glance_mark(&c->conf.shared->hints, tenant, group, entry);
 	a->is_glance = rh_glance_is_likely(&c->conf.shared->hints, a->mark);
 	if (a->is_glance)
-		glance_send(c, &k);
+		glance_send(c, a, &k);
 	else
 		look_send(c, a, &k);
 }
@@ -222,7 +237,9 @@ take_glance(struct rh_coherent *c, const struct rh_coherent_asked *a,
 	const struct rh_redis_value *v;
 	enum rh_glance found;
 
-	judge.now_ms = rh_glance_time_ms(rh_redis_read(c->conf.redis));
+	if (a->asks_time)
+		c->glance_ms = rh_glance_time_ms(rh_redis_read(c->conf.redis));
+	judge.now_ms = c->glance_ms;
 	v = rh_redis_read(c->conf.redis);
 	if (v->kind != RH_REDIS_ARRAY)
 		return false;

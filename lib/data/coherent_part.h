@@ -21,7 +21,7 @@ struct rh_coherent_asked {
 	int64_t since_ms; /* of the connection, as it was judged by */
 	int64_t trusted_ms;
 	uint64_t mark;
-	bool is_sent, is_glance;
+	bool is_sent, is_glance, asks_time;
 	enum rh_cache_result otherwise; /* where it is not */
 };
 
@@ -36,6 +36,7 @@ struct rh_coherent {
 	uint32_t posted;	 /* records whose drop has left */
 	int64_t posted_since_ms; /* by the connection of that time */
 	bool is_queued;
+	int64_t glance_ms;	 /* Redis' time, of the last look that asked */
 	int64_t first_since_ms; /* the connection it began with */
 };
 

@@ -330,12 +330,18 @@ class Replay(Keyed):
         token = self.posted(201, "/v1/sessions", body, k).json["token"]
         api_key = self.posted(201, f"{t.path}/api-keys",
                               {"name": "N", "role": "member"}, k, t.token).json["key"]
+        hook = self.posted(201, f"{t.path}/webhooks", {
+            "url": "https://a.example/", "event_types": []}, key(), t.token).json
+        rotated = self.posted(200, f"{t.path}/webhooks/{hook['id']}/rotate-secret", None,
+                              key(), t.token).json
+        inbox = self.posted(201, f"{t.path}/inboxes", {}, key(), t.token).json
         self.posted(201, f"{t.path}/projects", {"name": "Open"}, key(), t.token)
         rows = self.stack.postgres.query(
             "select sealed, encode(k::text::bytea || body, 'hex')"
             " from idempotency_keys k")
         text = b"".join(bytes.fromhex(r[1]) for r in rows)
-        for secret in (token, api_key, t.token, t.password, k.strip('"')):
+        for secret in (token, api_key, t.token, t.password, k.strip('"'), hook["secret"],
+                       rotated["secret"], inbox["url"].split("/in/")[1]):
             self.assertNotIn(secret.encode(), text)
         self.assertIn(b'"name":"Open"', text)
         self.assertEqual({r[0] for r in rows}, {"t", "f"})

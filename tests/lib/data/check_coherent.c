@@ -65,6 +65,32 @@ START_TEST(looks_are_answered_in_their_order)
 }
 END_TEST
 
+/* The clock is asked once, whichever of them hit. */
+START_TEST(looks_that_hit_are_answered_in_their_order)
+{
+	struct worker *a = worker(0);
+	struct rh_cached got[3];
+
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "page");
+	ck_assert_int_eq(look_at(a, RH_SLICE("principals"), entry), RH_CACHE_MISS);
+	fill(a, "who");
+	ck_assert_int_eq(look(a), RH_CACHE_HIT);
+	ck_assert_int_eq(look_at(a, RH_SLICE("principals"), entry), RH_CACHE_HIT);
+	end(a);
+	begin(a);
+	rh_coherent_look(a->c, tenant, RH_SLICE("principals"), entry);
+	rh_coherent_look(a->c, tenant, group, entry);
+	rh_coherent_look(a->c, tenant, RH_SLICE("none"), entry);
+	for (int i = 0; i < 3; i++)
+		rh_coherent_answer(a->c, &got[i]);
+	rh_assert_slice_eq(got[0].value, RH_SLICE("who"));
+	rh_assert_slice_eq(got[1].value, RH_SLICE("page"));
+	ck_assert_int_eq(got[2].result, RH_CACHE_MISS);
+	end(a);
+}
+END_TEST
+
 START_TEST(a_lease_that_is_forgone_is_the_next_ones)
 {
 	struct worker *a = worker(0), *b = worker(1);
@@ -573,6 +599,7 @@ main(void)
 		RH_CASE(a_miss_has_the_lease_and_its_fill_is_hit),
 		RH_CASE(any_bytes_are_a_value),
 		RH_CASE(looks_are_answered_in_their_order),
+		RH_CASE(looks_that_hit_are_answered_in_their_order),
 		RH_CASE(a_lease_that_is_forgone_is_the_next_ones),
 		RH_CASE(who_writes_is_waited_for_by_nobody),
 		RH_CASE(the_last_of_several_writers_ends_it),
