@@ -31,9 +31,12 @@ DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
            "wal_buffers": "16MB"}
 A, B = ("0192f3e4-0000-7000-8000-00000000000a",
         "0192f3e4-0000-7000-8000-00000000000b")
+# ids are UUIDv7, as the product's are: made one after the other, they lie so in an index
+ID = """(lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
+ || '7' || lpad(to_hex(i % 4096), 3, '0') || '8' || substr(md5(random()::text), 1, 15))::uuid"""
 ADD = """insert into jobs (tenant_id, id, kind, state, priority, args, run_at,
  max_attempts, trace_id, parent_span_id, trace_flags, request_id)
- select {tenant}, gen_random_uuid(), 'debug.nothing', 'ready', 0, '{{"n": 1}}',
+ select {tenant}, {id}, 'debug.nothing', 'ready', 0, '{{"n": 1}}',
  clock_timestamp(), 8, uuid_send(gen_random_uuid()),
  substr(uuid_send(gen_random_uuid()), 1, 8), 0, '{name}' from generate_series(1, {n}) i"""
 
@@ -79,7 +82,7 @@ class Queue:
         return self.stack.postgres.query(sql)
 
     def fill(self, n, name="bench", tenant=f"'{A}'"):
-        self.query(ADD.format(tenant=tenant, n=n, name=name))
+        self.query(ADD.format(tenant=tenant, id=ID, n=n, name=name))
 
     def left(self):
         return self.query("select exists(select from jobs)")[0][0] == "t"
@@ -110,7 +113,7 @@ class Queue:
 
 
 
-def drained(n, workers=3, batch=500, tenants=1, pinned=False):
+def drained(n, workers=5, batch=500, tenants=1, pinned=False):
     """Jobs a second, of n that wait. One of the workers is the courier, who runs none."""
     with Queue(jobs_workers=workers, jobs_batch=batch) as q:
         pin = q.stack.postgres.session() if pinned else None

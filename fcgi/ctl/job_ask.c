@@ -8,9 +8,9 @@
 /* $1 and $2: null is each. */
 #define OF(alias) " ($1::uuid is null or " alias ".tenant_id = $1)"		\
     " and ($2::text is null or " alias ".kind = $2)"
-#define COMMON "id, tenant_id, kind, state::text, attempt, max_attempts,"	\
-    " coalesce(progress, 0) as progress, error, request_id, trace_id,"		\
-    " created_at, started_at, args"
+#define COMMON "id, tenant_id, kind, state::text, attempt, max_attempts::int,"	\
+    " coalesce(progress, 0::smallint) as progress, error, request_id,"		\
+    " trace_id::bytea, created_at, started_at, args::jsonb"
 #define LIVE "select " COMMON ", run_at, null::timestamptz as finished_at, cancel,"	\
     " null::jsonb as result from jobs"
 #define PAST "select " COMMON ", null::timestamptz as run_at, finished_at,"	\

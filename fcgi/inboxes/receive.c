@@ -12,6 +12,7 @@
 #include "inboxes/headers.h"
 #include "inboxes/inboxes.h"
 #include "serve/server.h"
+#include "serve/wake.h"
 #include "tenancy/authorize.h"
 
 /* A forwarded request that is forwarded here again, and so on: this often. */
@@ -126,6 +127,9 @@ record_send(struct rh_call *c, const struct rh_token *token)
 
 	method.n = RH_MIN(method.n, (size_t)METHOD_MAX);
 	rh_fcgx_params(rq->fx, mark, &m);
+	/* where the inbox forwards, which its row knows, that left a job */
+	if (may_forward(&m))
+		c->leaves |= 1U << RH_WAKE_JOBS;
 	rh_pipe_send(c->pipe, &receive_stmts[RECEIVE], RH_HASH(token),
 	    RH_UUID(rh_uuid_v7()), RH_TEXT(method), RH_TEXT(path_behind(c)),
 	    RH_TEXT(rq->query), RH_TEXT(headers_json(c->arena, rq->fx)),

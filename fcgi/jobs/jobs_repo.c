@@ -4,13 +4,16 @@
 
 #include "base/clock.h"
 #include "serve/event.h"
+#include "serve/wake.h"
 
 /*
  * Two tables, one list. Ids are UUIDv7, so the primary keys have them in the
- * order in which they were left.
+ * order in which they were left. Types are said, for those of jobs are domains: of
+ * two types a column has, its order is lost in a union.
  */
-#define COMMON	"id, kind, state, priority, attempt, max_attempts, progress,"	\
-    " error, actor_id, trace_id, request_id, created_at, started_at, args"
+#define COMMON	"id, kind, state, priority, attempt, max_attempts::int,"		\
+    " progress::smallint, error, actor_id, trace_id::bytea, request_id,"	\
+    " created_at, started_at, args::jsonb"
 #define LIVE	"select " COMMON ", run_at, cancel, null::jsonb as result,"	\
     " null::timestamptz as finished_at from jobs where tenant_id = $1"
 #define PAST	"select " COMMON ", null::timestamptz as run_at, false as cancel,"	\
@@ -149,6 +152,7 @@ change(struct rh_call *c, unsigned stmt, struct rh_uuid id, struct job *out)
 bool
 jobs_repo_retry(struct rh_call *c, struct rh_uuid id, struct job *out)
 {
+	c->leaves |= 1U << RH_WAKE_JOBS;
 	return change(c, RETRY, id, out);
 }
 

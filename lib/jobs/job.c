@@ -8,6 +8,7 @@
 
 static const struct rh_job_kind *kinds[RH_JOB_KINDS_MAX];
 static unsigned nkinds;
+static uint64_t sent; /* a worker's own: it is copied by the fork, as 0 */
 
 void
 rh_job_kinds_register(struct rh_job_kind *table)
@@ -58,6 +59,12 @@ struct rh_stmt rh_job_stmts[] = {
 	{ 0 }
 };
 
+uint64_t
+rh_job_sent(void)
+{
+	return sent;
+}
+
 struct rh_slice
 rh_job_seal(const struct rh_job_origin *origin, const struct rh_job_kind *kind,
     struct rh_uuid row, struct rh_slice args)
@@ -85,6 +92,7 @@ rh_job_send(struct rh_pipe *pipe, const struct rh_job_origin *origin,
 
 	/* both are the caller's own mistakes: its rows would be nobody's */
 	rh_assert(kind->index && !rh_uuid_is_nil(origin->tenant));
+	sent++;
 	args = rh_job_seal(origin, kind, id, args);
 	rh_pipe_send(pipe, &rh_job_stmts[ADD], RH_UUID(origin->tenant),
 	    RH_UUID(id), RH_TEXT(rh_slice_of(kind->name)),

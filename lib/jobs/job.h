@@ -126,6 +126,8 @@ struct rh_uuid rh_job_send(struct rh_pipe *pipe,
     const struct rh_job_origin *origin, const struct rh_job_kind *kind,
     struct rh_slice args, const struct rh_job_options *options);
 
+/* How many this process has sent, committed or not: who left some looks who rests. */
+uint64_t rh_job_sent(void);
 /* args as they are to be stored in that row: sealed where the kind is secret. */
 struct rh_slice rh_job_seal(const struct rh_job_origin *origin,
     const struct rh_job_kind *kind, struct rh_uuid row, struct rh_slice args);

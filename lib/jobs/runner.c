@@ -58,6 +58,10 @@ struct rh_stmt rh_runner_stmts[] = {
 	[RH_RUNNER_KINDS] = { .name = "jobs.kinds", EVERYBODYS, .sql =
 	    "select job_kinds_say($1::text::text[], $2::text::int[],"
 	    "  $3::text::real[])::int" },
+	[RH_RUNNER_TURN] = { .name = "jobs.turn", EVERYBODYS, .sql =
+	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
+	    "  request_id, attempt, max_attempts, trace_flags, waited_ms, priority,"
+	    "  seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9)" },
 	{ 0 }
 };
 /* clang-format on */
@@ -199,15 +203,21 @@ static bool
 claim(struct rh_runner *r, bool look, int64_t *next_ms)
 {
 	struct rh_batch *b = r->running;
+	const struct rh_batch *last = r->settling;
 	struct rh_pipe *p = rh_runner_begin(r, b->arena);
-	bool settles = r->settling->ndone > 0;
+	bool settles = last->ndone > 0;
+	bool one = !look && r->want == 1 && r->nlanes == 1 && last->ndone <= 1;
 
-	if (settles)
+	if (settles && !one)
 		rh_runner_settle(r, p, b->arena);
-	rh_lanes_claim(r, p, b->arena, look);
+	if (one)
+		rh_lanes_turn_one(r, p,
+		    settles ? &last->rows[last->done[0]] : NULL);
+	else
+		rh_lanes_claim(r, p, b->arena, look);
 	if (look)
 		rh_pipe_send_args(p, &rh_runner_stmts[RH_RUNNER_NEXT], NULL, 0);
-	if (settles)
+	if (settles && !one)
 		(void)rh_pipe_int(p);
 	b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows), &b->rows);
 	*next_ms = look ? rh_pipe_int(p) : 0;

@@ -100,6 +100,8 @@ struct rh_runner {
 	bool entered;	/* as job_enter says: it raises else */
 	struct rh_job_waiting waiting; /* as rh_runner_tend has seen it last */
 	bool told;	/* the database knows our kinds' bounds */
+	/* handlers committed something since the caller took it back; and sent jobs with it */
+	bool wrote, sent;
 };
 
 /* Makes it, in the worker's own arena; what this slot had is claimed anew. */

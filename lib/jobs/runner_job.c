@@ -161,6 +161,7 @@ rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i)
 		.sealer = r->obs.sealer,
 		.runner = r,
 		.out = r->obs.out };
+	uint64_t sent;
 	struct rh_attempt a = { .job = &job,
 		.start_us = rh_clock_wall_us(),
 		.start_ns = rh_clock_mono_ns(),
@@ -168,11 +169,16 @@ rh_runner_run(struct rh_runner *r, struct rh_batch *b, size_t i)
 
 	r->job = &job;
 	r->pipe = NULL;
+	sent = rh_job_sent();
 	r->deadline_ns = a.start_ns + (uint64_t)timeout_ms(kind) * MS_NS;
 	rh_attempt_begin(r, row, &a);
 	a.err = handle(r, &job);
 	if (conclude(r, &a))
 		b->done[b->ndone++] = i;
+	else if (a.outcome == RH_JOB_DONE) {
+		r->wrote = true;
+		r->sent = r->sent || rh_job_sent() != sent;
+	}
 	rh_attempt_account(r, &a);
 	r->pipe = NULL;
 	r->job = NULL;

@@ -5,8 +5,13 @@
 #include "base/clock.h"
 #include "jobs/runner_part.h"
 
-/* A look may take one part of so many of the time; of what is idle, the half. */
+/*
+ * A look may take one part of so many of the time; of what is idle, the half.
+ * While jobs are had without one it comes no sooner than after LOOK_NS: one at a
+ * time, with a commit each, it would be every fifth claim, and the dearest.
+ */
 #define LOOK_SHARE 5
+#define LOOK_NS (25 * MS_NS)
 
 enum { ARRAY_FIRST = 256, ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 66) };
 
@@ -56,12 +61,30 @@ rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena,
 	    RH_TEXT(texts[2]), RH_TEXT(texts[3]));
 }
 
+void
+rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
+    const struct rh_claimed *done)
+{
+	const struct rh_lane *lane = &r->lanes[0];
+
+	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_TURN], RH_UUID(r->holder),
+	    RH_INT(LEASE_MS + r->obs.grace_ms),
+	    RH_UUID(done ? done->tenant : RH_UUID_NIL),
+	    RH_UUID(done ? done->id : RH_UUID_NIL),
+	    RH_INT(done ? done->attempt : 0), RH_UUID(lane->tenant),
+	    RH_INT(lane->priority), RH_TEXT(rh_slice_of(lane->kind->name)),
+	    RH_INT(lane->above));
+}
+
 int64_t
 rh_lanes_look_in(const struct rh_runner *r)
 {
 	uint64_t now = rh_clock_mono_ns();
-	unsigned pauses = r->nlanes && !r->woken ? LOOK_SHARE - 1 : 1;
-	uint64_t due = r->looked_ns + pauses * r->look_ns;
+	bool had = r->nlanes && !r->woken;
+	uint64_t pause = had ?
+	    RH_MAX((LOOK_SHARE - 1) * r->look_ns, LOOK_NS) :
+	    r->look_ns;
+	uint64_t due = r->looked_ns + pause;
 
 	return due > now ? (int64_t)(due - now) : 0;
 }

@@ -19,7 +19,7 @@ enum rh_runner_stmt {
 	RH_RUNNER_CLAIM, RH_RUNNER_NEXT, RH_RUNNER_ENTER, RH_RUNNER_OVER,
 	RH_RUNNER_OVER_ALL, RH_RUNNER_FAIL, RH_RUNNER_GIVE_BACK,
 	RH_RUNNER_EXTEND, RH_RUNNER_RESCUE, RH_RUNNER_WAITING, RH_RUNNER_FORGET,
-	RH_RUNNER_KINDS
+	RH_RUNNER_KINDS, RH_RUNNER_TURN
 };
 
 /* A row of job_claim. */
@@ -82,6 +82,12 @@ void rh_runner_settle(struct rh_runner *r, struct rh_pipe *p,
  */
 void rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p,
     struct rh_arena *arena, bool look);
+/*
+ * Instead of it and of what settles the batch before, where one job is wanted
+ * of one lane: a plan for that. done: the job to be settled; NULL: none.
+ */
+void rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
+    const struct rh_claimed *done);
 void rh_lanes_note(struct rh_runner *r, struct rh_batch *b);
 /* The one who is served next comes after who was begun last. */
 void rh_lanes_turn(struct rh_runner *r, const struct rh_batch *b);

@@ -45,15 +45,30 @@ rh_duty_jobs_close(struct rh_server *s)
 	s->kept->runner = NULL;
 }
 
+/* What its jobs wrote may be events, and jobs: whoever rests looks, as for a request. */
+static void
+wake(struct rh_server *s, struct rh_runner *r)
+{
+	unsigned what = (r->wrote ? 1U << RH_WAKE_EVENTS : 0) |
+	    (r->sent ? 1U << RH_WAKE_JOBS : 0);
+
+	r->wrote = r->sent = false;
+	if (what)
+		rh_waker_call(&s->waker, what);
+}
+
 unsigned
 rh_duty_jobs_step(struct rh_server *s, int64_t *again_ns)
 {
 	struct rh_runner *r = s->kept->runner;
+	unsigned done;
 
 	if (s->kept->called & 1U << RH_WAKE_JOBS)
 		r->woken = true;
 	s->kept->called &= ~(1U << RH_WAKE_JOBS);
-	return rh_runner_step(r, again_ns);
+	done = rh_runner_step(r, again_ns);
+	wake(s, r);
+	return done;
 }
 
 /* At all places together: their sum, and the longest of them. */

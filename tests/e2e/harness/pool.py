@@ -238,7 +238,7 @@ class Jobs(Pool):
         self.daemon = self._reader = None
 
     def _is_up(self):
-        return len(self.answering()) >= self.settings.get("jobs_workers", 2)
+        return len(self.answering()) >= self.settings.get("jobs_workers", 3)
 
 
 class Exporter:

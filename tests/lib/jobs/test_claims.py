@@ -274,6 +274,57 @@ class Claims(unittest.TestCase):
             f" '{A}') from test_jobs() where state = 'running'")
         return int(all_), int(of_a)
 
+    # ---- one at a time ----
+
+    def turn(self, done=None, lane=(A, 0, "k"), above=0):
+        """The job that was had, if any, is done, and the lane's next is had."""
+        was = f"'{done[0]}', '{done[1]}', {done[3]}" if done else "null, null, null"
+        return self.w.session.run(
+            "select tenant_id, id, kind, attempt, priority, seq from"
+            f" job_turn('{self.w.holder}', 60000, {was}, '{lane[0]}', {lane[1]},"
+            f" '{lane[2]}', {above})")
+
+    def test_a_turn_settles_what_was_had_and_goes_on_behind_it_in_its_lane(self):
+        self.leave(A, 3)
+        self.leave(A, 1, priority=1)
+        self.leave(B, 1)
+        [first] = self.turn()
+        [second] = self.turn(first, above=first[5])
+        self.assertLess(int(first[5]), int(second[5]))
+        self.assertEqual(self.query("select id, state, attempt, progress from jobs_past"),
+                         [[first[1], "done", "1", "100"]])
+        # another's is passed by, and not settled
+        other = self.worker(1)
+        [[*_, seq]] = other.claim(1, lanes=[(A, 0, "k", 0)])
+        self.assertEqual(self.turn(second, above=second[5]), [])
+        self.assertGreater(int(seq), int(second[5]))
+        self.assertEqual(self.query("select count(*) from jobs_past"), [["2"]])
+        self.assertEqual(self.query("select tenant_id, priority from jobs where state ="
+                                    " 'ready' order by tenant_id"), [[A, "1"], [B, "0"]])
+
+    def test_a_turn_settles_nothing_that_is_anothers_by_now(self):
+        self.leave(A, 2)
+        [first] = self.turn()
+        self.query(f"update jobs set attempt = attempt + 1 where id = '{first[1]}'")
+        self.assertEqual(len(self.turn(first, above=first[5])), 1)
+        self.assertEqual(self.query("select count(*) from jobs_past"), [["0"]])
+
+    def test_a_turn_heeds_bounds_pauses_and_who_is_away(self):
+        self.leave(A, 4)
+        self.control(A, "k", concurrency=1)
+        [first] = self.turn()
+        self.assertEqual(self.turn(above=first[5]), [])
+        [second] = self.turn(first, above=first[5])
+        self.query("truncate job_controls")
+        self.control(A, "k", paused="true")
+        self.assertEqual(self.turn(second, above=second[5]), [])
+        self.assertEqual(self.query("select count(*) from jobs_past"), [["2"]])
+        self.query("truncate job_controls")
+        [third] = self.turn(above=second[5])
+        self.away(A)
+        self.assertEqual(self.turn(third, above=third[5]), [])
+        self.assertEqual(self.query("select count(*) from jobs_past"), [["2"]])
+
     # ---- who is away ----
 
     def test_of_a_tenant_that_is_away_nothing_is_claimed_counted_or_rescued(self):
