@@ -15,7 +15,8 @@
  *
  * A claim is a look at all who wait, or goes on in the lanes of the one before,
  * behind what was claimed there. A look has to pass by what is over and still
- * to be seen by an old transaction; so it may take a fifth of the time.
+ * to be seen by an old transaction; so it may take a fifth of the time, and is
+ * 25 ms behind the last one at the soonest while there are jobs without it.
  */
 #ifndef RH_JOBS_RUNNER_H
 #define RH_JOBS_RUNNER_H

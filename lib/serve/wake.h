@@ -1,6 +1,6 @@
 /*
- * wake - a worker of rowhouse-jobs that rests is called when a request has left
- * something for it.
+ * wake - a worker of rowhouse-jobs that rests is called when a request, or a job,
+ * has left something for it.
  *
  * Shape    an area of the segment: how often something was left, by what it is,
  *          and for each worker what it wants to be called for while it rests.
