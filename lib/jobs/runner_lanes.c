@@ -81,9 +81,8 @@ rh_lanes_look_in(const struct rh_runner *r)
 {
 	uint64_t now = rh_clock_mono_ns();
 	bool had = r->nlanes && !r->woken;
-	uint64_t pause = had ?
-	    RH_MAX((LOOK_SHARE - 1) * r->look_ns, LOOK_NS) :
-	    r->look_ns;
+	uint64_t pause = had ? RH_MAX((LOOK_SHARE - 1) * r->look_ns, LOOK_NS) :
+			       r->look_ns;
 	uint64_t due = r->looked_ns + pause;
 
 	return due > now ? (int64_t)(due - now) : 0;
