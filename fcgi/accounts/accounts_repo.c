@@ -2,6 +2,7 @@
 
 #include "accounts/accounts.h"
 
+#include "serve/event.h"
 #include "tenancy/authorize.h"
 
 #define OUTSIDE	"users and their sessions stand outside of tenants"
@@ -56,8 +57,6 @@ accounts_repo_signup(struct rh_call *c, const struct new_account *what,
     struct rh_slice password_hash, const struct rh_token *token,
     struct signed_in *out)
 {
-	const unsigned char *span = rh_trace_server(c->trace)->id;
-
 	out->user.id = rh_uuid_v7();
 	out->tenant.id = rh_uuid_v7();
 	rh_pipe_send(c->pipe, &accounts_stmts[SIGNUP], RH_UUID(out->user.id),
@@ -66,8 +65,7 @@ accounts_repo_signup(struct rh_call *c, const struct new_account *what,
 	    RH_TEXT(what->tenant.name), RH_UUID(rh_uuid_v7()), RH_HASH(token),
 	    RH_TIME(out->expires_at), RH_UUID(rh_uuid_v7()),
 	    RH_BYTES(((struct rh_slice){ (const char *)c->trace->trace_id, 16 })),
-	    RH_BYTES(((struct rh_slice){ (const char *)span, 8 })),
-	    RH_TEXT(c->request_id));
+	    RH_BYTES(rh_event_span(c->arena, c->trace)), RH_TEXT(c->request_id));
 	rh_pipe_row(c->pipe, made_at, &out->user);
 }
 

@@ -39,7 +39,7 @@ const struct rh_option webhook_options[] = {
 	"  parent_span_id, request_id) select tenant_id, uuid_v7(), '" type "', id, " payload ","	\
 	"  $3::bytea, $4::bytea, 'rowhouse-ctl' from " from ")"
 #define DELIVERY "insert into webhook_deliveries (tenant_id, id, webhook_id, event_id, type,"	\
-    " subject_id, payload, actor_id, happened_at, trace_id, parent_span_id, request_id)"
+    " subject_id, payload, actor_id, happened_at, trace_id, parent_span_id, trace_flags, request_id)"
 
 enum { LIST, SHOW, DELIVERIES, PAUSE, RESUME, REPLAY, REPLAY_SINCE };
 static struct rh_stmt stmts[] = {
@@ -89,7 +89,7 @@ static struct rh_stmt stmts[] = {
 	[REPLAY] = { .name = "webhooks.replay_one", .global = ANY, .sql =
 	    "with x as (" DELIVERY
 	    "  select d.tenant_id, uuid_v7(), d.webhook_id, d.event_id, d.type, d.subject_id, d.payload,"
-	    "   d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.request_id"
+	    "   d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.trace_flags, d.request_id"
 	    "  from webhook_deliveries d join tenants t on t.id = d.tenant_id where " OF " and d.id = $2"
 	    "  returning *),"
 	    " n as (select tenant_id, webhook_id as id, id as delivery_id from x),"
@@ -102,7 +102,7 @@ static struct rh_stmt stmts[] = {
 	    "with w as (select w.* from webhooks w join tenants t on t.id = w.tenant_id where " OF " and w.id = $2),"
 	    " x as (" DELIVERY
 	    "  select w.tenant_id, uuid_v7(), w.id, k.id, k.type, k.subject_id, k.payload, k.actor_id,"
-	    "   k.created_at, k.trace_id, k.parent_span_id, k.request_id from w join lateral ("
+	    "   k.created_at, k.trace_id, k.parent_span_id, k.trace_flags, k.request_id from w join lateral ("
 	    "   select e.* from events e where e.tenant_id = w.tenant_id and e.pos >= $5::bigint"
 	    "   and webhook_wants(w.event_types, e.type) order by e.pos limit 10000) k on true returning 1),"
 	    " n as (select w.tenant_id, w.id, (select count(*) from x) as deliveries from w),"

@@ -240,8 +240,7 @@ job_project(struct rh_job *job)
 	rh_pipe_send(p, &stmts[PROJECT], RH_UUID(job->tenant),
 	    RH_UUID(rh_uuid_v7()), RH_BYTES(((struct rh_slice){
 	    (const char *)job->trace->trace_id, 16 })),
-	    RH_BYTES(((struct rh_slice){
-	    (const char *)rh_trace_server(job->trace)->id, 8 })),
+	    RH_BYTES(rh_event_span(job->arena, job->trace)),
 	    RH_TEXT(job->request_id), RH_UUID(rh_uuid_v7()), RH_TEXT(job->args));
 	(void)rh_pipe_done(p);
 	job->result = RH_SLICE("{\"made\":1}");

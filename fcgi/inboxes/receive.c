@@ -136,7 +136,7 @@ record_send(struct rh_call *c, const struct rh_token *token)
 	    RH_TEXT(printable(c, rq->header[RH_H_CONTENT_TYPE])),
 	    BYTES(rq->body.n ? rq->body.p : "", rq->body.n),
 	    RH_TEXT(printable(c, rq->remote)), BYTES(c->trace->trace_id, 16),
-	    BYTES(rh_trace_server(c->trace)->id, 8), RH_INT(c->trace->head),
+	    BYTES(rh_trace_server(c->trace)->id, 8), RH_INT(rh_trace_left(c->trace)),
 	    RH_TEXT(c->request_id),
 	    RH_UUID(tells_of_receiving(&m, rq->body) ? none : rh_uuid_v7()),
 	    RH_UUID(may_forward(&m) ? rh_uuid_v7() : none),

@@ -9,7 +9,7 @@
 	" due_at, created_at, finished_at, request_id, encode(trace_id, 'hex')"
 #define INSERT                                                                       \
 	"insert into webhook_deliveries (tenant_id, id, webhook_id, event_id, type," \
-	" subject_id, payload, actor_id, happened_at, trace_id, parent_span_id, request_id)"
+	" subject_id, payload, actor_id, happened_at, " RH_EVENT_TRACE ")"
 
 enum { PAGE, PAGE_SOME, SHOW, ATTEMPTS, TEST, REPLAY };
 
@@ -40,7 +40,7 @@ struct rh_stmt deliveries_stmts[] = {
 	[TEST] = { .name = "deliveries.test", .sql =
 	    "with x as (" INSERT
 	    "  select $1, $6::uuid, w.id, $7::uuid, 'webhook.test', w.id,"
-	    "    jsonb_build_object('webhook_id', w.id), actor_id(), now(), $3::bytea, $4::bytea, $5::text"
+	    "    jsonb_build_object('webhook_id', w.id), actor_id(), now(), " RH_EVENT_TRACE_ARGS
 	    "  from webhooks w where w.tenant_id = $1 and w.id = $8"
 	    "  returning *"
 	    "), e as (" RH_EVENT("webhook.tested", "x", "x.webhook_id",
@@ -50,7 +50,7 @@ struct rh_stmt deliveries_stmts[] = {
 	[REPLAY] = { .name = "deliveries.replay", .sql =
 	    "with x as (" INSERT
 	    "  select $1, $6::uuid, d.webhook_id, d.event_id, d.type, d.subject_id, d.payload,"
-	    "    d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.request_id"
+	    "    d.actor_id, d.happened_at, d.trace_id, d.parent_span_id, d.trace_flags, d.request_id"
 	    "  from webhook_deliveries d where d.tenant_id = $1 and d.id = $7"
 	    "  returning *"
 	    "), e as (" RH_EVENT("webhook.replayed", "x", "x.webhook_id",

@@ -119,6 +119,6 @@ rh_cron_fire(struct rh_pipe *pipe, const struct rh_job_origin *origin,
 	    RH_BYTES(((struct rh_slice){ (const char *)t->trace_id, 16 })),
 	    RH_BYTES(((struct rh_slice){
 		(const char *)rh_trace_server(t)->id, 8 })),
-	    RH_INT(t->head), RH_TEXT(origin->request_id));
+	    RH_INT(rh_trace_left(t)), RH_TEXT(origin->request_id));
 	return rh_pipe_int(pipe);
 }

@@ -37,8 +37,8 @@ struct rh_stmt rh_deliver_stmts[] = {
 	[RH_DELIVER_CLAIM] = { .name = "deliveries.claim", EVERYBODYS, .sql =
 	    "select tenant_id, id, webhook_id, event_id, subject_id, actor_id, type,"
 	    "  payload, trace_id, parent_span_id, request_id, url, secret, old_secret,"
-	    "  happened_at, attempt, waited_ms"
-	    " from webhook_claim($1, $2, $3, $4, $5, $6, $7)" },
+	    "  happened_at, attempt, waited_ms, coalesce(trace_flags, -1)"
+	    " from webhook_take($1, $2, $3, $4, $5, $6, $7)" },
 	[RH_DELIVER_SETTLE] = { .name = "deliveries.settle", EVERYBODYS, .sql =
 	    "select webhook_settle($1, $2::text::uuid[], $3::text::uuid[],"
 	    "  $4::text::int[], $5::text::bigint[], $6::text::int[],"
@@ -74,6 +74,7 @@ static const struct rh_field due_columns[] = {
 	{ RH_FIELD("happened_at", TIME, R, happened_us) },
 	{ RH_FIELD("attempt", INT, R, attempt) },
 	{ RH_FIELD("waited_ms", INT, R, waited_ms) },
+	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
 	{ 0 }
 };
 /* clang-format on */
@@ -279,8 +280,6 @@ rh_deliver_new(struct rh_arena *own, struct rh_pg *pg, struct rh_uuid holder,
 	d->holder = holder;
 	d->conf = *conf;
 	d->obs = *obs;
-	d->sampler = *obs->sampler;
-	d->sampler.parent_based = false;
 	rh_hook_key_init(&d->key, conf->secret_key);
 	d->trace = RH_NEW(own, struct rh_trace);
 	d->trace->on = obs->traces;

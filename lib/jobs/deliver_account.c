@@ -54,20 +54,13 @@ static void
 trace_begin(const struct rh_sending *s)
 {
 	struct rh_deliver *d = s->d;
-	char parent[RH_TRACEPARENT_LEN + 1];
-	struct rh_trace_caller caller = { .trusted = true,
+	struct rh_trace_origin origin = { .trace_id = s->due.trace_id,
+		.span_id = s->due.parent_span_id,
+		.left = s->due.trace_flags,
 		.wall_ns = (uint64_t)s->start_us * 1000,
 		.mono_ns = s->start_ns };
-	struct rh_buf b;
 
-	rh_buf_init_fixed(&b, parent, sizeof(parent));
-	rh_buf_lit(&b, "00-");
-	rh_buf_hex(&b, s->due.trace_id.p, s->due.trace_id.n);
-	rh_buf_char(&b, '-');
-	rh_buf_hex(&b, s->due.parent_span_id.p, s->due.parent_span_id.n);
-	rh_buf_lit(&b, "-00");
-	caller.traceparent = rh_buf_get(&b);
-	rh_trace_begin(d->trace, &d->sampler, &caller);
+	rh_trace_resume(d->trace, d->obs.sampler, &origin);
 	rh_trace_server(d->trace)->kind = RH_SPAN_CLIENT;
 }
 
@@ -138,7 +131,7 @@ note(const struct rh_sending *s, bool kept, uint64_t ns)
 					 MS_NS,
 				     .slow_ns = (uint64_t)d->obs.slow_ms *
 					 MS_NS,
-				     .ratio = d->sampler.ratio,
+				     .ratio = d->obs.sampler->ratio,
 				     .tenant_id = s->due.tenant } };
 
 	rh_uuid_put(id, s->due.id);

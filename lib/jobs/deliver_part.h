@@ -19,12 +19,12 @@ enum rh_deliver_stmt {
 	RH_DELIVER_FORGET
 };
 
-/* A row of webhook_claim. */
+/* A row of webhook_take. */
 struct rh_due {
 	struct rh_uuid tenant, id, webhook, event, subject, actor;
 	struct rh_slice type, payload, trace_id, parent_span_id, request_id;
 	struct rh_slice url, secret, old_secret;
-	int64_t happened_us, attempt, waited_ms;
+	int64_t happened_us, attempt, waited_ms, trace_flags;
 };
 
 enum rh_sending_state { RH_SENDING_FREE, RH_SENDING_BUSY, RH_SENDING_OVER };
@@ -58,8 +58,6 @@ struct rh_deliver {
 	struct rh_uuid holder;
 	struct rh_deliver_conf conf;
 	struct rh_deliver_obs obs;
-	/* by the trace id: rows have no parent's flag */
-	struct rh_sampler sampler;
 	struct rh_hook_key key;
 	struct rh_out *out;
 	struct rh_trace *trace;

@@ -57,21 +57,6 @@ rh_job_families(struct rh_metrics *m, struct rh_job_series *s)
 }
 
 static struct rh_slice
-traceparent_of(const struct rh_claimed *row, char to[RH_TRACEPARENT_LEN + 1])
-{
-	struct rh_buf b;
-
-	rh_buf_init_fixed(&b, to, RH_TRACEPARENT_LEN + 1);
-	rh_buf_lit(&b, "00-");
-	rh_buf_hex(&b, (const unsigned char *)row->trace_id.p, 16);
-	rh_buf_char(&b, '-');
-	rh_buf_hex(&b, (const unsigned char *)row->parent_span_id.p, 8);
-	rh_buf_lit(&b, "-0");
-	rh_buf_char(&b, row->trace_flags & 1 ? '1' : '0');
-	return rh_buf_get(&b);
-}
-
-static struct rh_slice
 kind_of(const struct rh_job *job)
 {
 	return job->kind ? rh_slice_of(job->kind->name) : RH_SLICE("other");
@@ -109,15 +94,14 @@ void
 rh_attempt_begin(struct rh_runner *r, const struct rh_claimed *row,
     const struct rh_attempt *a)
 {
-	char parent[RH_TRACEPARENT_LEN + 1];
-	struct rh_trace_caller caller = { .traceparent = traceparent_of(row,
-					      parent),
-		.trusted = true,
+	struct rh_trace_origin origin = { .trace_id = row->trace_id,
+		.span_id = row->parent_span_id,
+		.left = row->trace_flags,
 		.wall_ns = (uint64_t)a->start_us * 1000,
 		.mono_ns = a->start_ns };
 
 	r->trace->on = r->obs.traces;
-	rh_trace_begin(r->trace, r->obs.sampler, &caller);
+	rh_trace_resume(r->trace, r->obs.sampler, &origin);
 	rh_trace_server(r->trace)->kind = RH_SPAN_CONSUMER;
 	r->obs.log->request_id = row->request_id;
 	r->obs.log->trace_id = r->trace->trace_id;

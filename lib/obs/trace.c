@@ -179,8 +179,8 @@ join(struct rh_trace *t, const struct rh_trace_caller *caller)
 }
 
 /* Field by field: of 30 KiB a request uses a few hundred bytes. */
-void
-rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
+static void
+begin(struct rh_trace *t, const struct rh_sampler *sampler, bool obeys,
     const struct rh_trace_caller *caller)
 {
 	struct rh_span *server = rh_trace_server(t);
@@ -199,10 +199,60 @@ rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
 	draw_id(server->id, sizeof(server->id));
 	memcpy(server->parent_id, t->parent_id, sizeof(t->parent_id));
 	server->start_ns = t->wall_ns;
-	if (t->remote_parent && (sampler->parent_based || !t->on))
+	if (t->remote_parent && (obeys || !t->on))
 		obey(t);
 	else if (t->on)
 		sample(t, sampler);
+}
+
+void
+rh_trace_begin(struct rh_trace *t, const struct rh_sampler *sampler,
+    const struct rh_trace_caller *caller)
+{
+	begin(t, sampler, sampler->parent_based, caller);
+}
+
+int
+rh_trace_left(const struct rh_trace *t)
+{
+	int left = t->flags & RANDOM;
+
+	if (t->head || t->kept_known || t->error_known)
+		left |= RH_LEFT_SAMPLED;
+	if (t->kept_known || t->error_known)
+		left |= RH_LEFT_ALWAYS;
+	else if (t->head && t->by == RH_BY_RATIO)
+		left |= RH_LEFT_RATIO;
+	return left;
+}
+
+/* As its ids came in traceparent, and how it was decided in tracestate. */
+void
+rh_trace_resume(struct rh_trace *t, const struct rh_sampler *sampler,
+    const struct rh_trace_origin *origin)
+{
+	bool is_said = origin->left != RH_LEFT_UNSAID;
+	char parent[RH_TRACEPARENT_LEN + 1];
+	struct rh_trace_caller caller = { .trusted = true,
+		.wall_ns = origin->wall_ns, .mono_ns = origin->mono_ns };
+	struct rh_buf b;
+
+	rh_buf_init_fixed(&b, parent, sizeof(parent));
+	rh_buf_lit(&b, "00-");
+	rh_buf_hex(&b, (const unsigned char *)origin->trace_id.p,
+	    origin->trace_id.n);
+	rh_buf_char(&b, '-');
+	rh_buf_hex(&b, (const unsigned char *)origin->span_id.p,
+	    origin->span_id.n);
+	rh_buf_lit(&b, "-0");
+	rh_buf_char(&b, (char)('0' + (is_said ? origin->left & 3 : 0)));
+	caller.traceparent = rh_buf_get(&b);
+	if (is_said && origin->left & RH_LEFT_ALWAYS)
+		caller.tracestate = RH_SLICE("ot=th:0");
+	else if (is_said && origin->left & RH_LEFT_RATIO)
+		caller.tracestate =
+		    (struct rh_slice){ sampler->state, sampler->state_n };
+	begin(t, sampler, is_said, &caller);
 }
 
 uint64_t

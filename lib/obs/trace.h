@@ -167,6 +167,32 @@ void rh_trace_end(struct rh_trace *t, struct rh_ring *ring, bool keep,
     uint64_t end_ns, struct rh_slice request_id, struct rh_slice tenant_id);
 #define rh_trace_spans(t)	((t)->on ? (t)->nspans + (t)->spans_dropped : 0)
 
+/*
+ * What stands in a row for who works later, a job's or an event's, beside the
+ * ids: the flags of traceparent, and what th would say in tracestate. Never
+ * above 255.
+ */
+enum rh_trace_left {
+	RH_LEFT_SAMPLED = 1,	/* it is kept, as far as is known by now */
+	RH_LEFT_RANDOM = 2,
+	RH_LEFT_RATIO = 4,	/* the ratio kept it: th is the sampler's */
+	RH_LEFT_ALWAYS = 8,	/* it is kept whatever comes: th:0 */
+	RH_LEFT_UNSAID = -1	/* the row does not say: the sampler decides, by the id */
+};
+int rh_trace_left(const struct rh_trace *t);
+
+struct rh_trace_origin {
+	struct rh_slice trace_id, span_id;	/* 16 and 8 bytes */
+	int64_t left;			/* enum rh_trace_left */
+	uint64_t wall_ns, mono_ns;	/* as a caller's */
+};
+/*
+ * Goes on with a trace of our own. What it left decides, also where the
+ * sampler heeds no caller: a trace is kept or dropped whole.
+ */
+void rh_trace_resume(struct rh_trace *t, const struct rh_sampler *sampler,
+    const struct rh_trace_origin *origin);
+
 /* What goes downstream under that span: RH_TRACEPARENT_LEN characters. */
 void rh_traceparent_put(char to[RH_TRACEPARENT_LEN], const struct rh_trace *t,
     const struct rh_span *span);

@@ -9,11 +9,23 @@ enum { PAYLOAD_FIRST = 1024, PAYLOAD_MAX = 8 << 20 };
 struct rh_stmt rh_event_stmts[] = {
 	[ADD] = { .name = "outbox.add", .sql =
 	    "insert into outbox_events (tenant_id, id, type, subject_id, payload,"
-	    "  actor_id, trace_id, parent_span_id, request_id)"
+	    "  actor_id, " RH_EVENT_TRACE ")"
 	    " values ($1, $2, $6, $7, $8::text::jsonb || jsonb_build_object("
-	    "  'created_at', now(), 'updated_at', now()), actor_id(), $3, $4, $5)" },
+	    "  'created_at', now(), 'updated_at', now()), actor_id(), "
+	    RH_EVENT_TRACE_ARGS ")" },
 	{ 0 }
 };
+
+struct rh_slice
+rh_event_span(struct rh_arena *arena, const struct rh_trace *t)
+{
+	enum { ID = 8 };
+	char *span = rh_arena_alloc(arena, ID + 1);
+
+	memcpy(span, rh_trace_server(t)->id, ID);
+	span[ID] = (char)rh_trace_left(t);
+	return (struct rh_slice){ span, ID + 1 };
+}
 
 void
 rh_event_send(struct rh_call *c, const struct rh_event_of *event)

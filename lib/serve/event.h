@@ -20,16 +20,22 @@
 
 #define RH_EVENT(type, from, subject, payload)					\
 	"insert into outbox_events (tenant_id, id, type, subject_id, payload,"	\
-	" actor_id, trace_id, parent_span_id, request_id)"			\
+	" actor_id, " RH_EVENT_TRACE ")"					\
 	" select $1, $2::uuid, '" type "', " subject ", " payload ","		\
-	" actor_id(), $3::bytea, $4::bytea, $5::text from " from
+	" actor_id(), " RH_EVENT_TRACE_ARGS " from " from
+
+/* The columns of a row that goes on with the request's trace, and their values. */
+#define RH_EVENT_TRACE "trace_id, parent_span_id, trace_flags, request_id"
+#define RH_EVENT_TRACE_ARGS							\
+	"$3::bytea, span_id($4::bytea), span_flags($4::bytea), $5::text"
 
 #define RH_EVENT_ARGS(c)							\
 	RH_UUID((c)->tenant), RH_UUID(rh_uuid_v7()),				\
 	RH_BYTES(((struct rh_slice){ (const char *)(c)->trace->trace_id, 16 })), \
-	RH_BYTES(((struct rh_slice){						\
-	    (const char *)rh_trace_server((c)->trace)->id, 8 })),		\
-	RH_TEXT((c)->request_id)
+	RH_BYTES(rh_event_span((c)->arena, (c)->trace)), RH_TEXT((c)->request_id)
+
+/* The span's id and, behind it, a byte of what its trace left (obs/trace.h). */
+struct rh_slice rh_event_span(struct rh_arena *arena, const struct rh_trace *t);
 
 extern struct rh_stmt rh_event_stmts[];
 

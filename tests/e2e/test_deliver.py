@@ -168,7 +168,7 @@ class Delivery:
             request_id=made.headers["X-Request-Id"])
         line = self.stack.jobs.wait_line(msg="webhook", webhook_id=hook)
         self.assertEqual(got.headers["traceparent"],
-                         f"00-{request['trace_id']}-{line['span_id']}-01")
+                         f"00-{request['trace_id']}-{line['span_id']}-03")
         self.assertNotEqual(line["span_id"], request["span_id"])
         [[delivery]] = self.query("select id from webhook_deliveries where"
                                   f" webhook_id = '{hook}'")
@@ -514,6 +514,67 @@ class Deaths:
 
 class Webhooks(Delivery, Trouble, Many, Deaths, DeliverStory):
     """One stack for all of them."""
+
+
+class Sampling(DeliverStory):
+    """With a ratio of 0: a webhook is kept for its request's reason."""
+
+    settings = {**DeliverStory.settings, "trace_ratio": 0}
+
+    def post(self, flags, path, body):
+        headers = flags and {"traceparent":
+                             f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-{flags}"}
+        got = self.stack.api("POST", f"{self.t.path}{path}", self.t.token, body,
+                             headers or {})
+        self.assertIn(got.status, (201, 202), got)
+        return got
+
+    def told(self, path, n, **facts):
+        """The flag that its n-th request has, and how the line tells of it."""
+        got = self.receiver.wait(path, n)[n - 1]
+        line = self.stack.jobs.wait_line(msg="webhook", **facts)
+        self.assertEqual(got.headers["traceparent"][3:52],
+                         f"{line['trace_id']}-{line['span_id']}")
+        return (int(got.headers["traceparent"][-2:], 16) & 1, line["sampled"],
+                line["sampled_by"])
+
+    def test_a_webhook_is_kept_as_its_request_was(self):
+        project, key = {"name": "P"}, {"name": "K", "role": "viewer"}
+        kept, dropped = (1, True, "parent"), (0, False, "none")
+        for n, (flags, path, body, expected) in enumerate((
+                ("01", "/projects", project, kept),
+                ("00", "/projects", project, dropped),
+                (None, "/projects", project, dropped),
+                (None, "/api-keys", key, kept),       # security-related
+                ("00", "/api-keys", key, kept))):
+            with self.subTest(path, flags=flags):
+                to = f"{self.path()}-{n}"
+                hook = self.hook(to, "{project.created,api_key.created}")
+                got = self.post(flags, path, body)
+                self.assertEqual(self.told(to, 1, webhook_id=hook), expected)
+                request = self.stack.pool.wait_line(
+                    request_id=got.headers["X-Request-Id"])
+                self.assertEqual(request["sampled"], expected[1])
+                # told again, it goes on with the same trace
+                [[delivery]] = self.query("select id from webhook_deliveries"
+                                          f" where webhook_id = '{hook}'")
+                again = self.post(None, f"/webhook-deliveries/{delivery}/replay", None)
+                self.assertEqual(self.told(
+                    to, 2, delivery_id=again.json["id"]), expected)
+                self.query(f"delete from webhooks where id = '{hook}'")
+
+    def test_so_is_what_an_inbox_received(self):
+        to = self.path()
+        hook = self.hook(to, "{inbox.received}")
+        inbox = self.post(None, "/inboxes", {"name": "I"}).json
+        for n, (flags, expected) in enumerate((("01", (1, True, "parent")),
+                                               ("00", (0, False, "none"))), 1):
+            got = self.stack.api("POST", "/" + inbox["url"].split("/", 3)[3], None,
+                                 {"n": n}, {"traceparent":
+                                            f"00-{n:032x}-{n:016x}-{flags}"})
+            self.assertEqual(got.status, 200, got)
+            self.assertEqual(self.told(to, n, webhook_id=hook,
+                                       trace_id=f"{n:032x}"), expected)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ WRITING_FUNCTIONS = {"member_set_role", "member_remove", "signup",
                      "webhook_fan_out", "webhook_claim", "webhook_settle",
                      "webhook_rescue", "webhook_forget",
                      "inbox_receive", "inbox_purge"}
-CALLING_THEM = {"idempotency_claim_outside", "job_rescue"}
+CALLING_THEM = {"idempotency_claim_outside", "job_rescue", "webhook_take"}
 # A change without an event, and why.
 SILENT = {
     "accounts.signup": "the function writes tenant.created itself",

@@ -246,6 +246,70 @@ START_TEST(threshold_of_a_parent_is_heeded_where_it_holds)
 }
 END_TEST
 
+/* clang-format off */
+#define LOW	"00-00000000000000000000000000000001-b7ad6b7169203331-"	/* its randomness: 1 */
+static const struct {
+	const char *parent, *state; double own; bool security; int left;
+	bool head; enum rh_sampled_by by; const char *th;
+} left_rows[] = {
+	/* own: as above; left: by the request; head, by, th: of who works later, of ratio 0.5 */
+	{ HIGH "03", "ot=th:7",  -1, false,  3, true,  RH_BY_PARENT, NULL },	/* his th is his */
+	{ LOW  "01", NULL,       -1, false,  1, true,  RH_BY_PARENT, NULL },
+	{ HIGH "02", NULL,       -1, false,  2, false, RH_BY_NONE,   NULL },
+	{ HIGH "02", NULL,       -1, true,  11, true,  RH_BY_PARENT, "ot=th:0" },
+	{ HIGH "00", NULL,      0.5, false,  0, false, RH_BY_NONE,   NULL },
+	{ LOW  "02", NULL,        1, false,  7, true,  RH_BY_PARENT, NULL },	/* the ratio is another by now */
+	{ "00-000000000000000000ffffffffffffff-b7ad6b7169203331-02", NULL, 0.5, false, 7, true, RH_BY_PARENT, "ot=th:8" },
+	{ HIGH "02", "ot=rv:90000000000000", 0.5, false, 7, true, RH_BY_PARENT, NULL },
+};
+/* clang-format on */
+
+/* Also where the sampler heeds no caller, as the second of the two here. */
+START_TEST(what_a_trace_left_decides_later)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_RATIO, left_rows[_i].own < 0,
+	    left_rows[_i].own < 0 ? 0.5 : left_rows[_i].own);
+	struct rh_sampler later = sampler(RH_SAMPLER_RATIO, false, 0.5);
+	struct rh_trace *t = begin(&s, left_rows[_i].parent,
+	    left_rows[_i].state);
+	unsigned char ids[24];
+
+	t->kept_known = left_rows[_i].security;
+	ck_assert_int_eq(rh_trace_left(t), left_rows[_i].left);
+	memcpy(ids, t->trace_id, 16);
+	memcpy(ids + 16, rh_trace_server(t)->id, 8);
+	rh_trace_resume(t, &later, &(struct rh_trace_origin){
+	    .trace_id = { (const char *)ids, 16 },
+	    .span_id = { (const char *)ids + 16, 8 },
+	    .left = left_rows[_i].left });
+	ck_assert_mem_eq(t->trace_id, ids, 16);
+	ck_assert_mem_eq(t->parent_id, ids + 16, 8);
+	ck_assert_int_eq(t->flags & 2, left_rows[_i].left & 2);
+	ck_assert_int_eq(t->head, left_rows[_i].head);
+	ck_assert_int_eq(t->by, left_rows[_i].by);
+	rh_assert_slice_eq(t->tracestate, rh_slice_of(left_rows[_i].th));
+}
+END_TEST
+
+/* Rows of a release before, and of who has no trace: the id alone. */
+static const unsigned char halves[] = { 0x7f, 0x80 };
+
+START_TEST(where_nothing_is_said_the_id_decides)
+{
+	struct rh_sampler s = sampler(RH_SAMPLER_RATIO, true, 0.5);
+	struct rh_trace *t = &trace;
+	unsigned char ids[24] = { [0] = 1, [9] = halves[_i], [23] = 1 };
+
+	t->on = true;
+	rh_trace_resume(t, &s, &(struct rh_trace_origin){
+	    .trace_id = { (const char *)ids, 16 },
+	    .span_id = { (const char *)ids + 16, 8 },
+	    .left = RH_LEFT_UNSAID });
+	ck_assert_int_eq(t->by, _i ? RH_BY_RATIO : RH_BY_NONE);
+	rh_assert_slice_eq(t->tracestate, rh_slice_of(_i ? "ot=th:8" : NULL));
+}
+END_TEST
+
 START_TEST(whoever_is_called_after_an_error_counts_once)
 {
 	struct rh_sampler s = sampler(RH_SAMPLER_RATIO, true, 0.5);
@@ -551,6 +615,8 @@ RH_CHECK_MAIN("obs/trace",
     RH_CASE(bad_tracestate_goes_and_the_trace_stays),
     RH_CASE(head_sampled_says_its_threshold),
     RH_LOOP(threshold_of_a_parent_is_heeded_where_it_holds, th_rows),
+    RH_LOOP(what_a_trace_left_decides_later, left_rows),
+    RH_LOOP(where_nothing_is_said_the_id_decides, halves),
     RH_CASE(whoever_is_called_after_an_error_counts_once),
     RH_LOOP(parent_of_a_stranger_is_a_link, untrusted_flags),
     RH_CASE(record_reads_back),
