@@ -303,6 +303,20 @@ put_compared(struct screen *s, const struct request *r)
 }
 
 static void
+put_often(struct screen *s, const struct request *r)
+{
+	if (r->looked_at == 0)
+		return;
+	put(s, "", fmt_count(s->arena, r->alike));
+	put(s, " of the last ", fmt_count(s->arena, r->looked_at));
+	rh_buf_slice(s->to, r->rq->f.what == RH_WORK_REQUEST ?
+	    RH_SLICE(" of its route ended so") :
+	    RH_SLICE(" of its kind ended so"));
+	put(s, ", which go back to ", fmt_time(s->arena, r->looked_us));
+	rh_buf_char(s->to, '\n');
+}
+
+static void
 put_statements(struct screen *s, const struct request *r)
 {
 	struct statement statements[STATEMENTS_MAX];
@@ -336,5 +350,6 @@ trace_put_text(struct rh_buf *to, const struct request *r,
 	put_waterfall(&s, r);
 	put_stores(&s, &r->rq->f);
 	put_compared(&s, r);
+	put_often(&s, r);
 	put_statements(&s, r);
 }

@@ -211,6 +211,7 @@ put_html(struct view *v, const struct request *r)
 	html_open(&v->h, "div");
 	html_attr(&v->h, "class", "pair");
 	shares_put(v, r);
+	often_put(v, r);
 	compared_put(v, r);
 	html_close(&v->h);
 	statements_put(v, r);

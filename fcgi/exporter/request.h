@@ -20,5 +20,7 @@ void line_put(struct view *v, const struct request *r);
 /* shares.c */
 void shares_put(struct view *v, const struct request *r);
 void compared_put(struct view *v, const struct request *r);
+/* often.c */
+void often_put(struct view *v, const struct request *r);
 
 #endif

@@ -95,6 +95,29 @@ put_compared(struct rh_buf *to, const struct request *r)
 }
 
 static void
+put_often(struct rh_buf *to, const struct request *r)
+{
+	json_open(to, "often", '{');
+	json_open(to, "last", '{');
+	json_int(to, "looked_at", (int64_t)r->looked_at);
+	json_int(to, "alike", (int64_t)r->alike);
+	if (r->looked_at)
+		json_time(to, "since", r->looked_us);
+	if (r->alike)
+		json_time(to, "alike_since", r->alike_us);
+	json_close(to, '}');
+	json_open(to, "statuses", '[');
+	for (size_t i = 0; i < r->nstatuses; i++) {
+		json_open(to, NULL, '{');
+		json_text(to, "status", r->statuses[i].status);
+		json_int(to, "requests", (int64_t)r->statuses[i].n);
+		json_close(to, '}');
+	}
+	json_close(to, ']');
+	json_close(to, '}');
+}
+
+static void
 put_attrs(struct rh_buf *to, const struct rh_past_span *span)
 {
 	json_open(to, "attributes", '{');
@@ -180,6 +203,7 @@ request_put_json(struct rh_buf *to, const struct request *r,
 	json_bool(to, "spans_remembered",
 	    rh_past_server_span(&r->found) != NULL);
 	put_compared(to, r);
+	put_often(to, r);
 	json_open(to, "spans", '[');
 	for (size_t i = 0; i < r->found.nspans; i++)
 		put_span(to, &r->found.spans[i]);

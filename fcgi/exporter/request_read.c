@@ -36,6 +36,7 @@ request_read(struct request *r, const struct rh_segment *segment,
 	r->rq = r->found.request;
 	r->legs = request_legs(&r->found, segment, arena);
 	compare(r, segment);
+	request_often(r, segment, arena);
 	return true;
 }
 
@@ -53,7 +54,8 @@ request_unknown(const struct rh_segment *segment, struct rh_slice id,
 	whole_us = list.whole_us ? list.whole_us : list.oldest_us;
 	return rh_slice_of(rh_arena_printf(arena, "Nothing is remembered of"
 	    " %.*s. The oldest request that is came at %.*s; from %.*s on all"
-	    " are.", (int)RH_MIN(id.n, 256u), id.p,
+	    " are. One that came before has its line in the log, and its spans"
+	    " at the collector.", (int)RH_MIN(id.n, 256u), id.p,
 	    RH_SLICE_ARG(fmt_time(arena, list.oldest_us)),
 	    RH_SLICE_ARG(fmt_time(arena, whole_us))));
 }

@@ -27,6 +27,11 @@ struct request_leg {
 	bool failed;
 };
 
+struct often_status {
+	struct rh_slice status;		/* "503", "other" */
+	uint64_t n;
+};
+
 struct request {
 	struct rh_past_found found;
 	const struct rh_request *rq;
@@ -34,11 +39,20 @@ struct request {
 	uint64_t buckets[RH_BUCKETS + 1];	/* of its route, since ever */
 	uint64_t requests;			/* in them */
 	double slower_than;			/* share of them; NAN: unknown */
+	/* of its route or kind: how often it ends so */
+	const struct often_status *statuses;	/* the most frequent first; of requests alone */
+	size_t nstatuses;
+	uint64_t answered;			/* in them, since ever */
+	size_t looked_at, alike;		/* of the last that are remembered */
+	int64_t looked_us, alike_us;		/* the oldest of each */
 };
 
 /* id: as rh_past_find has it. */
 RH_MUST_CHECK bool request_read(struct request *r,
     const struct rh_segment *segment, struct rh_slice id,
+    struct rh_arena *arena);
+/* request_often.c: how often requests of its route end, and how. */
+void request_often(struct request *r, const struct rh_segment *segment,
     struct rh_arena *arena);
 /* How many legs of what it left have spans. */
 unsigned request_kept_after(const struct request *r);

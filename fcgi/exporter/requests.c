@@ -136,7 +136,7 @@ put_form(struct view *v, const struct query *q)
 	    "/v1/t/{tenant}/projects");
 	put_field(v, "status", "Status", q->status, "503 or 5xx");
 	put_field(v, "min_ms", "Slower than, ms", q->min_ms, "0");
-	put_field(v, "what", "What", q->what, "request, job, webhook, any");
+	put_field(v, "what", "What", q->what, "request");
 	html_open(&v->h, "button");
 	html_lit(&v->h, "Filter");
 	html_close(&v->h);

@@ -178,7 +178,7 @@ class Page(Story):
         for text in ("Waterfall", "Where the time went", "Statements",
                      "Among requests of its route", "pg_sleep", "Its log line",
                      server["name"], got["request"]["trace_id"],
-                     "It was slow"):
+                     "It was slow", "How often"):
             self.assertIn(text, read.text)
         self.assertEqual(self.json(
             f"/requests/{got['request']['trace_id']}"), got)
@@ -196,6 +196,28 @@ class Page(Story):
         self.assertEqual(ask(self.stack.exporter.port,
                              f"/traces/{got['request']['trace_id']}/otlp.json",
                              JSON).status, 404)
+
+    def test_it_says_how_often_that_happens(self):
+        """By status and error: since ever, and of those that are remembered."""
+        path = f"{self.t.path}/debug/lingers-not"
+        token = self.t.token
+        for n in range(3):
+            self.expect(404, "GET", path, token, headers={
+                "X-Request-Id": f"often-missing-{n}"})
+            self.expect(405, "DELETE", f"{self.t.path}/projects", token, headers={
+                "X-Request-Id": f"often-refused-{n}"})
+        for name, status in (("missing", "404"), ("refused", "405")):
+            got = wait_until(lambda n=name: (lambda g: g if g and g["often"]["last"][
+                "alike"] >= 3 else None)(self.json(f"/requests/often-{n}-2", None)),
+                             "three are remembered")
+            last, statuses = got["often"]["last"], {
+                s["status"]: s["requests"] for s in got["often"]["statuses"]}
+            self.assertGreaterEqual(last["looked_at"], last["alike"])
+            self.assertLessEqual(last["since"], last["alike_since"])
+            self.assertGreaterEqual(statuses[status], 3)
+            self.assertEqual(sum(statuses.values()), got["route"]["requests"])
+            self.assertIn("ended as it did", self.page(f"/requests/often-{name}-2").text)
+            self.assertIn(" of its route ended so", self.ctl("trace", f"often-{name}-2"))
 
     def test_a_crash_is_told_by_the_master(self):
         got = self.json("/requests/the-one-that-crashed")
