@@ -192,6 +192,19 @@ outcome_of(unsigned status)
 	    status >= 400 ? RH_T_CLIENT_ERROR : RH_T_SUCCESS;
 }
 
+/*
+ * A tenant that authorization did not confirm is nobody's to count for, but
+ * where its own limits refused before it was asked. (One budget: a stranger's.)
+ */
+static bool
+is_tenants(const struct rh_call *c, unsigned status)
+{
+	if (!c->tenant_slug.p)
+		return false;
+	return !rh_uuid_is_nil(c->who.user_id) ||
+	    (status == 429 && !rh_uuid_is_nil(c->tenant) && c->ask.n != 1);
+}
+
 static void
 count(struct rh_call *c, bool kept, uint64_t ns)
 {
@@ -209,8 +222,7 @@ count(struct rh_call *c, bool kept, uint64_t ns)
 	rh_journal_count(j, t, s->duration_native, route, rh_native_of(ns), 1);
 	rh_journal_observe(j, t, s->duration, route, 0, ns,
 	    kept ? &exemplar : NULL);
-	/* a tenant that authorization did not confirm is nobody's to count for */
-	if (!c->tenant_slug.p || rh_uuid_is_nil(c->who.user_id))
+	if (!is_tenants(c, status))
 		return;
 	rh_journal_count(j, t, s->tenant_requests, c->tenant_label,
 	    outcome_of(status), 1);
