@@ -233,6 +233,7 @@ span(struct rh_runner *r, const struct rh_attempt *a, uint64_t end_ns)
 	s->name = rh_slice_of(rh_arena_printf(job->arena, "process %.*s",
 	    RH_SLICE_ARG(kind_of(job))));
 	rh_span_text(s, "messaging.system", RH_SLICE("rowhouse"));
+	rh_span_text(s, "messaging.operation.name", RH_SLICE("process"));
 	rh_span_text(s, "messaging.operation.type", RH_SLICE("process"));
 	rh_span_text(s, "messaging.destination.name", kind_of(job));
 	rh_span_text(s, "messaging.message.id",

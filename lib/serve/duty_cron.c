@@ -69,6 +69,7 @@ account(struct rh_server *s, const struct rh_cron_due *due,
 	span->name = rh_slice_of(rh_arena_printf(s->arena, "send %.*s",
 	    RH_SLICE_ARG(due->kind)));
 	rh_span_text(span, "messaging.system", RH_SLICE("rowhouse"));
+	rh_span_text(span, "messaging.operation.name", RH_SLICE("send"));
 	rh_span_text(span, "messaging.operation.type", RH_SLICE("send"));
 	rh_span_text(span, "messaging.destination.name", due->kind);
 	rh_span_text(span, "rowhouse.cron", due->name);

@@ -305,6 +305,7 @@ span_fill_job(struct rh_span *span, const struct post *p)
 	memcpy(span->id, p->f.span_id, sizeof(span->id));
 	memcpy(span->parent_id, p->f.parent_id, sizeof(span->parent_id));
 	rh_span_text(span, "messaging.system", RH_SLICE("rowhouse"));
+	rh_span_text(span, "messaging.operation.name", RH_SLICE("process"));
 	rh_span_text(span, "messaging.operation.type", RH_SLICE("process"));
 	rh_span_text(span, "messaging.destination.name", kind);
 	rh_span_text(span, "messaging.message.id", FLIGHT(p, path));
