@@ -1,25 +1,78 @@
 #!/usr/bin/python3
-"""The rules and alerts of etc/prometheus in a real Prometheus, against a pool
-that is well, and then is not."""
+"""The rules and alerts of etc/prometheus, and what the dashboards of etc/grafana
+ask, in a real Prometheus, against a pool that is well, and then is not."""
 
+import glob
 import json
 import os
+import re
+import signal
 import sys
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 
 sys.dont_write_bytecode = True
 
-from harness import SOURCE, Daemon, Story, free_port, main, wait_until  # noqa: E402
+from harness import (SOURCE, Daemon, Receiver, Story, free_port,  # noqa: E402
+                     main, wait_until)
 from harness.places import system  # noqa: E402
+
+# What may have nothing to show: a release is one for two minutes, and while
+# PostgreSQL is away nobody knows whose request it is that fails.
+QUIET = ("Releases", "tenants/Errors")
+# what has something to show once requests fail
+FAILING = {"overview/Errors by route", "slo/Alerts"}
+
+
+def boards():
+    for name in sorted(glob.glob(f"{SOURCE}/etc/grafana/dashboards/*.json")):
+        with open(name, encoding="utf-8") as f:
+            yield os.path.basename(name).removesuffix(".json"), json.load(f)
+
+
+def filled(text):
+    """As Grafana does it, with all of what a variable may be."""
+    text = text.replace("$__rate_interval", "5m").replace("$__range", "5m")
+    return re.sub(r"\$(?!job\b)\w+", ".*", text).replace("$job", "rowhouse")
+
+
+def asked():
+    """All that Grafana would ask, by dashboard and panel."""
+    found = {}
+    for name, board in boards():
+        for panel in board["panels"]:
+            for n, target in enumerate(panel["targets"]):
+                found[f"{name}/{panel['title']}" + f" {n}" * bool(n)] = \
+                    filled(target["expr"])
+        for note in board["annotations"]["list"]:
+            found[f"{name}/{note['name']}"] = filled(note["target"]["expr"])
+    return found
+
+
+def offered():
+    """The lists of the variables: a series, and its label."""
+    for name, board in boards():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                series, label = re.fullmatch(r"label_values\((.*), (\w+)\)",
+                                             variable["query"]["query"]).groups()
+                yield f"{name} ${variable['name']}", filled(series), label
 
 
 class Alerts(Story):
 
     exporter = True
     jobs = True
-    settings = {"workers": 2, "connect_timeout": "1s"}
+    settings = {"workers": 2, "connect_timeout": "1s",
+                "webhook_allow": "127.0.0.1", "limits": True}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.receiver = Receiver()
+        cls.addClassCleanup(cls.receiver.close)
+        super().setUpClass()
 
     def setUp(self):
         temp = os.path.join(self.stack.temp, "prometheus")
@@ -49,6 +102,53 @@ class Alerts(Story):
                 return json.load(r)["data"]
         except (urllib.error.URLError, OSError):
             return None
+
+    def value(self, expression):
+        """What it comes to, the numbers alone; None: Prometheus refuses it."""
+        got = self.get("query?" + urllib.parse.urlencode({"query": expression}))
+        return got and [float(s["value"][1]) for s in got["result"]
+                        if s["value"][1] != "NaN"]
+
+    def work(self, t):
+        """Who does some more of everything: a webhook and a job that arrive, a
+        tenant that asks for too much. A job is given up, and in each pool a
+        worker is replaced."""
+        self.expect(201, "POST", f"{t.path}/webhooks", t.token, {
+            "url": self.receiver.url("/hook"), "event_types": []})
+        inbox = self.expect(201, "POST", f"{t.path}/inboxes", t.token, {
+            "forward_url": self.receiver.url("/inbox")}).json
+        self.stack.postgres.query(
+            "insert into jobs (tenant_id, id, kind, state, priority, args, run_at,"
+            " max_attempts, trace_id, parent_span_id, trace_flags, request_id) values"
+            f" ('{t.id}', gen_random_uuid(), 'inboxes.forward', 'ready', 0, '{{}}',"
+            " now(), 1, substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 1,"
+            " 'a-job-that-dies')")
+        other = self.stack.signup()
+        self.stack.postgres.query("insert into tenant_limits (tenant_id, tenant)"
+                                  f" values ('{other.id}', 1)")
+        for pool in (self.stack.pool, self.stack.jobs):
+            os.kill(min(pool.answering()), signal.SIGKILL)
+
+        def more():
+            self.stack.api("POST", f"{t.path}/projects", t.token, {"name": "P"})
+            self.stack.api("POST", "/" + inbox["url"].split("/", 3)[3], None, {"a": 1})
+            self.stack.api("GET", f"{other.path}/projects", other.token)
+        return more
+
+    def unanswered(self):
+        """What of the dashboards had no data yet; who had is not asked again."""
+        for name in sorted(self.left):
+            got = self.value(self.left[name])
+            self.assertIsNotNone(got, f"{name}: {self.left[name]}")
+            if got:
+                del self.left[name]
+        return {name for name in self.left if not name.endswith(QUIET)}
+
+    def assertLists(self):
+        """Each variable has something to choose from."""
+        for name, series, label in offered():
+            self.assertTrue(self.get(f"label/{label}/values?" + urllib.parse.urlencode(
+                {"match[]": series})), f"{name}: {series}")
 
     def rules(self):
         return [rule for group in (self.get("rules") or {"groups": []})["groups"]
@@ -98,11 +198,21 @@ class Alerts(Story):
         # a queue, or a scrape that failed, is over with the next scrape
         wait_until(lambda: self.unfounded() == set(), "nothing is raised", 30.0)
 
+        self.left = asked()     # who waits in vain says what is left
+        self.assertGreater(len(self.left), 50)
+        more = self.work(t)
+        # a rate is none before what is counted rises between two scrapes
+        wait_until(lambda: (more(), self.unanswered() <= FAILING)[1],
+                   self.left, 60.0)
+        self.assertLists()
+
         self.stack.postgres.stop()
         try:
             wait_until(lambda: ask(503) and {
                 "RowhouseDependencyDown", "RowhouseErrorBudget"} <= self.raised(),
                        "PostgreSQL's absence is noticed", 60.0)
+            wait_until(lambda: ask(503) and not self.unanswered(),
+                       self.left, 60.0)
         finally:
             self.stack.postgres.start()
         wait_until(lambda: ask(200) and "RowhouseDependencyDown" not in

@@ -45,7 +45,7 @@ def queries(board):
         for target in panel["targets"]:
             yield f"{board['uid']} {panel['title']}", target["expr"]
     for note in board["annotations"]["list"]:
-        yield f"{board['uid']} {note['name']}", note["expr"]
+        yield f"{board['uid']} {note['name']}", note["target"]["expr"]
 
 
 def known():
