@@ -16,7 +16,7 @@ packages_redis=(redis-server)
 packages_deb=(debhelper dpkg-dev)
 packages_check_deb=(lintian debootstrap util-linux iproute2)
 packages_test=(
-	postgresql postgresql-client pgbouncer nginx apache2-bin haproxy redis-server curl
+	postgresql postgresql-client pgbouncer nginx apache2-bin haproxy redis-server curl jq
 	python3 python3-prometheus-client protobuf-compiler prometheus procps util-linux xz-utils
 	systemd spawn-fcgi libapache2-mod-fcgid groff-base zsh chromium fonts-dejavu-core
 )

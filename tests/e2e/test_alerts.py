@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import urllib.error
@@ -16,7 +17,7 @@ import urllib.request
 sys.dont_write_bytecode = True
 
 from harness import (SOURCE, Daemon, Receiver, Story, free_port,  # noqa: E402
-                     main, wait_until)
+                     main, patience, program, wait_until)
 from harness.places import system  # noqa: E402
 
 # What may have nothing to show: a release is one for two minutes, and while
@@ -120,7 +121,7 @@ class Alerts(Story):
         self.stack.postgres.query(
             "insert into jobs (tenant_id, id, kind, state, priority, args, run_at,"
             " max_attempts, trace_id, parent_span_id, trace_flags, request_id) values"
-            f" ('{t.id}', gen_random_uuid(), 'inboxes.forward', 'ready', 0, '{{}}',"
+            f" ('{t.id}', gen_random_uuid(), 'inbox.forward', 'ready', 0, '{{}}',"
             " now(), 1, substr(sha256('t'), 1, 16), substr(sha256('p'), 1, 8), 1,"
             " 'a-job-that-dies')")
         other = self.stack.signup()
@@ -149,6 +150,42 @@ class Alerts(Story):
         for name, series, label in offered():
             self.assertTrue(self.get(f"label/{label}/values?" + urllib.parse.urlencode(
                 {"match[]": series})), f"{name}: {series}")
+
+    def assertRunbookRuns(self):
+        """What an operator is told to type, and that it has something to say."""
+        with open(f"{SOURCE}/etc/README.md", encoding="utf-8") as f:
+            told = f.read().partition("\n## Runbook\n")[2]
+        self.stack.jobs.wait_line(msg="job", outcome="dead")
+        with open(f"{self.stack.temp}/rowhouse.log", "w", encoding="utf-8") as f:
+            for line in self.stack.pool.lines + self.stack.jobs.lines:
+                f.write(json.dumps(line) + "\n")
+        tried = set()
+        for command in re.findall(r"`([^`]+)`", told):
+            program_of = command.split()[0]
+            if program_of == "select":
+                self.assertTrue(self.stack.postgres.query(command))
+            elif program_of.startswith("/requests?"):
+                command = f"curl -fsS localhost:9464{command}"
+            elif program_of not in ("jq", "curl", "rowhouse-ctl"):
+                continue
+            tried.add(program_of)
+            if program_of != "select":
+                self.assertTrue(self.typed(command), command)
+        self.assertLessEqual({"jq", "curl", "rowhouse-ctl", "select"}, tried)
+
+    def typed(self, command):
+        for said, here in (
+                ("localhost:9464", f"127.0.0.1:{self.stack.exporter.port}"),
+                ("rowhouse-ctl ", f"{program('rowhouse-ctl')} -c"
+                 f" {self.stack.pool.conf} "), (" --watch", "")):
+            command = command.replace(said, here)
+        done = subprocess.run(
+            command, shell=True, cwd=self.stack.temp, capture_output=True,
+            env={**self.stack.pool.env, "PATH": os.environ["PATH"],
+                 "OTEL_EXPORTER_OTLP_ENDPOINT": self.receiver.url()},
+            check=False, timeout=patience(30))
+        self.assertEqual(done.returncode, 0, f"{command}: {done}")
+        return done.stdout
 
     def rules(self):
         return [rule for group in (self.get("rules") or {"groups": []})["groups"]
@@ -218,6 +255,7 @@ class Alerts(Story):
         wait_until(lambda: ask(200) and "RowhouseDependencyDown" not in
                    self.raised(), "and its return", 60.0)
 
+        self.assertRunbookRuns()
         self.stack.jobs.stop()
         wait_until(lambda: "RowhouseNoWorkers" in self.raised(),
                    "the absence of who does jobs is noticed", 60.0)

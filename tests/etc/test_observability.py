@@ -62,6 +62,12 @@ def known():
     return names
 
 
+def runbook():
+    """Its entries, by the alert."""
+    return dict(re.findall(r"(?ms)^### (Rowhouse\w+)\n(.*?)(?=^##|\Z)",
+                           text("etc/README.md")))
+
+
 def used(expression):
     """Names of series: what is no label, no function and no number."""
     bare = re.sub(r'\{[^{}]*\}|"[^"]*"|\[[^]]*\]', " ", expression)
@@ -93,6 +99,27 @@ class Prometheus(unittest.TestCase):
         tests = text("tests/etc/prometheus/rowhouse.test.yml")
         for alert in alerts:
             self.assertIn(f'"{alert}"', tests)
+
+    def test_the_runbook_names_what_is_there(self):
+        """Panels and dashboards, directives, other entries; its commands are run
+        by tests/e2e/test_alerts.py."""
+        titles = {panel["title"] for board in dashboards().values()
+                  for panel in board["panels"]}
+        boards = {os.path.basename(name) for name in dashboards()}
+        directives = set(re.findall(r"(?m)^#?(\w+) = ", text("etc/rowhouse.conf")))
+        words = directives | known() | {"request_id", "jobs_past"}
+        entries = runbook()
+        self.assertGreater(len(entries), 8)
+        for alert, entry in entries.items():
+            code = re.findall(r"`([^`]+)`", entry)
+            with self.subTest(alert):
+                self.assertLessEqual(set(re.findall(
+                    r'"([^"]+)"', re.sub(r"`[^`]*`", "", entry))), titles)
+                self.assertLessEqual({c for c in code if c.endswith(".json")}, boards)
+                self.assertLessEqual({c for c in code if re.fullmatch(
+                    r"[a-z]+(_[a-z]+)+", c)}, words)
+                self.assertLessEqual({c for c in code if c.startswith("Rowhouse")},
+                                     set(entries))
 
     def test_they_name_series_that_are_there(self):
         for name in RULES:
