@@ -75,9 +75,8 @@ shares_put(struct view *v, const struct request *r)
 	html_open(&v->h, "tbody");
 	put_share(v, "pg", "PostgreSQL", pg, all, r->rq->f.pg_trips);
 	put_share(v, "redis", "Redis", redis, all, r->rq->f.redis_trips);
-	put_share(v, "own", r->rq->f.what == RH_WORK_WEBHOOK ?
-	    "the receiver, and the way there" : "the rest: our own",
-	    all - pg - redis, all, 0);
+	put_share(v, "own", r->rq->f.what == RH_WORK_WEBHOOK ? "the receiver" :
+	    "the rest", all - pg - redis, all, 0);
 	html_close(&v->h);
 	html_close(&v->h);
 	html_close(&v->h);
