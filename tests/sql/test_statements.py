@@ -130,6 +130,10 @@ class TheRule(unittest.TestCase):
             self.assertEqual(is_a_tenants(sql), good, sql)
 
 
+# lists that are sorted, and why
+SORTED = {"jobs.page_running": "as many as run: test_plans.py looks at them beside all that waits"}
+
+
 class Statements(Migrated):
 
     def test_there_are_statements_each_with_a_name_of_its_own(self):
@@ -183,7 +187,7 @@ class Statements(Migrated):
     def test_each_list_walks_an_index_in_order(self):
         self.query("analyze")
         lists = [s for s in STATEMENTS
-                 if re.search(r"\blimit \$\d+\s*$", s["sql"])]
+                 if re.search(r"\blimit \$\d+\s*$", s["sql"]) and s["name"] not in SORTED]
         self.assertGreater(len(lists), 5)
         for s in lists:
             plan = self.plan(s)
