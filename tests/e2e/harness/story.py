@@ -56,8 +56,20 @@ class Story(unittest.TestCase):
     def expect(self, status, method, path, token=None, body=None, headers=None):
         """The reply, whose status must be this one."""
         got = self.stack.api(method, path, token, body, headers)
-        self.assertEqual(got.status, status, f"{method} {path}: {got}")
+        self.assertEqual(got.status, status,
+                         f"{method} {path}: {got}{self.fault(got, status)}")
         return got
+
+    def fault(self, reply, status):
+        """What the log says of a reply that is ours to explain."""
+        if reply.status < 500 or reply.status == status:
+            return ""
+        try:
+            line = self.stack.pool.wait_line(
+                5.0, request_id=reply.headers.get("X-Request-Id"))
+        except AssertionError:
+            return "; no line tells of it"
+        return f"; {line}"
 
     def assertProblem(self, reply, status, **members):
         """RFC 9457, with what DESIGN section 12 adds."""
