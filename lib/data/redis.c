@@ -259,16 +259,12 @@ rh_redis_error(struct rh_redis *r)
 	return r->err;
 }
 
-/*
- * That a script is unknown is heard too late to send it again: it is a post that
- * was lost, and the next one has the texts along.
- */
+/* Nobody will hear that a script is unknown, so its text goes along. */
 static bool
 post(struct rh_redis *r)
 {
 	for (unsigned i = r->flushed; i < r->queued; i++)
-		r->cmds[i].with_text = r->posts_text && r->cmds[i].script;
-	r->posts_text = false;
+		r->cmds[i].with_text = r->cmds[i].script != NULL;
 	return r->configured && rh_redis_nodes_open(r) &&
 	    rh_redis_round_queue(r, NULL) &&
 	    rh_redis_post_out(r, rh_redis_until(r, r->conf->timeout_ms));

@@ -133,8 +133,6 @@ RH_MUST_CHECK struct rh_err *rh_redis_error(struct rh_redis *r);
 /*
  * Sends what is queued since the last flush and does not wait for its answers:
  * they are read off before those of the next pipeline, and nobody sees them.
- * One that did not run because its script was unknown, or for a node's state, is a
- * gap (rh_redis_since_ms).
  * False: it could not be sent.
  */
 bool rh_redis_post(struct rh_redis *r);

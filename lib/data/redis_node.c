@@ -147,7 +147,6 @@ posts_lost(struct rh_redis_node *n)
 {
 	n->sink.lost = false;
 	n->r->map_stale |= n->r->is_cluster;
-	n->r->posts_text = true;
 	n->r->since_ms = rh_clock_wall_us() / 1000;
 }
 

@@ -47,7 +47,7 @@ is_refusal(struct rh_slice text)
 {
 	static const char *const words[] = { "MOVED", "ASK", "TRYAGAIN",
 		"CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN", "NOAUTH",
-		"NOSCRIPT", NULL };
+		NULL };
 	struct rh_slice word = rh_slice_cut(&text, ' ');
 
 	for (int i = 0; words[i]; i++)

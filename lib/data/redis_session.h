@@ -123,7 +123,6 @@ struct rh_redis {
 	uint8_t *slots;			/* index of the node + 1; 0: unknown */
 	bool is_cluster;
 	bool map_stale;			/* something has moved */
-	bool posts_text;		/* the next post: its scripts may be unknown */
 	uint64_t map_asked_ns;
 
 	/* a request's */
