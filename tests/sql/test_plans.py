@@ -53,9 +53,8 @@ HOT = {
     "events.page_type": ["tenant, zero, limit, rare", "tenant, middle_pos, limit, rare"],
     "events.show": ["tenant, told"],
     "jobs.page": ["tenant, middle_job, limit"],
-    "jobs.page_kind": ["tenant, max, limit, seldom"],
-    # what waits is read whole, at the worst
-    "jobs.page_live": ["tenant, max, limit, ready, none", "tenant, max, limit, ready, seldom"],
+    # not by kind among what waits: that is read whole, at the worst
+    "jobs.page_live": ["tenant, max, limit, ready, none"],
     "jobs.page_running": ["tenant, max, limit, none", "tenant, max, limit, seldom"],
     "jobs.page_done_kind": ["tenant, max, limit, seldom"],
     "jobs.page_failed": ["tenant, max, limit, dead"],
