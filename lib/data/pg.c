@@ -3,6 +3,7 @@
 #include "data/pg_session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,24 +240,23 @@ warm_judge(struct rh_pg *pg, const PGresult *r, unsigned statement)
 	return false;
 }
 
-/* Reads syncs transactions to their end; an error names its statement. */
+/* Reads to the Sync; an error names its statement. */
 static bool
-warm_read(struct rh_pg *pg, int syncs)
+warm_read(struct rh_pg *pg, bool statements)
 {
+	ExecStatusType state = PGRES_EMPTY_QUERY;
 	bool good = true;
 
-	for (unsigned i = 0; syncs > 0;) {
+	for (unsigned i = 0; state != PGRES_PIPELINE_SYNC;) {
 		PGresult *r;
-		ExecStatusType state;
 
 		if (!rh_pg_await(pg))
 			return false;
 		r = PQgetResult(pg->conn);
 		state = PQresultStatus(r);
 		if (r && good)
-			good = warm_judge(pg, r, i - 2);	/* SET and its Sync */
+			good = warm_judge(pg, r, statements ? i : UINT_MAX);
 		i += r != NULL;
-		syncs -= state == PGRES_PIPELINE_SYNC;
 		PQclear(r);
 		if (PQstatus(pg->conn) != CONNECTION_OK)
 			return false;
@@ -264,13 +264,13 @@ warm_read(struct rh_pg *pg, int syncs)
 	return good;
 }
 
-/* One round trip for the timeout and all statements. */
+/* A round trip each: why not one, rh_pipe_apart_end says. */
 static bool
 warm(struct rh_pg *pg)
 {
 	return PQenterPipelineMode(pg->conn) && timeout_send(pg) &&
-	    (!pg->prepared || prepare_send(pg)) &&
-	    warm_read(pg, pg->prepared ? 2 : 1);
+	    warm_read(pg, false) && (!pg->prepared ||
+	    (prepare_send(pg) && warm_read(pg, true)));
 }
 
 /* As spans name it: a socket by its path, anything else by host and port. */

@@ -75,6 +75,8 @@ void rh_pipe_lost(struct rh_pipe *p, const char *sqlstate,
 
 bool rh_pipe_can_send(struct rh_pipe *p, const struct rh_stmt *stmt);
 void rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what);
+/* Of what was just sent apart: its answer is waited for, a round trip. */
+void rh_pipe_apart_end(struct rh_pipe *p);
 
 /* ---- pg_hold.c, for pipe.c ---- */
 

@@ -104,27 +104,17 @@ lost_late(struct rh_pipe *p)
 	p->read = p->queued;
 }
 
+/* What libpq holds goes out: a round trip begins. */
 static bool
-flush(struct rh_pipe *p)
+push(struct rh_pipe *p)
 {
 	struct rh_pg *pg = p->pg;
 	int left;
 
-	p->flushed_at = rh_clock_mono_ns();
-	if (pg->deadline_ns && p->flushed_at >= pg->deadline_ns) {
-		lost_late(p);	/* what went before took all the time */
-		return false;
-	}
-	rh_pipe_commit_send(p);
-	p->flushed = true;
 	p->round_trips++;
 	if (pg->obs->tally)
 		rh_count(pg->obs->tally, pg->obs->round_trips, 0, 0, 1);
 	rh_flight_at(pg->obs->flight, RH_PHASE_QUERYING, main_stmt(p)->name);
-	if (!PQpipelineSync(pg->conn)) {
-		rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
-		return false;
-	}
 	while ((left = PQflush(pg->conn)) == 1) {
 		/* the server may be sending too, so take what it has */
 		if (!rh_pg_wait(pg, POLLIN | POLLOUT, rh_pg_until_ns(pg)) ||
@@ -136,6 +126,33 @@ flush(struct rh_pipe *p)
 	else if (left)
 		rh_pipe_lost(p, "08006", PQerrorMessage(pg->conn));
 	return left == 0;
+}
+
+/* False: what went before took all the time. */
+static bool
+has_time(struct rh_pipe *p)
+{
+	const struct rh_pg *pg = p->pg;
+
+	p->flushed_at = rh_clock_mono_ns();
+	if (!pg->deadline_ns || p->flushed_at < pg->deadline_ns)
+		return true;
+	lost_late(p);
+	return false;
+}
+
+static bool
+flush(struct rh_pipe *p)
+{
+	if (!has_time(p))
+		return false;
+	rh_pipe_commit_send(p);
+	p->flushed = true;
+	if (!PQpipelineSync(p->pg->conn)) {
+		rh_pipe_lost(p, "08006", PQerrorMessage(p->pg->conn));
+		return false;
+	}
+	return push(p);
 }
 
 /*
@@ -250,6 +267,25 @@ apart_read(struct rh_pipe *p, PGresult *r, const struct rh_into *into)
 		state = PQresultStatus(r);
 		PQclear(r);
 	}
+}
+
+/*
+ * PgBouncer takes a session for ready at its first Sync's answer, though another
+ * is under way: were we killed between the two, it would give the session to
+ * somebody else (1.18; its disconnect_client looks at no count), with our rows
+ * on their way. So behind a pooler what stands apart is waited for.
+ */
+void
+rh_pipe_apart_end(struct rh_pipe *p)
+{
+	const struct sent *s = &p->queue[p->read];
+	PGresult *r;
+
+	if (!has_time(p) || !push(p) || !(r = result_take(p)))
+		return;
+	p->read++;
+	apart_read(p, r, &s->into);
+	p->wait_ns += rh_clock_mono_ns() - p->flushed_at;
 }
 
 /* The result of the next statement that a caller reads, or NULL. */

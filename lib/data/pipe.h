@@ -78,7 +78,8 @@ void rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
  * and they are executed whatever becomes of it: where it fails its row is not
  * filled in, and the pipe has no error. A statement behind it may raise on what
  * it has left; not on what the session remembers, for behind a pooler they may
- * be another's.
+ * be another's. There (statements are not prepared) it is a round trip
+ * of its own.
  */
 void rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into);

@@ -93,7 +93,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "limit_inbox",         C(INT, limit_inbox),               "600",                           "1",     "1000000000", RH_RELOAD,  "requests to one inbox in a window", NULL },
 	{ "limit_credentials",   C(INT, limit_credentials),         "60",                            "1",     "1000000000", RH_RELOAD,  "sign-ups and sign-ins from one address in a window", NULL },
 
-	{ "limiter",             C(ENUM, limiter),                  "auto",                          NULL,    NULL,      RH_RELOAD,  "who counts for the limits: redis, for all hosts, and shared memory while it is away; shm: each host for itself; postgres: for all hosts, in the request's own round trip; auto: redis where one is configured, else shm", limiter_names },
+	{ "limiter",             C(ENUM, limiter),                  "auto",                          NULL,    NULL,      RH_RELOAD,  "who counts for the limits: redis, for all hosts, and shared memory while it is away; shm: each host for itself; postgres: for all hosts, in the request's own round trip, behind a pooler in one before it; auto: redis where one is configured, else shm", limiter_names },
 	{ "limiter_share",       C(INT, limiter_share),             "100",                           "1",     "100",     RH_RELOAD,  "of each quota, what this host grants by itself, in percent: while shared memory counts. For one of four equal hosts: 25", NULL },
 	{ "limiter_advance",     C(MS, limiter_advance_ms),         "1s",                            "0",     "10s",     RH_RELOAD,  "redis: how long a host may use what it has drawn of a busy budget in advance, so that not each request asks; other hosts may miss a 32nd of the quota for so long. 0: each asks", NULL },
 
