@@ -9,17 +9,10 @@ enum { ROWS = 6 };
 static void
 put_link(struct view *v, const struct request *r)
 {
-	const struct rh_slice *text = r->rq->text;
 	struct rh_buf b;
 
 	rh_buf_init(&b, v->arena, 128, 4096);
-	rh_buf_lit(&b, "/requests");
-	if (r->rq->f.what != RH_WORK_REQUEST)
-		html_query(&b, "what",
-		    rh_slice_of(rh_work_names[r->rq->f.what]));
-	html_query(&b, "method", text[RH_RQ_METHOD]);
-	html_query(&b, "route",
-	    text[RH_RQ_ROUTE].n ? text[RH_RQ_ROUTE] : RH_SLICE("unmatched"));
+	request_route_put(&b, r);
 	if (r->rq->f.status)
 		html_query(&b, "status",
 		    rh_slice_of(

@@ -28,6 +28,20 @@ id_of(const struct page_request *rq)
 
 /* ---- head ---- */
 
+void
+request_route_put(struct rh_buf *b, const struct request *r)
+{
+	const struct rh_slice *text = r->rq->text;
+
+	rh_buf_lit(b, "/requests");
+	if (r->rq->f.what != RH_WORK_REQUEST)
+		html_query(b, "what",
+		    rh_slice_of(rh_work_names[r->rq->f.what]));
+	html_query(b, "method", text[RH_RQ_METHOD]);
+	html_query(b, "route", text[RH_RQ_ROUTE].n ? text[RH_RQ_ROUTE] :
+	    RH_SLICE("unmatched"));
+}
+
 static void
 put_links(struct view *v, const struct request *r)
 {
@@ -41,13 +55,7 @@ put_links(struct view *v, const struct request *r)
 		view_link(v, html_path(v->arena, "/traces/", trace,
 		    "/otlp.json"), RH_SLICE("Download the trace (OTLP JSON)"));
 	rh_buf_init(&b, v->arena, 128, 4096);
-	rh_buf_lit(&b, "/requests");
-	if (r->rq->f.what != RH_WORK_REQUEST)
-		html_query(&b, "what",
-		    rh_slice_of(rh_work_names[r->rq->f.what]));
-	html_query(&b, "method", text[RH_RQ_METHOD]);
-	html_query(&b, "route", text[RH_RQ_ROUTE].n ? text[RH_RQ_ROUTE] :
-	    RH_SLICE("unmatched"));
+	request_route_put(&b, r);
 	view_link(v, rh_buf_get(&b), r->rq->f.what == RH_WORK_REQUEST ?
 	    RH_SLICE("Others of its route") : RH_SLICE("Others of its kind"));
 	if (text[RH_RQ_TENANT].n) {

@@ -20,6 +20,9 @@ void line_put(struct view *v, const struct request *r);
 /* shares.c */
 void shares_put(struct view *v, const struct request *r);
 void compared_put(struct view *v, const struct request *r);
+/* Where those of its route, or kind, are listed: more may be asked of the list. */
+void request_route_put(struct rh_buf *b, const struct request *r);
+
 /* often.c */
 void often_put(struct view *v, const struct request *r);
 
