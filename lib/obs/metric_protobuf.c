@@ -323,6 +323,18 @@ family_end(struct rh_wire *w, struct family *f)
 	*f = (struct family){ .type = TYPE_GAUGE, .start = SIZE_MAX };
 }
 
+/* A broken text may end with it, and strtod looks for an end. */
+static double
+number_of(struct rh_slice text)
+{
+	char copy[64];
+	size_t n = RH_MIN(text.n, sizeof(copy) - 1);
+
+	memcpy(copy, text.p, n);
+	copy[n] = '\0';
+	return strtod(copy, NULL);
+}
+
 /* "name{labels} value", "name value" */
 static void
 put_line(struct rh_wire *w, struct family *f, struct rh_slice line)
@@ -343,7 +355,7 @@ put_line(struct rh_wire *w, struct family *f, struct rh_slice line)
 	start = rh_wire_open(w, FAMILY_METRIC, NULL);
 	put_labels(w, labels);
 	put_value(w, f->type == TYPE_COUNTER ? METRIC_COUNTER : METRIC_GAUGE,
-	    strtod(line.p + at, NULL));
+	    number_of(rh_slice_from(line, at)));
 	rh_wire_close(w, start);
 }
 
