@@ -122,6 +122,8 @@ spec_tune(struct rh_pool_spec *spec)
 	spec->timeout_grace_ms = conf.timeout_grace_ms;
 	spec->slow_ms = conf.slow_ms;
 	spec->slow_backtrace = conf.slow_backtrace;
+	spec->batch = part->pool == RH_POOL_FCGI &&
+	    conf.scheduling == RH_SCHEDULING_BATCH;
 }
 
 static bool

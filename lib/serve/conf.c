@@ -8,6 +8,7 @@
 #define C(kind, member)	RH_CONF(kind, struct rh_serve_conf, member)
 
 static const char *const sizing_names[] = { "static", "dynamic", "ondemand", NULL };
+static const char *const scheduling_names[] = { "batch", "other", NULL };
 static const char *const limiter_names[] = { "auto", "redis", "shm", "postgres", NULL };
 static const char *const prepared_names[] = { "auto", "on", "off", NULL };
 
@@ -28,6 +29,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "workers_spare_max",   C(INT, workers_spare_max),         "3",                             "0",     "512",     RH_RELOAD,  "pool = dynamic: while more than this are idle, the longest idle one is ended after idle_timeout", NULL },
 	{ "spawn_rate",          C(INT, spawn_rate),                "32",                            "1",     "512",     RH_RELOAD,  "workers that may be started in a second as the load grows, or for those that crashed", NULL },
 	{ "idle_timeout",        C(MS, idle_timeout_ms),            "10s",                           "100ms", "1d",      RH_RELOAD,  "how long a worker that is one too many stays without a request, where pool is not static", NULL },
+	{ "worker_scheduling",   C(ENUM, scheduling),               "batch",                         NULL,    NULL,      RH_RELOAD,  "batch: a worker of rowhouse-fcgi that is woken takes no processor away from who runs there (SCHED_BATCH), so that under load it finds more than one request when its turn comes; where a processor is idle it runs at once. other: as its master is scheduled", scheduling_names },
 	{ "queue_max",           C(INT, queue_max),                 "0",                             "0",     "65535",   RH_RELOAD,  "requests that may wait for a worker while all are busy; what is over it is 503 at once; 0: no bound but listen_backlog", NULL },
 	{ "jobs_workers",        C(INT, jobs_workers),              "3",                             "1",     "64",      RH_RESTART, "processes of rowhouse-jobs: one job each at a time; of two or more the first relays events and runs none. Both programs are to agree on it", NULL },
 	{ "jobs_batch",          C(INT, jobs_batch),                "500",                           "1",     "500",     RH_RELOAD,  "jobs that a process of rowhouse-jobs takes at a time, where they are quick; as many as take it 20 ms", NULL },

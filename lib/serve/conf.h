@@ -11,6 +11,7 @@
 #include "base/conf.h"
 
 /* As enum rh_pool_mode of serve/pool.h. */
+enum rh_scheduling { RH_SCHEDULING_BATCH, RH_SCHEDULING_OTHER };
 enum rh_sizing { RH_SIZING_STATIC, RH_SIZING_DYNAMIC, RH_SIZING_ONDEMAND };
 /* Who counts; enum rh_limiter_kind of data/limiter.h says who did. */
 enum rh_limiter_wanted { RH_LIMITS_AUTO, RH_LIMITS_REDIS, RH_LIMITS_SHM, RH_LIMITS_POSTGRES };
@@ -43,6 +44,7 @@ struct rh_serve_conf {
 	int64_t webhook_max;
 	struct rh_slice mail_command, mail_from;
 	int sizing;
+	int scheduling;
 	int64_t workers;
 	int64_t workers_min, workers_spare_min, workers_spare_max;
 	int64_t spawn_rate;

@@ -121,6 +121,7 @@ struct rh_pool_spec {
 	int64_t timeout_grace_ms;	/* past it the worker is stuck; 0: not watched */
 	int64_t slow_ms;		/* as most requests have it: how often to look */
 	bool slow_backtrace;
+	bool batch;			/* workers are SCHED_BATCH */
 	struct rh_segment *segment;	/* rh_pool_slots(), RH_POOL_AREA */
 	struct rh_log *log;		/* the master's, bound to slot 0 */
 	const struct rh_tally *tally;	/* the master's */

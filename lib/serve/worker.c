@@ -3,6 +3,7 @@
 #include "serve/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -327,6 +328,19 @@ bind_to_master(struct rh_worker *w)
 		_exit(0);
 }
 
+/*
+ * A worker that preempts the web server for each request it is sent goes to
+ * sleep behind each reply. The kernel may refuse, as under a filter of system
+ * calls: then it is as it was.
+ */
+static void
+be_scheduled(const struct rh_worker *w)
+{
+	if (w->h->spec->batch)
+		(void)sched_setscheduler(0, SCHED_BATCH,
+		    &(struct sched_param){ .sched_priority = 0 });
+}
+
 static void
 take_signals(struct rh_worker *w)
 {
@@ -393,6 +407,7 @@ rh_worker_run(struct rh_heritage *heritage)
 	w->serving = -1;
 	w->record = rh_segment_slot(spec->segment, heritage->slot);
 	bind_to_master(w);
+	be_scheduled(w);
 	take_signals(w);
 	w->statm = heritage->max_memory ? rh_memory_open() : -1;
 	rh_fresh_init(w);

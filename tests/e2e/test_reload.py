@@ -72,6 +72,18 @@ class Reload(Story):
             self.assertEqual(line["service"], name)
             s.pool.wait_line(msg=DONE, service=name)
 
+    def test_workers_are_scheduled_as_said(self):
+        """The master, which has to answer under load, as who started it."""
+        s = self.stack
+        started = os.sched_getscheduler(0)
+        for said, policy in ((None, os.SCHED_BATCH), ("other", started)):
+            if said:
+                s.pool.configure(worker_scheduling=said)
+                reload(s)
+            self.assertEqual({os.sched_getscheduler(pid) for pid in
+                              s.pool.answering()}, {policy})
+            self.assertEqual(os.sched_getscheduler(s.pool.pid), started)
+
     def test_what_needs_a_restart_is_named_and_stays(self):
         s = self.stack
         s.pool.configure(workers=3, max_connections=7, slow="2s")
