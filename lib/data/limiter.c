@@ -73,10 +73,10 @@ rh_limiter_look(struct rh_limiter *l, const struct rh_budget *b)
 /*
  * A budget is "TAT", or, where hosts have drawn in advance, "TAT UNTIL OUT": so
  * many are out, charged and perhaps not yet used, until then. What is out cannot
- * come back by waiting: the used part of the window is never below it. So a lot
- * that is used at its end finds its place in the window, and at no time is there
- * more to be had than the quota. A host gives back what it has not used of a lot
- * with its next draw.
+ * come back by waiting: until its end the used part of the window is not below
+ * it, and only from then on does it recover, as if all had been used at its last
+ * moment. So at no time is there more to be had than the quota, however long a
+ * lot lives. A host gives back what it has not used of a lot with its next draw.
  *
  * Microseconds: a Lua number holds whole ones exactly until the year 2255, and
  * Redis writes it with 17 digits. A clock that was set back, or a window that
@@ -91,38 +91,45 @@ rh_limiter_look(struct rh_limiter *l, const struct rh_budget *b)
 	"  local tat = tonumber(x or 0)\n"					\
 	"  if tat then return tat, 0, 0 end\n"					\
 	"  local a, e, o = string.match(x, '^(%d+) (%d+) (%d+)$')\n"		\
-	"  if a and e + 0 > now then return a + 0, e + 0, o + 0 end\n"		\
-	"  return (a or 0) + 0, 0, 0\n"						\
+	"  return (a or 0) + 0, (e or 0) + 0, (o or 0) + 0\n"			\
 	"end\n"									\
-	"local function put(key, tat, e, o)\n"					\
-	"  local more = tat > e and tat or e\n"					\
-	"  if more <= now then call('DEL', key)\n"				\
+	"local function used(tat, e, o, step, window)\n"			\
+	"  local u, out = tat - now, o * step\n"				\
+	"  if e < now then out = out - (now - e) end\n"				\
+	"  if u < out then u = out end\n"					\
+	"  if u > window then return window end\n"				\
+	"  return u > 0 and u or 0\n"						\
+	"end\n"									\
+	"local function put(key, tat, e, o, step)\n"				\
+	"  local last = o > 0 and e + o * step or 0\n"				\
+	"  if last < tat then last = tat end\n"					\
+	"  if last <= now then call('DEL', key)\n"				\
 	"  else call('SET', key,"						\
 	"    o > 0 and string.format('%.0f %.0f %.0f', tat, e, o) or tat,"	\
-	"    'PX', math.ceil((more - now) / 1000)) end\n"			\
+	"    'PX', math.ceil((last - now) / 1000)) end\n"			\
 	"end\n"
 enum { TAKE, DRAW, GIVE };
 struct rh_script rh_limiter_scripts[] = {
 	[TAKE] = { .name = "limiter.take", .lua = LUA_NOW
 	    "local had = call('MGET', unpack(KEYS))\n"
-	    "local used, ends, out = {}, {}, {}\n"
+	    "local u, ends, out = {}, {}, {}\n"
 	    "for i = 1, #KEYS do\n"
 	    "  local step, window = ARGV[2 * i - 1] + 0, ARGV[2 * i] + 0\n"
 	    "  local tat, e, o = read(had[i])\n"
-	    "  local u = tat - now\n"
-	    "  if u < o * step then u = o * step end\n"
-	    "  if u > window then u = window end\n"
-	    "  used[i], ends[i], out[i] = u, e, o\n"
-	    "  if u > window - step then\n"
-	    "    if tat > now + u then put(KEYS[i], now + u, e, o) end\n"
-	    "    return {i, used[1], used[2] or -1}\n"
+	    "  u[i] = used(tat, e, o, step, window)\n"
+	    "  if e <= now then o = 0 end\n"
+	    "  ends[i], out[i] = e, o\n"
+	    "  if u[i] > window - step then\n"
+	    "    if tat > now + u[i] then put(KEYS[i], now + u[i], e, o, step) end\n"
+	    "    return {i, u[1], u[2] or -1}\n"
 	    "  end\n"
 	    "end\n"
 	    "for i = 1, #KEYS do\n"
-	    "  used[i] = used[i] + ARGV[2 * i - 1]\n"
-	    "  put(KEYS[i], now + used[i], ends[i], out[i])\n"
+	    "  local step = ARGV[2 * i - 1] + 0\n"
+	    "  u[i] = u[i] + step\n"
+	    "  put(KEYS[i], now + u[i], ends[i], out[i], step)\n"
 	    "end\n"
-	    "return {0, used[1], used[2] or -1}\n" },
+	    "return {0, u[1], u[2] or -1}\n" },
 	/*
 	 * The same for whoever draws in advance, or has a lot behind him: want
 	 * more besides the one that is asked for, over and back of that lot.
@@ -131,34 +138,34 @@ struct rh_script rh_limiter_scripts[] = {
 	[DRAW] = { .name = "limiter.draw", .lua = LUA_NOW
 	    "local had = call('MGET', unpack(KEYS))\n"
 	    "local life = ARGV[#ARGV] + 0\n"
-	    "local used, ends, out, step, want = {}, {}, {}, {}, {}\n"
+	    "local u, ends, out, steps, want = {}, {}, {}, {}, {}\n"
 	    "local denied = 0\n"
 	    "for i = 1, #KEYS do\n"
 	    "  local at = 5 * i - 5\n"
-	    "  local s, window = ARGV[at + 1] + 0, ARGV[at + 2] + 0\n"
+	    "  local step, window = ARGV[at + 1] + 0, ARGV[at + 2] + 0\n"
 	    "  local w, over, back = ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0\n"
 	    "  local tat, e, o = read(had[i])\n"
-	    "  o = o > over and o - over or 0\n"
-	    "  local u = tat - back * s - now\n"
-	    "  if u < o * s then u = o * s end\n"
-	    "  if u > window then u = window end\n"
-	    "  if u + (1 + w) * s > window / 2 then w = 0 end\n"
-	    "  if denied == 0 and u > window - s then denied = i end\n"
-	    "  used[i], ends[i], out[i], step[i], want[i] = u, e, o, s, w\n"
+	    "  local v = used(tat, e, o, step, window) - back * step\n"
+	    "  o = e > now and o > over and o - over or 0\n"
+	    "  if v < o * step then v = o * step end\n"
+	    "  if v + (1 + w) * step > window / 2 then w = 0 end\n"
+	    "  if denied == 0 and v > window - step then denied = i end\n"
+	    "  u[i], ends[i], out[i], steps[i], want[i] = v, e, o, step, w\n"
 	    "end\n"
 	    "for i = 1, #KEYS do\n"
 	    "  if denied == 0 then\n"
-	    "    used[i] = used[i] + (1 + want[i]) * step[i]\n"
+	    "    u[i] = u[i] + (1 + want[i]) * steps[i]\n"
 	    "    out[i] = out[i] + want[i]\n"
 	    "    if want[i] > 0 and ends[i] < now + life then ends[i] = now + life end\n"
 	    "  else want[i] = 0 end\n"
-	    "  put(KEYS[i], now + used[i], ends[i], out[i])\n"
+	    "  put(KEYS[i], now + u[i], ends[i], out[i], steps[i])\n"
 	    "end\n"
-	    "return {denied, used[1], denied ~= 1 and used[2] or -1, want[1], want[2] or 0}\n" },
+	    "return {denied, u[1], denied ~= 1 and u[2] or -1, want[1], want[2] or 0}\n" },
 	[GIVE] = { .name = "limiter.give", .lua = LUA_NOW
 	    "for i = 1, #KEYS do\n"
+	    "  local step = ARGV[2 * i - 1] + 0\n"
 	    "  local tat, e, o = read(call('GET', KEYS[i]) or 0)\n"
-	    "  put(KEYS[i], tat - ARGV[2 * i - 1], e, o)\n"
+	    "  put(KEYS[i], tat - step, e, o, step)\n"
 	    "end\n"
 	    "return 0\n" },
 	{ 0 }

@@ -97,7 +97,7 @@ const struct rh_directive rh_serve_directives[] = {
 
 	{ "limiter",             C(ENUM, limiter),                  "auto",                          NULL,    NULL,      RH_RELOAD,  "who counts for the limits: redis, for all hosts, and shared memory while it is away; shm: each host for itself; postgres: for all hosts, in the request's own round trip, behind a pooler in one before it; auto: redis where one is configured, else shm", limiter_names },
 	{ "limiter_share",       C(INT, limiter_share),             "100",                           "1",     "100",     RH_RELOAD,  "of each quota, what this host grants by itself, in percent: while shared memory counts. For one of four equal hosts: 25", NULL },
-	{ "limiter_advance",     C(MS, limiter_advance_ms),         "1s",                            "0",     "10s",     RH_RELOAD,  "redis: how long a host may use what it has drawn of a busy budget in advance, so that not each request asks; other hosts may miss a 32nd of the quota for so long. 0: each asks", NULL },
+	{ "limiter_advance",     C(MS, limiter_advance_ms),         "10s",                           "0",     "1min",    RH_RELOAD,  "redis: how long a host may use what it has drawn of a busy budget in advance, so that not each request asks; other hosts may miss a 32nd of the quota for so long. 0: each asks", NULL },
 
 	{ "tenant_concurrency",  C(TEXT, tenant_concurrency),       "100%",                          NULL,    NULL,      RH_RELOAD,  "workers that may be inside one tenant's requests at a time, as a number or in percent of workers; one more is 429. 100%: all", NULL },
 

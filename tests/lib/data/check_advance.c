@@ -88,6 +88,70 @@ START_TEST(what_was_not_used_of_a_lot_comes_back)
 }
 END_TEST
 
+static unsigned
+take_all(struct stand *s, const struct rh_ask *of)
+{
+	unsigned n = 0;
+
+	for (struct rh_ask ask = *of; stand_take(s, &ask); ask = *of) {
+		rh_arena_reset(s->arena);
+		n++;
+	}
+	return n;
+}
+
+/* The whole of a lot, shortly before its end; 0: that was over already. */
+static unsigned
+take_lot_late(struct stand *s, const struct rh_ask *of, uint64_t *begun_ns)
+{
+	int64_t want;
+	struct rh_ask ask;
+
+	do {
+		ask = *of;
+		ck_assert(stand_take(s, &ask));
+		want = ask.asked_ns ? ask.draw[0].want : 0;
+	} while (want == 0);
+	stand_sleep_ms(STAND_LIFE_NS / 1000000 * 9 / 10);
+	*begun_ns = rh_clock_mono_ns();
+	for (int64_t i = 0; i < want; i++) {
+		ask = *of;
+		ck_assert(stand_take(s, &ask));
+		if (!ask.prepaid)
+			return 0;
+	}
+	return (unsigned)want;
+}
+
+/*
+ * Waiting gives back what was charged when the lot was drawn; what it was used
+ * for at its end counts from then on.
+ */
+START_TEST(a_lot_used_at_its_end_is_none_besides_the_quota)
+{
+	const int64_t quota = 6400, window_ms = 10000;
+	struct stand ahead, plain;
+	unsigned lot = 0, n;
+	uint64_t begun_ns;
+
+	stand_open(&ahead, STAND_AHEAD);
+	stand_open(&plain, RH_LIMITER_REDIS);
+	for (int tries = 0; lot == 0 && tries < 20; tries++) {
+		struct rh_ask of = stand_ask(stand_fresh("t"), quota, window_ms);
+
+		lot = take_lot_late(&ahead, &of, &begun_ns);
+		stand_sleep_ms(STAND_LIFE_NS / 1000000 / 8);
+		n = lot + take_all(&plain, &of);
+		ck_assert_int_ge(n, quota / 2);
+		ck_assert_int_le(n, quota + 1 + (int64_t)(rh_clock_mono_ns() -
+		    begun_ns) / (window_ms * INT64_C(1000000) / quota));
+	}
+	ck_assert_uint_gt(lot, 0);
+	stand_close(&plain);
+	stand_close(&ahead);
+}
+END_TEST
+
 enum {
 	HOSTS = 2,
 	EACH = 4,
@@ -199,4 +263,5 @@ END_TEST
 RH_CHECK_MAIN("data/advance", RH_CASE(a_busy_budget_asks_redis_less),
     RH_CASE(a_small_or_idle_budget_asks_each_time),
     RH_CASE(what_was_not_used_of_a_lot_comes_back),
+    RH_CASE(a_lot_used_at_its_end_is_none_besides_the_quota),
     RH_CASE(hosts_that_draw_in_advance_grant_no_more_than_the_quota))
