@@ -10,7 +10,9 @@
  *
  * Shape    a hint for each of some entries, and the writes of a group that it
  *          knows of; both by hash, so that two may share one: what is wrong
- *          costs a look that misses, and is never believed
+ *          costs a look that misses, and is never believed. Two entries of a
+ *          thousand tenants each share few: a page of memory that no entry
+ *          falls into is never touched
  * Owner    the segment; any process of the host writes
  */
 #ifndef RH_DATA_COHERENT_GLANCE_H
@@ -20,7 +22,7 @@
 
 #include "data/coherent.h"
 
-enum { RH_GLANCE_HINTS = 4096, RH_GLANCE_GROUPS = 512 };
+enum { RH_GLANCE_HINTS = 65536, RH_GLANCE_GROUPS = 512 };
 
 struct rh_glance_hints {
 	_Atomic uint32_t writes[RH_GLANCE_GROUPS];
