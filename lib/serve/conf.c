@@ -104,7 +104,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "segment",             C(TEXT, segment),                  "/run/rowhouse/segment",         NULL,    NULL,      RH_RESTART, "file of the shared memory: metrics, log and span rings, the last requests; on a tmpfs", NULL },
 	{ "log_ring",            C(BYTES, log_ring_bytes),          "128k",                          "16k",   "64m",     RH_RESTART, "log lines a worker may have waiting for the reader of stdout", NULL },
 	{ "span_ring",           C(BYTES, span_ring_bytes),         "128k",                          "16k",   "64m",     RH_RESTART, "kept spans a worker may have waiting for the collector", NULL },
-	{ "request_ring",        C(BYTES, request_ring_bytes),      "512k",                          "16k",   "64m",     RH_RESTART, "records of its last requests that a worker leaves for the exporter's page, about 400 bytes each", NULL },
+	{ "request_ring",        C(BYTES, request_ring_bytes),      "128k",                          "16k",   "64m",     RH_RESTART, "records of its last requests that a worker leaves for the exporter's page, about 400 bytes each", NULL },
 	{ "trace_ring",          C(BYTES, trace_ring_bytes),        "512k",                          "16k",   "64m",     RH_RESTART, "kept traces of requests that failed or were slow, which no flood of others washes away, about 3 KiB each", NULL },
 	{ "history",             C(BYTES, history_bytes),           "4m",                            "64k",   "256m",    RH_RESTART, "what the pool remembers of its last hour and its last day, for the exporter's charts", NULL },
 	{ "tenants_max",         C(INT, tenants_max),               "16384",                         "64",    "4194304", RH_RESTART, "tenants whose ids a host remembers", NULL },
