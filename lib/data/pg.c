@@ -197,16 +197,32 @@ rh_pg_is_forgetful(const char *sqlstate)
 	return state_is(sqlstate, "26000") || state_is(sqlstate, "42P05");
 }
 
-/* A transaction of its own: a statement that fails must not take it along. */
+/*
+ * A transaction of its own: a statement that fails must not take it along. Its
+ * second answer says who serves us, for session_judge.
+ */
 static bool
-timeout_send(struct rh_pg *pg)
+session_send(struct rh_pg *pg)
 {
 	char sql[80];
 
 	snprintf(sql, sizeof(sql), "set statement_timeout = %lld",
 	    (long long)pg->conf->statement_timeout_ms);
 	return PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0) &&
-	    PQpipelineSync(pg->conn);
+	    PQsendQueryParams(pg->conn, "select pg_backend_pid()", 0, NULL,
+	    NULL, NULL, NULL, 0) && PQpipelineSync(pg->conn);
+}
+
+/*
+ * A pooler makes up the key by which its client may cancel; so who answers is
+ * not who the key says it is. Known before anything is prepared or sent apart.
+ */
+static void
+session_judge(struct rh_pg *pg, const PGresult *r)
+{
+	if (PQresultStatus(r) == PGRES_TUPLES_OK)
+		pg->pooled = strtol(PQgetvalue(r, 0, 0), NULL, 10) !=
+		    PQbackendPID(pg->conn);
 }
 
 static bool
@@ -254,6 +270,8 @@ warm_read(struct rh_pg *pg, bool statements)
 			return false;
 		r = PQgetResult(pg->conn);
 		state = PQresultStatus(r);
+		if (r && !statements)
+			session_judge(pg, r);
 		if (r && good)
 			good = warm_judge(pg, r, statements ? i : UINT_MAX);
 		i += r != NULL;
@@ -268,9 +286,12 @@ warm_read(struct rh_pg *pg, bool statements)
 static bool
 warm(struct rh_pg *pg)
 {
-	return PQenterPipelineMode(pg->conn) && timeout_send(pg) &&
-	    warm_read(pg, false) && (!pg->prepared ||
-	    (prepare_send(pg) && warm_read(pg, true)));
+	if (!PQenterPipelineMode(pg->conn) || !session_send(pg) ||
+	    !warm_read(pg, false))
+		return false;
+	if (pg->pooled && pg->conf->prepared == 0)
+		pg->prepared = false;
+	return !pg->prepared || (prepare_send(pg) && warm_read(pg, true));
 }
 
 /* As spans name it: a socket by its path, anything else by host and port. */

@@ -42,6 +42,7 @@ struct rh_pg {
 	const struct rh_pg_obs *obs;
 	unsigned *open;		/* how many of them are, this one included; NULL: it counts alone */
 	bool is_counted;
+	bool pooled;		/* who answers is not who took the connection */
 	bool prepared;
 	bool forgot;		/* it lost what was prepared: open another */
 	bool begun;		/* BEGIN was answered, and no end of it yet */

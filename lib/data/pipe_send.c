@@ -146,6 +146,6 @@ rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
 	/* libpq 15 lets it leave at once */
 	if (!PQpipelineSync(p->pg->conn))
 		rh_pipe_lost(p, "08006", PQerrorMessage(p->pg->conn));
-	else if (!p->pg->prepared)
+	else if (p->pg->pooled || !p->pg->prepared)
 		rh_pipe_apart_end(p);
 }

@@ -14,8 +14,6 @@
 
 #define KEYS 4096
 
-enum { AUTO, ON, OFF }; /* prepared statements */
-
 /* clang-format off */
 struct rh_stmt stand_stmts[] = {
 	[STAND_PUT] = { .name = "put", .sql = "insert into effects (k) values ($1) returning 1::bigint" },
@@ -35,12 +33,13 @@ stand_sessions_open(struct stand *s)
 	s->arena = rh_arena_new(65536, 64 << 20);
 	if (s->by == RH_LIMITER_POSTGRES) {
 		s->pg_conf = (struct rh_pg_conf){ getenv("ROWHOUSE_TEST_URL"),
-			10000, 20000,
-			getenv("ROWHOUSE_TEST_POOLED") ? OFF : AUTO,
-			"check_limiter" };
+			10000, 20000, 0, "check_limiter" };
 		s->pg = rh_pg_new(s->own, &s->pg_conf, &s->pg_obs);
 		ck_assert_msg(rh_pg_ready(s->pg, true), "%s",
 		    rh_pg_trouble(s->pg));
+		/* it finds out by itself */
+		ck_assert_int_eq(s->pg->prepared,
+		    getenv("ROWHOUSE_TEST_POOLED") == NULL);
 	}
 	if (s->by == RH_LIMITER_REDIS) {
 		s->redis_conf = (struct rh_redis_conf){

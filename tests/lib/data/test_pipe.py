@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""check_pipe.c and check_hold.c need a PostgreSQL: starts one, runs them, answers
-what they did."""
+"""check_pipe.c and check_hold.c need a PostgreSQL, and check_pooled.c a PgBouncer in
+front of it: starts both, runs them, answers what they did."""
 
 import os
 import subprocess
@@ -10,7 +10,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "..", "e2e"))
 
-from harness.places import BUILD, patience  # noqa: E402
+from harness.pgbouncer import PgBouncer  # noqa: E402
+from harness.places import BUILD, patience, system  # noqa: E402
 from harness.postgres import Postgres, bin_dir  # noqa: E402
 
 TABLES = """
@@ -18,15 +19,33 @@ create table things (k text primary key);
 create table later (k text unique deferrable initially deferred);
 """
 
-if __name__ == "__main__":
+
+def run(name, url, **env):
+    env = dict(os.environ, ROWHOUSE_TEST_URL=url,
+               CK_TIMEOUT_MULTIPLIER=str(patience(1)), **env)
+    return subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
+                          env=env, check=False, timeout=patience(300)).returncode
+
+
+def main():
     if not bin_dir():
         print("skipped: the PostgreSQL server is not installed")
-        sys.exit(77)
+        return 77
+    if not system("pgbouncer"):
+        print("skipped: pgbouncer is not installed")
+        return 77
     with Postgres() as postgres:
         postgres.query(TABLES)
-        env = dict(os.environ, ROWHOUSE_TEST_URL=postgres.super_url,
-                   CK_TIMEOUT_MULTIPLIER=str(patience(1)))
-        done = [subprocess.run([os.path.join(BUILD, "tests/lib/data", name)],
-                               env=env, check=False, timeout=patience(300))
-                for name in ("check_pipe", "check_hold")]
-    sys.exit(max(d.returncode for d in done))
+        done = [run(name, postgres.super_url) for name in ("check_pipe", "check_hold")]
+        # one connection to the server: who comes next is given the last one's
+        pooler = PgBouncer(postgres, size=1)
+        try:
+            done.append(run("check_pooled", pooler.app_url,
+                            ROWHOUSE_TEST_DIRECT=postgres.super_url))
+        finally:
+            pooler.close()
+    return max(done)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
