@@ -19,7 +19,7 @@
 struct rh_pg_conf {
 	const char *url;
 	int64_t connect_timeout_ms, statement_timeout_ms;
-	int prepared;		/* enum rh_prepared of serve/conf.h: 0 auto, 1 on, 2 off */
+	int prepared;		/* enum rh_prepared of serve/conf.h: 0 auto (not behind a pooler), 1 on, 2 off */
 	const char *application_name;
 };
 

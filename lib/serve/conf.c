@@ -64,7 +64,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "move_database_url",   C(SECRET, move_database_url),      "${MOVE_DATABASE_URL:-}",        NULL,    NULL,      RH_RELOAD,  "PostgreSQL for a superuser: rowhouse-ctl tenant move only, and the server that a tenant moves to connects by it as well", NULL },
 	{ "connect_timeout",     C(MS, connect_timeout_ms),         "3s",                            "100ms", "1min",    RH_RELOAD,  "how long PostgreSQL may take to accept a connection", NULL },
 	{ "statement_timeout",   C(MS, statement_timeout_ms),       "10s",                           "10ms",  "10min",   RH_RELOAD,  "how long a statement may run; then 504", NULL },
-	{ "prepared_statements", C(ENUM, prepared_statements),      "auto",                          NULL,    NULL,      RH_RELOAD,  "off behind a pooler in transaction mode that does not know them; auto finds out", prepared_names },
+	{ "prepared_statements", C(ENUM, prepared_statements),      "auto",                          NULL,    NULL,      RH_RELOAD,  "auto: unless a pooler is between, which a new connection shows; on: also then, where the pooler gives each client the server that has them; off: none", prepared_names },
 
 	{ "redis_url",           C(SECRET, redis_url),              "${REDIS_URL:-}",                NULL,    NULL,      RH_RELOAD,  "Redis, or any node of a cluster of it: redis://user:password@host:port/db or unix://user:password@/path?db=n; empty: all works without", NULL },
 	{ "redis_connect_timeout", C(MS, redis_connect_timeout_ms), "100ms",                         "1ms",   "10s",     RH_RELOAD,  "how long Redis may take to accept a connection, and to be ready for commands", NULL },

@@ -266,8 +266,7 @@ class PostgresPooled(Limited, Story):
     backend = "postgres"
     waits = 1
     bouncer = True
-    settings = {**Limited.settings, "limiter": "postgres",
-                "prepared_statements": "off"}
+    settings = {**Limited.settings, "limiter": "postgres"}
 
 
 class Classes(Story):
