@@ -86,12 +86,16 @@ class Story(unittest.TestCase):
             self.assertEqual(reply.json.get(name), value, reply)
 
 
-def again(module, **otherwise):
-    """The stories of a module once more, with these things otherwise, as
-    globals() of another: globals().update(again(test_api, bouncer=True))."""
-    return {name: type(name, (story,), {"__module__": "__main__", **otherwise})
+def again(module, only=None, **otherwise):
+    """The stories of a module, or only some, once more, with these things otherwise, as
+    globals() of another: globals().update(again(test_api, bouncer=True)). A name has the
+    module's in front, for others have an Api too."""
+    prefix = module.__name__.removeprefix("test_").title().replace("_", "")
+    return {f"{prefix}{name}": type(f"{prefix}{name}", (story,),
+                                    {"__module__": "__main__", **otherwise})
             for name, story in vars(module).items()
-            if isinstance(story, type) and issubclass(story, Story) and story is not Story}
+            if isinstance(story, type) and issubclass(story, Story) and
+            story is not Story and (only is None or name in only)}
 
 
 def main(needs=()):
