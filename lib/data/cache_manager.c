@@ -277,7 +277,7 @@ rh_cache_manager_get(struct rh_cache_manager *m,
 	if (m->conf->resolver && (err = m->conf->resolver(m->conf->of,
 	    whose->arena, whose->tenant, &url)))
 		return err;
-	if (!url && !m->conf->shared)
+	if (url ? !*url : !m->conf->shared)
 		return fail(whose, RH_E_UNAVAILABLE, "cache.configuration",
 		    "no Redis is configured");
 	if (url && (err = session_get(m, whose, url, &g->session)))
@@ -324,6 +324,28 @@ rh_cache_manager_stats(const struct rh_cache_manager *m,
     struct rh_cache_manager_stats *to)
 {
 	*to = m->stats;
+}
+
+unsigned
+rh_cache_manager_round_trips(const struct rh_cache_manager *m)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->conf->max; i++)
+		if (m->sessions[i].refs)
+			n += rh_redis_round_trips(m->sessions[i].redis);
+	return n;
+}
+
+uint64_t
+rh_cache_manager_wait_ns(const struct rh_cache_manager *m)
+{
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < m->conf->max; i++)
+		if (m->sessions[i].refs)
+			ns += rh_redis_wait_ns(m->sessions[i].redis);
+	return ns;
 }
 
 void

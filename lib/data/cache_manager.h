@@ -25,7 +25,10 @@
 struct rh_cache_manager;
 struct rh_cache_gate;
 
-/* *url in that arena, or static; NULL: the shared one. Asked for every handle. */
+/*
+ * *url in that arena, or static; NULL: the shared one; "": it has none. Asked
+ * for every handle.
+ */
 typedef struct rh_err *rh_cache_resolver(void *of, struct rh_arena *arena,
     struct rh_uuid tenant, const char **url);
 
@@ -68,6 +71,9 @@ void rh_cache_manager_put(struct rh_cache_manager *m, struct rh_cache *cache);
 void rh_cache_manager_idle(struct rh_cache_manager *m);
 void rh_cache_manager_stats(const struct rh_cache_manager *m,
     struct rh_cache_manager_stats *to);
+/* Of the request that has handles now: what it had of Redises of tenants' own. */
+unsigned rh_cache_manager_round_trips(const struct rh_cache_manager *m);
+uint64_t rh_cache_manager_wait_ns(const struct rh_cache_manager *m);
 /* What is in use is closed when it is given back. */
 void rh_cache_manager_close(struct rh_cache_manager *m);
 

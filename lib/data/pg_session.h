@@ -25,6 +25,8 @@ struct rh_pipe {
 	struct rh_arena *arena;
 	struct rh_trace *trace;
 	struct rh_err *err;
+	void (*preface)(void *of);	/* NULL: none */
+	void *preface_of;
 	struct sent queue[RH_PIPE_MAX + 1];	/* and a COMMIT */
 	unsigned queued, read;
 	bool flushed;

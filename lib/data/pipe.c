@@ -492,6 +492,7 @@ discard(struct rh_pipe *p)
 		rh_pg_close(p->pg);
 	p->queued = p->read = 0;
 	p->flushed = p->held = p->commits = false;
+	p->preface = NULL;
 	rh_pg_rollback_end(p->pg);
 }
 

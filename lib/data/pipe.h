@@ -73,13 +73,19 @@ void rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into);
 
 /*
+ * Once, in front of the next statement, where one comes: what has to stand there
+ * after a transaction of this request has ended.
+ */
+void rh_pipe_preface(struct rh_pipe *p, void (*send)(void *of), void *of);
+
+/*
  * As rh_pipe_send_into, before all others: a transaction of its own in the
  * same flush, ended before theirs begins. It stays whatever becomes of them,
  * and they are executed whatever becomes of it: where it fails its row is not
  * filled in, and the pipe has no error. A statement behind it may raise on what
  * it has left; not on what the session remembers, for behind a pooler they may
- * be another's. There (statements are not prepared) it is a round trip
- * of its own.
+ * be another's. There, and where statements are not prepared, it is a round
+ * trip of its own.
  */
 void rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into);

@@ -104,6 +104,23 @@ rh_pipe_queue(struct rh_pipe *p, bool sent, const struct sent *what)
 }
 
 void
+rh_pipe_preface(struct rh_pipe *p, void (*send)(void *of), void *of)
+{
+	p->preface = send;
+	p->preface_of = of;
+}
+
+static void
+preface(struct rh_pipe *p)
+{
+	void (*send)(void *of) = p->preface;
+
+	p->preface = NULL;
+	if (send)
+		send(p->preface_of);
+}
+
+void
 rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
     const struct rh_arg *args, unsigned n, const struct rh_into *into)
 {
@@ -112,6 +129,7 @@ rh_pipe_send_into(struct rh_pipe *p, const struct rh_stmt *stmt,
 	int sent;
 
 	rh_assert(n <= RH_ARGS_MAX);
+	preface(p);
 	if (!rh_pipe_can_send(p, stmt))
 		return;
 	for (unsigned i = 0; i < n; i++)

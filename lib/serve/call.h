@@ -14,6 +14,7 @@
 #ifndef RH_SERVE_CALL_H
 #define RH_SERVE_CALL_H
 
+#include "data/cache.h"
 #include "data/coherent.h"
 #include "data/limiter.h"
 #include "data/pipe.h"
@@ -143,6 +144,18 @@ RH_MUST_CHECK bool rh_call_next_place(struct rh_call *c);
 /* Out of turn, where one of them failed. */
 void rh_call_home(struct rh_call *c);
 bool rh_call_has_places(const struct rh_call *c);
+
+/*
+ * The tenant's cache, and with it data/lock.h: in its placement's Redis, or the
+ * shared one. Given back at the request's end. Who asks is known by then: what
+ * is in the pipe is sent for it, a round trip, and the authorization stands in
+ * front of what follows, if anything does. Each call of the cache is a round
+ * trip, too. An error
+ * that rh_cache_err_of knows: there is none to be had, do without; any other
+ * one is the reply.
+ */
+RH_MUST_CHECK struct rh_err *rh_call_cache(struct rh_call *c,
+    struct rh_cache **cache);
 
 /* {path of the request}/{id}, for Location. */
 struct rh_slice rh_call_location(struct rh_call *c, struct rh_uuid id);

@@ -2,6 +2,8 @@
 
 #include "serve/host.h"
 
+#include "data/cache_manager.h"
+#include "data/lock.h"
 #include "data/redis.h"
 #include "http/cursor.h"
 #include "http/openapi.h"
@@ -47,6 +49,8 @@ resources_open(const struct rh_app *app, struct rh_arena *arena, struct rh_buf *
 	rh_stmts_register(rh_limiter_stmts);
 	rh_scripts_register(rh_limiter_scripts);
 	rh_coherent_register();
+	rh_cache_register();
+	rh_lock_register();
 	rh_stmts_register(rh_idempotency_stmts);
 	rh_pg_constraints_register(rh_idempotency_constraints);
 	rh_stmts_register(rh_job_stmts);
@@ -98,6 +102,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 		{ "concurrency", rh_concurrency_bytes(slots), false, RH_POOL_FCGI },
 		{ "coherent", rh_coherent_shared_bytes(slots) *
 		    (1 + RH_PLACEMENTS_MAX), false, RH_POOL_FCGI },
+		{ "caches", rh_cache_gate_bytes(), false, RH_POOL_FCGI },
 		{ "hashers", (size_t)conf->password_hashers * sizeof(int32_t), false, RH_POOL_FCGI },
 		{ RH_HISTORY_AREA, rh_past_bytes(h), true, RH_POOL_FCGI },
 		{ NULL, 0, false, 0 }
@@ -129,6 +134,7 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	h->advances = rh_segment_area(h->segment, "advances");
 	h->concurrency = rh_segment_area(h->segment, "concurrency");
 	h->coherent = rh_segment_area(h->segment, "coherent");
+	h->caches = rh_segment_area(h->segment, "caches");
 	h->slots = slots;
 	h->hashers = (struct rh_hashers){
 		.pids = rh_segment_area(h->segment, "hashers"),

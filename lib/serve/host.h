@@ -30,6 +30,7 @@
 
 #define RH_LIMIT_KEYS 65536
 
+struct rh_cache_gate;
 struct rh_past_keeper;
 struct rh_will;
 
@@ -50,6 +51,7 @@ struct rh_host {
 	struct rh_advances *advances;
 	struct rh_concurrency *concurrency;
 	struct rh_coherent_shared *coherent;
+	struct rh_cache_gate *caches;
 	unsigned slots;		/* of the segment */
 	struct rh_hashers hashers;
 	struct rh_past_keeper *past;	/* the master's */

@@ -217,13 +217,19 @@ rh_place_leave(struct rh_server *s)
 unsigned
 rh_place_redis_trips(const struct rh_call *c)
 {
-	return c->redis_trips + rh_redis_round_trips(c->server->redis);
+	const struct rh_server *s = c->server;
+
+	return c->redis_trips + rh_redis_round_trips(s->redis) +
+	    (s->caches ? rh_cache_manager_round_trips(s->caches) : 0);
 }
 
 uint64_t
 rh_place_redis_ns(const struct rh_call *c)
 {
-	return c->redis_ns + rh_redis_wait_ns(c->server->redis);
+	const struct rh_server *s = c->server;
+
+	return c->redis_ns + rh_redis_wait_ns(s->redis) +
+	    (s->caches ? rh_cache_manager_wait_ns(s->caches) : 0);
 }
 
 void

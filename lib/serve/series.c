@@ -4,6 +4,7 @@
 
 #include "data/limiter.h"
 #include "data/coherent.h"
+#include "data/lock.h"
 #include "data/pg.h"
 #include "data/redis.h"
 #include "obs/otlp.h"
@@ -61,6 +62,7 @@ static const struct series_row {
 	{ S(round_trips),     C, 0,                                   "round_trips_total",             "round trips before a reply was sent",                       "store",        NULL },
 	{ S(connections),     G, 0,                                   "db_connections",                "connections to PostgreSQL",                                 "state",        NULL },
 	{ S(cache_requests),  C, RH_M_SPARSE,                         "cache_requests_total",          "looks into the cache: hit, miss (the lease was ours), busy (another's, or a write's), off", "cache", "result" },
+	{ S(lock_attempts),   C, 0,                                   "lock_attempts_total",           "tries to get a lock: acquired, held (by another), off (no Redis answered)", "result_of_lock", NULL },
 	{ S(decisions),       C, 0,                                   "ratelimit_decisions_total",     "what the rate limiter said",                                "backend",      "decision" },
 	{ S(spans),           C, 0,                                   "spans_total",                   "spans that ended, by what became of them",                  "outcome_of_spans", NULL },
 	{ S(lines),           C, 0,                                   "log_lines_total",               "log lines that stdout took, and that the ring or stdout did not", "outcome_of_line",  NULL },
@@ -173,6 +175,7 @@ caches_dim(struct rh_series *s, struct rh_metrics *m,
 
 	s->caches[n++] = "other";
 	s->caches[n++] = "principals";
+	s->caches[n++] = "application";	/* RH_CACHE_APPLICATION */
 	for (unsigned i = 0; i < rh_router_count(router); i++) {
 		const char *cache = rh_router_get(router, i)->cache;
 
@@ -231,6 +234,7 @@ rh_series_init(struct rh_series *s, struct rh_metrics *m,
 		{ "decision", decisions_dim(m) },
 		{ "cache", caches_dim(s, m, router) },
 		{ "result", dim_of(m, "result", rh_cache_results) },
+		{ "result_of_lock", dim_of(m, "result", rh_lock_results) },
 		{ "bucket", buckets_dim(m) },
 		{ "pool", dim_of(m, "pool", listening) },
 		{ "pool,reason", reasons_dim(m) },

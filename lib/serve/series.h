@@ -18,6 +18,9 @@ enum rh_dependency { RH_DEPENDENCY_POSTGRES, RH_DEPENDENCY_REDIS, RH_DEPENDENCIE
 /* At most so many tenants have a name; the rest are "other". */
 #define RH_TENANT_NAMES 200
 
+/* Of s.caches: what handlers keep there by themselves (rh_call_cache). */
+#define RH_CACHE_APPLICATION 2
+
 /* Groups of the cache with a name of their own, and "other". */
 #define RH_CACHES 24
 
@@ -26,7 +29,7 @@ struct rh_series {
 	struct rh_family duration_native;
 	struct rh_family tenant_requests, tenant_seconds, tenant_durations;
 	struct rh_family query_duration, round_trips, connections;
-	struct rh_family cache_requests;
+	struct rh_family cache_requests, lock_attempts;
 	struct rh_family decisions, spans, lines, restarts, dependency_up, queue_length;
 	struct rh_family outbox_pending, outbox_lag;
 	int tenants;	/* the live dimension */

@@ -183,6 +183,7 @@ rh_server_start(void *server, unsigned slot)
 	rh_places_open(s);
 	if (s->sheds)
 		return true;
+	rh_keep_open(s);
 	s->limiter = (struct rh_limiter){ .table = h->limits,
 		.keys = RH_LIMIT_KEYS, .redis = s->redis,
 		.advances = h->advances,
@@ -218,6 +219,7 @@ rh_server_idle(void *server)
 		redis_note(s);
 	}
 	rh_places_idle(s, rh_idempotent_purge_at);
+	rh_cache_manager_idle(s->caches);
 }
 
 void
@@ -234,6 +236,8 @@ rh_server_stop(void *server, int64_t deadline_ms)
 	struct rh_server *s = server;
 	int64_t now_ms = (int64_t)(rh_clock_mono_ns() / 1000000);
 
+	if (s->caches)
+		rh_cache_manager_close(s->caches);
 	rh_pg_close(s->pg);
 	rh_redis_close(s->redis);
 	rh_places_close(s);

@@ -7,6 +7,7 @@
 #ifndef RH_SERVE_SERVER_H
 #define RH_SERVE_SERVER_H
 
+#include "data/cache_manager.h"
 #include "http/fcgx.h"
 #include "obs/journal.h"
 #include "obs/log.h"
@@ -30,6 +31,9 @@ struct rh_server {
 	struct rh_place *at;
 	struct rh_place *places;	/* home first */
 	unsigned nplaces;
+	struct rh_cache_manager_conf caches_conf;
+	struct rh_cache_obs caches_obs;
+	struct rh_cache_manager *caches;	/* of handlers; NULL: it sheds */
 	struct rh_limiter limiter;
 	unsigned counted;		/* by PostgreSQL, for this worker */
 	struct rh_pg_obs pg_obs;
@@ -58,6 +62,9 @@ struct rh_server {
 /* server.c: a cache in that Redis; place: its place in the segment's area. */
 struct rh_coherent *rh_server_coherent(struct rh_server *s,
     struct rh_redis *redis, unsigned place);
+
+/* keep.c: what handlers keep in Redis by themselves. */
+void rh_keep_open(struct rh_server *s);
 
 /* What workers of all pools have: log, counters, flight, session to PostgreSQL. */
 void rh_server_open(struct rh_server *s, unsigned slot);

@@ -2,6 +2,7 @@
 """A team installs the library and writes routes of its own: what it did not
 write is there all the same."""
 
+import concurrent.futures
 import glob
 import os
 import shutil
@@ -11,7 +12,7 @@ from unittest.mock import patch
 
 sys.dont_write_bytecode = True
 
-from harness import BUILD, SOURCE, Client, Exporter, Nginx, Pool, Story, TempDir, \
+from harness import BUILD, SOURCE, Client, Exporter, Nginx, Pool, Redis, Story, TempDir, \
     eventually, main, patience  # noqa: E402
 from harness.pool import environment  # noqa: E402
 
@@ -46,7 +47,10 @@ class Installed:
         self.folder = os.path.dirname(self.program)
 
     def build(self, name):
-        folder = shutil.copytree(f"{EXAMPLES}/{name}", f"{self.temp.path}/{name}")
+        folder = f"{self.temp.path}/{name}"
+        if os.path.exists(folder):
+            return f"{folder}/{name}"
+        shutil.copytree(f"{EXAMPLES}/{name}", folder)
         os.chmod(folder, 0o755)         # the source may be read-only
         run(["make", "-s", "-C", folder, f"CC={variable('CC')}",
              f"CFLAGS={variable('RH_CFLAGS')}",
@@ -209,6 +213,97 @@ class Example(Story):
         self.assertProblem(foreign, 404)
         self.assertRegex(got.json["greeting"], "^Hello, .")
 
+    def report(self, **settings):
+        """The example with the cache: ask(method, path, token, body), made(reason)."""
+        temp = TempDir()
+        pool = ExamplePool(self.installed.build("report"), temp.path,
+                           self.stack.postgres, workers=6, redis_timeout="5s",
+                           redis_retry="50ms", **settings).start()
+        self.addCleanup(pool.stop)
+        web = Nginx(temp.path, pool.socket).start()
+        self.addCleanup(web.stop)
+        exporter = Exporter(pool).start()
+        self.addCleanup(exporter.stop)
+
+        def ask(method, path, token, body=None):
+            with Client(web.port) as c:
+                return c.request(method, path, token, body)
+
+        def value(series):
+            exporter.settle()
+            return exporter.value(f"rowhouse_{series}")
+
+        def rt(reply):
+            return pool.wait_line(request_id=reply.headers["X-Request-Id"],
+                                  msg="request")["rt"]
+        return ask, value, rt
+
+    def at_once(self, ask, *request):
+        """Six of it: the replies that were 200, and how many were not yet."""
+        with concurrent.futures.ThreadPoolExecutor(6) as threads:
+            replies = list(threads.map(lambda _: ask(*request), range(6)))
+        self.assertLessEqual({r.status for r in replies}, {200, 409}, replies)
+        done = [r for r in replies if r.status == 200]
+        self.assertTrue(done)
+        self.assertEqual({str(r.json) for r in done}, {str(done[0].json)})
+        return done[0].json, len(replies) - len(done)
+
+    def test_one_makes_what_all_are_shown_and_a_run_happens_once(self):
+        redis = Redis().start()
+        self.addCleanup(redis.close)
+        ask, value, rt = self.report(redis_url=redis.url)
+        t, other = self.stack.signup(), self.stack.signup()
+        path, runs = f"{t.path}/report", f"{t.path}/report/runs"
+        # whom the database does not let in has nobody ask Redis for him
+        self.assertProblem(ask("GET", path, other.token), 404)
+        self.assertProblem(ask("POST", runs, self.stack.key(t, "viewer"),
+                               {"message": "a"}), 403)
+        self.assertEqual(redis.cli("KEYS", f"*{t.id}*"), "")
+
+        shown, held = self.at_once(ask, "GET", path, t.token)
+        self.assertEqual(value('reports_made_total{reason="shown"}'), 1)
+        got = ask("GET", path, t.token)
+        self.assertEqual((got.status, got.json), (200, shown))
+        self.assertEqual(rt(got), {"pg": 1, "redis": 1})
+        self.assertEqual(value('lock_attempts_total{result="held"}'), held)
+        self.assertGreaterEqual(value('lock_attempts_total{result="acquired"}'), 1)
+        self.assertEqual(value('lock_attempts_total{result="off"}'), 0)
+        cached = 'cache_requests_total{cache="application",result="%s"}'
+        self.assertGreaterEqual(value(cached % "hit"), 1)
+        self.assertGreaterEqual(value(cached % "miss"), 1)
+
+        ran, _ = self.at_once(ask, "POST", runs, t.token, {"message": "a"})
+        self.assertEqual(value('reports_made_total{reason="run"}'), 1)
+        self.assertEqual(ask("POST", runs, t.token, {"message": "a"}).json, ran)
+        self.assertNotEqual(ask("POST", runs, t.token, {"message": "b"}).json, ran)
+        self.assertEqual(value('reports_made_total{reason="run"}'), 2)
+
+        redis.stop()
+        for _ in range(2):
+            self.assertEqual(ask("GET", path, t.token).status, 200)
+        self.assertProblem(ask("POST", runs, t.token, {"message": "a"}), 503)
+        self.assertEqual(value('reports_made_total{reason="shown"}'), 3)
+        self.assertEqual(value('reports_made_total{reason="run"}'), 2)
+        self.assertEqual(value('lock_attempts_total{result="off"}'), 2)
+        redis.start()
+
+        def kept():
+            self.assertEqual(rt(ask("GET", path, t.token)), {"pg": 1, "redis": 1})
+        eventually(kept)
+
+    def test_without_redis_each_makes_its_own_and_no_run_is_promised(self):
+        ask, value, rt = self.report()
+        t, other = self.stack.signup(), self.stack.signup()
+        for made in (1, 2):
+            got = ask("GET", f"{t.path}/report", t.token)
+            self.assertEqual(got.status, 200, got)
+            self.assertEqual(value('reports_made_total{reason="shown"}'), made)
+        self.assertEqual(rt(got), {"pg": 1, "redis": 0})
+        run = ("POST", f"{t.path}/report/runs")
+        self.assertProblem(ask(*run, t.token, {"message": "a"}), 503)
+        self.assertProblem(ask(*run, other.token, {"message": "a"}), 404)
+        self.assertEqual(value('reports_made_total{reason="run"}'), 0)
+
     def test_its_reference_is_its_own(self):
         got = self.notes("GET", "/openapi.json")
         self.assertEqual(got.status, 200, got)
@@ -226,4 +321,4 @@ class Example(Story):
 
 
 if __name__ == "__main__":
-    main()
+    main(needs=["redis-server"])
