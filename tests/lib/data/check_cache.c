@@ -1,62 +1,7 @@
-/* tests/lib/data/check_cache.c - the cache, locks and once of an application; whose session is whose. */
+/* tests/lib/data/check_cache.c - what an application keeps in Redis. */
 #include "config.h"
 
-#include "data/cache.h"
-
-#include <stdatomic.h>
-#include <sys/mman.h>
-
-#include "base/clock.h"
-#include "data/cache_manager.h"
-#include "data/coherent.h"
-#include "data/lock.h"
-#include "rh_check.h"
-#include "redis_server.h"
-
-#define TTL_MS	60000
-#define BRIEF_MS	2000	/* to be waited for; and we may be slow before it ends */
-
-static struct redis_server server;
-static const struct rh_uuid ours = { { 1 } }, theirs = { { 2 } };
-
-/* ---- a worker of sorts, in its request ---- */
-
-static struct rh_redis_conf conf = { NULL, 5000, 5000, 1, NULL };
-static struct rh_redis_obs redis_obs;
-static struct rh_redis *redis;
-static struct rh_cache_stats stats;
-static uint64_t cells[RH_CACHE_RESULTS + RH_LOCK_RESULTS];
-static const struct rh_tally tally = { .cells = cells };
-static const struct rh_cache_obs obs = { &tally, { 0, RH_CACHE_RESULTS, 1, 0 }, 0,
-    { RH_CACHE_RESULTS, 1, 1, 0 } };
-
-static struct rh_cache *
-open_for(struct rh_uuid tenant)
-{
-	if (!redis) {
-		conf.url = server.url;
-		redis = rh_redis_new(rh_check_arena(), &conf, &redis_obs);
-		rh_redis_begin(redis, rh_check_arena(), NULL);
-	}
-	return rh_cache_open(rh_check_arena(), &(struct rh_cache_conf){ redis,
-	    tenant, &stats, &obs });
-}
-
-#define S(literal)	RH_SLICE(literal)
-#define assert_code(call, wanted)						\
-	do {									\
-		struct rh_err *err_ = (call);					\
-										\
-		ck_assert_msg(rh_cache_err_is(err_, wanted), "%s is %s", #call,	\
-		    err_ ? err_->code : "done");				\
-	} while (0)
-#define assert_done(call)							\
-	do {									\
-		struct rh_err *err_ = (call);					\
-										\
-		ck_assert_msg(!err_, "%s: %s, %s", #call, err_ ? err_->code : "", \
-		    err_ && err_->cause ? err_->cause : "");			\
-	} while (0)
+#include "cache_stand.h"
 
 /* ---- the cache ---- */
 
@@ -297,395 +242,159 @@ START_TEST(what_happened_is_counted)
 }
 END_TEST
 
-/* ---- locks ---- */
+/* ---- each call ---- */
 
-START_TEST(one_has_the_lock_until_it_is_released)
+/* One of each, all of them of one key. */
+static struct rh_err *
+call(struct rh_cache *c, int which)
 {
-	struct rh_cache *c = open_for(ours);
-	struct rh_lock a, b;
+	struct rh_cache_stats unused;
+	struct rh_slice value;
+	bool was_set;
 
-	assert_done(rh_lock_acquire(c, S("l"), TTL_MS, &a));
-	assert_code(rh_lock_acquire(c, S("l"), TTL_MS, &b), "lock.held");
-	/* who does not have it cannot release or extend it */
-	assert_code(rh_lock_release(&b), "lock.lost");
-	assert_code(rh_lock_extend(&b, TTL_MS), "lock.lost");
-	assert_done(rh_lock_extend(&a, TTL_MS));
-	assert_done(rh_lock_release(&a));
-	assert_code(rh_lock_release(&a), "lock.lost");
-	assert_done(rh_lock_acquire(c, S("l"), TTL_MS, &b));
-	ck_assert_int_gt(b.fence, a.fence);
-	ck_assert_uint_eq(cells[RH_CACHE_RESULTS + RH_LOCK_ACQUIRED], 2);
-	ck_assert_uint_eq(cells[RH_CACHE_RESULTS + RH_LOCK_HELD], 1);
+	switch (which) {
+	case 0:
+		return rh_cache_get(c, S("k"), &value);
+	case 1:
+		return rh_cache_set(c, S("k"), S("v"), TTL_MS);
+	case 2:
+		return rh_cache_delete(c, S("k"));
+	case 3:
+		return rh_cache_get_or_set(c, S("k"), S("v"), TTL_MS, &value,
+		    &was_set);
+	case 4:
+		return rh_cache_compare_and_set(c, S("k"), S("a"), S("v"),
+		    TTL_MS);
+	case 5:
+		return rh_cache_compare_and_delete(c, S("k"), S("a"));
+	case 6:
+		return rh_cache_health(c);
+	default:
+		return rh_cache_stats(c, &unused);
+	}
+}
+static const char *const operations[] = { "get", "set", "delete", "get_or_set",
+	"compare_and_set", "compare_and_delete", "health", "stats" };
+#define OF_A_KEY 6	/* of these */
+
+static void
+assert_told(int which, struct rh_err *err, const char *code)
+{
+	const struct rh_cache_err *e = rh_cache_err_of(err);
+
+	ck_assert_msg(rh_cache_err_is(err, code), "%s", operations[which]);
+	ck_assert_ptr_nonnull(e);
+	ck_assert_str_eq(e->operation, operations[which]);
+	ck_assert_int_eq(rh_slice_is(e->key, S("k")), which < OF_A_KEY);
+}
+
+START_TEST(each_tells_its_key_and_operation_whatever_fails)
+{
+	struct rh_cache *closed = open_for(ours), *c;
+	struct rh_cache *none = rh_cache_open(rh_check_arena(),
+	    &(struct rh_cache_conf){ .tenant = ours });
+
+	rh_cache_close(closed);
+	assert_told(_i, call(closed, _i), "cache.closed");
+	assert_told(_i, call(none, _i), "cache.configuration");
+	redis_server_kill(&server);
+	c = open_for(ours);
+	if (_i <= OF_A_KEY)
+		assert_told(_i, call(c, _i), "cache.connection");
+	else
+		assert_done(call(c, _i));	/* asks nobody */
 }
 END_TEST
 
-START_TEST(a_lock_ends_with_its_time_unless_extended)
-{
-	struct rh_cache *c = open_for(ours);
-	struct rh_lock a, b;
+/* ---- several processes ---- */
 
-	assert_done(rh_lock_acquire(c, S("l"), BRIEF_MS, &a));
-	assert_done(rh_lock_extend(&a, TTL_MS));
-	rest_ms(BRIEF_MS + 50);
-	assert_code(rh_lock_acquire(c, S("l"), TTL_MS, &b), "lock.held");
-	assert_done(rh_lock_extend(&a, 50));
-	rest_ms(100);
-	assert_code(rh_lock_extend(&a, TTL_MS), "lock.lost");
-	assert_done(rh_lock_acquire(c, S("l"), TTL_MS, &b));
-	assert_code(rh_lock_release(&a), "lock.lost");
-	assert_done(rh_lock_release(&b));
+enum { PROCESSES = 8, ROUNDS = 100 };
+
+/* Before a round all of them are there. */
+static void
+meet(_Atomic int *there, int round)
+{
+	++*there;
+	while (*there < (round + 1) * PROCESSES)
+		rest_ms(0);
+}
+
+START_TEST(of_many_processes_one_sets_and_all_get_that)
+{
+	struct shared {
+		_Atomic int there, set[ROUNDS], strange;
+		_Atomic int64_t whose[ROUNDS];
+	} *s = shared_zeroes(sizeof(*s));
+
+	for (int p = 0; p < PROCESSES; p++) {
+		if (fork())
+			continue;
+		for (int round = 0; round < ROUNDS; round++) {
+			struct rh_cache *c = open_for(ours);
+			struct rh_slice key, mine, stored;
+			int64_t whose = p + 1, none = 0;
+			bool was_set;
+
+			key = rh_slice_of(rh_arena_printf(rh_check_arena(),
+			    "hot %d", round));
+			mine = (struct rh_slice){ (const char *)&whose,
+				sizeof(whose) };
+			meet(&s->there, round);
+			assert_done(rh_cache_get_or_set(c, key, mine, TTL_MS,
+			    &stored, &was_set));
+			s->set[round] += was_set;
+			ck_assert_uint_eq(stored.n, sizeof(whose));
+			memcpy(&whose, stored.p, sizeof(whose));
+			if (!atomic_compare_exchange_strong(&s->whose[round],
+			    &none, whose) && none != whose)
+				s->strange++;
+		}
+		_exit(0);
+	}
+	all_end(PROCESSES);
+	for (int round = 0; round < ROUNDS; round++)
+		ck_assert_int_eq(s->set[round], 1);
+	ck_assert_int_eq(s->strange, 0);
 }
 END_TEST
 
-START_TEST(fences_grow_also_when_redis_forgets)
+/* As a counter of their own would be: a lost one is missing in the end. */
+START_TEST(no_process_overwrites_what_it_has_not_seen)
 {
-	struct rh_cache *c = open_for(ours);
-	struct rh_lock a, b;
+	enum { TURNS = 25 };
+	struct rh_slice value;
+	int64_t n;
 
-	assert_done(rh_lock_acquire(c, S("l"), TTL_MS, &a));
-	rh_redis_send(redis, RH_SLICE_NONE, S("FLUSHALL"));
-	(void)rh_redis_read(redis);
-	assert_done(rh_lock_acquire(c, S("l"), TTL_MS, &b));
-	ck_assert_int_gt(b.fence, a.fence);
-}
-END_TEST
-
-/* Processes that count up together, a read and a write apart. */
-START_TEST(many_processes_take_turns)
-{
-	enum { PROCESSES = 6, TURNS = 40 };
-	struct shared { _Atomic int inside, most; int count; int64_t fence; } *s;
-
-	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (int p = 0; p < PROCESSES; p++) {
 		if (fork())
 			continue;
 		for (int turn = 0; turn < TURNS;) {
-			struct rh_lock lock;
+			struct rh_cache *c = open_for(ours);
+			struct rh_err *err = rh_cache_get(c, S("n"), &value);
 
-			if (rh_lock_acquire(open_for(ours), S("turn"), TTL_MS,
-			    &lock))
-				continue;
-			if (++s->inside > 1 || lock.fence <= s->fence)
-				s->most = 1;
-			s->fence = lock.fence;
-			s->count++;
-			s->inside--;
-			turn += !rh_lock_release(&lock);
+			n = 0;
+			if (value.p)
+				memcpy(&n, value.p, sizeof(n));
+			n++;
+			ck_assert(!err || rh_cache_err_is(err, "cache.not_found"));
+			err = rh_cache_compare_and_set(c, S("n"), value,
+			    (struct rh_slice){ (const char *)&n, sizeof(n) },
+			    TTL_MS);
+			ck_assert(!err || rh_cache_err_is(err, "cache.cas_failed"));
+			turn += !err;
 		}
 		_exit(0);
 	}
-	for (int p = 0; p < PROCESSES; p++)
-		wait(NULL);
-	ck_assert_int_eq(s->count, PROCESSES * TURNS);
-	ck_assert_int_eq(s->most, 0);
+	all_end(PROCESSES);
+	assert_done(rh_cache_get(open_for(ours), S("n"), &value));
+	memcpy(&n, value.p, sizeof(n));
+	ck_assert_int_eq(n, PROCESSES * TURNS);
 }
 END_TEST
-
-/* ---- once ---- */
-
-START_TEST(it_happens_once_and_all_see_its_result)
-{
-	struct rh_cache *c = open_for(ours);
-	struct rh_once a, b;
-
-	assert_done(rh_once_begin(c, S("job"), TTL_MS, &a));
-	ck_assert_int_eq(a.state, RH_ONCE_FIRST);
-	assert_done(rh_once_begin(c, S("job"), TTL_MS, &b));
-	ck_assert_int_eq(b.state, RH_ONCE_RUNNING);
-	assert_done(rh_once_done(&a, S("result"), TTL_MS));
-	assert_done(rh_once_begin(c, S("job"), TTL_MS, &b));
-	ck_assert_int_eq(b.state, RH_ONCE_DONE);
-	rh_assert_slice_eq(b.result, S("result"));
-	assert_code(rh_once_undo(&a), "cache.cas_failed");
-}
-END_TEST
-
-START_TEST(what_did_not_happen_is_the_next_ones)
-{
-	struct rh_cache *c = open_for(ours);
-	struct rh_once a, b;
-
-	assert_done(rh_once_begin(c, S("job"), TTL_MS, &a));
-	assert_done(rh_once_undo(&a));
-	assert_done(rh_once_begin(c, S("job"), 50, &b));
-	ck_assert_int_eq(b.state, RH_ONCE_FIRST);
-	rest_ms(100);		/* as one that died over it */
-	assert_done(rh_once_begin(c, S("job"), TTL_MS, &a));
-	ck_assert_int_eq(a.state, RH_ONCE_FIRST);
-	assert_code(rh_once_done(&b, S("late"), TTL_MS), "cache.cas_failed");
-	assert_done(rh_once_done(&a, S(""), TTL_MS));
-}
-END_TEST
-
-/* ---- the manager ---- */
-
-#define OWN	5	/* tenants with a Redis of their own: databases of one server */
-
-static struct rh_cache_manager_conf manager_conf;
-static struct rh_cache_manager *managed;
-static char urls[OWN + 1][160];
-
-/* The first byte of a tenant's id says which. */
-static struct rh_err *
-resolve(void *of, struct rh_arena *arena, struct rh_uuid tenant,
-    const char **url)
-{
-	(void)of;
-	if (tenant.b[0] == 255)
-		return rh_err_new(arena, RH_E_MISSING, "tenant.unknown", "No.");
-	*url = tenant.b[0] == 0 ? NULL : tenant.b[0] == 254 ? "http://x" :
-	    urls[tenant.b[0]];
-	return NULL;
-}
-
-static struct rh_cache_manager *
-manager(unsigned max)
-{
-	(void)open_for(ours);
-	for (int i = 1; i <= OWN; i++)
-		snprintf(urls[i], sizeof(urls[i]), "%s?db=%d", server.url, i);
-	manager_conf = (struct rh_cache_manager_conf){ redis, resolve, NULL, max,
-	    60000, conf, &redis_obs, &obs, mmap(NULL, rh_cache_gate_bytes(),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) };
-	manager_conf.own.retry_ms = 300;
-	return managed = rh_cache_manager_new(rh_check_arena(), &manager_conf);
-}
-
-/* A request: its arena's end gives back what it took. */
-static struct rh_arena *
-request(void)
-{
-	return rh_arena_new(4096, 1 << 24);
-}
-
-static struct rh_err *
-get(struct rh_cache_manager *m, struct rh_arena *of, unsigned char tenant,
-    struct rh_cache **c)
-{
-	return rh_cache_manager_get(m, &(struct rh_cache_for){ .arena = of,
-	    .tenant = { { tenant, 9 } } }, c);
-}
-
-static struct rh_cache_manager_stats
-stats_of(struct rh_cache_manager *m)
-{
-	struct rh_cache_manager_stats s;
-
-	rh_cache_manager_stats(m, &s);
-	return s;
-}
-
-START_TEST(each_tenant_has_its_redis)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_arena *a = request();
-	struct rh_cache *shared, *own;
-	struct rh_slice value;
-
-	assert_done(get(m, a, 0, &shared));
-	assert_done(get(m, a, 1, &own));
-	assert_done(rh_cache_set(own, S("k"), S("own"), TTL_MS));
-	assert_done(rh_cache_set(shared, S("k"), S("shared"), TTL_MS));
-	assert_done(rh_cache_get(own, S("k"), &value));
-	rh_assert_slice_eq(value, S("own"));
-	rh_redis_send(redis, RH_SLICE_NONE, S("DBSIZE"));
-	ck_assert_int_eq(rh_redis_read(redis)->number, 1);
-	ck_assert_uint_eq(stats_of(m).open, 1);
-	ck_assert_uint_eq(stats_of(m).caches.stored, 2);
-	rh_arena_destroy(&a);
-	ck_assert_uint_eq(stats_of(m).in_use, 0);
-}
-END_TEST
-
-START_TEST(a_session_serves_one_request_after_the_other)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_cache *c, *again;
-	struct rh_slice value;
-
-	for (int i = 0; i < 5; i++) {
-		struct rh_arena *a = request();
-
-		assert_done(get(m, a, 1, &c));
-		assert_done(get(m, a, 1, &again));
-		ck_assert_uint_eq(stats_of(m).in_use, 1);
-		assert_done(rh_cache_set(c, S("k"), S("v"), TTL_MS));
-		rh_cache_manager_put(m, c);
-		assert_code(rh_cache_get(c, S("k"), &value), "cache.closed");
-		assert_done(rh_cache_get(again, S("k"), &value));
-		rh_arena_destroy(&a);
-	}
-	ck_assert_uint_eq(stats_of(m).opened, 1);
-	ck_assert_uint_eq(stats_of(m).in_use, 0);
-}
-END_TEST
-
-START_TEST(the_least_recently_used_goes_and_none_in_use)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_arena *a = request(), *b = request(), *d = request();
-	struct rh_cache *c[4];
-
-	assert_done(get(m, a, 1, &c[0]));
-	assert_done(get(m, a, 2, &c[1]));
-	/* both are in use: a third has to do without */
-	assert_code(get(m, b, 3, &c[2]), "cache.connection");
-	assert_done(rh_cache_set(c[0], S("k"), S("v"), TTL_MS));
-	assert_done(rh_cache_set(c[1], S("k"), S("v"), TTL_MS));
-	rh_cache_manager_put(m, c[1]);
-	rh_cache_manager_put(m, c[0]);	/* used last */
-	assert_done(get(m, b, 3, &c[2]));
-	assert_done(get(m, d, 1, &c[3]));
-	ck_assert_uint_eq(stats_of(m).opened, 3);	/* the first one's was still there */
-	ck_assert_uint_eq(stats_of(m).evicted, 1);
-	ck_assert_uint_eq(stats_of(m).open, 2);
-	rh_arena_destroy(&a);
-	rh_arena_destroy(&b);
-	rh_arena_destroy(&d);
-}
-END_TEST
-
-START_TEST(the_idle_are_closed_and_those_in_use_are_not)
-{
-	struct rh_cache_manager *m = manager(3);
-	struct rh_arena *a = request();
-	struct rh_cache *c[2];
-
-	assert_done(get(m, a, 1, &c[0]));
-	assert_done(get(m, a, 2, &c[1]));
-	rh_cache_manager_put(m, c[0]);
-	rh_cache_manager_idle(m);
-	ck_assert_uint_eq(stats_of(m).open, 2);
-	manager_conf.idle_ms = 50;
-	rest_ms(100);
-	rh_cache_manager_idle(m);
-	ck_assert_uint_eq(stats_of(m).open, 1);
-	ck_assert_uint_eq(stats_of(m).idled, 1);
-	assert_done(rh_cache_health(c[1]));
-	/* nor does closing the manager close what is in use */
-	rh_cache_manager_close(m);
-	assert_done(rh_cache_health(c[1]));
-	assert_code(get(m, a, 1, &c[0]), "cache.closed");
-	rh_arena_destroy(&a);
-	ck_assert_uint_eq(stats_of(m).open, 0);
-}
-END_TEST
-
-START_TEST(faults_are_told_apart)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_arena *a = request();
-	struct rh_cache *c;
-
-	assert_code(get(m, a, 255, &c), "tenant.unknown");
-	ck_assert_ptr_null(c);
-	assert_code(get(m, a, 254, &c), "cache.configuration");
-	manager_conf.shared = NULL;
-	assert_code(get(m, a, 0, &c), "cache.configuration");
-	rh_arena_destroy(&a);
-}
-END_TEST
-
-START_TEST(one_that_is_away_is_asked_by_one_and_not_again_soon)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_arena *a = request();
-	struct rh_cache *c;
-
-	manager_conf.own.retry_ms = BRIEF_MS;
-	redis_server_kill(&server);
-	assert_code(get(m, a, 1, &c), "cache.connection");
-	for (int i = 0; i < 5; i++)
-		assert_code(get(m, a, 1, &c), "cache.connection");
-	ck_assert_uint_eq(stats_of(m).failed, 1);
-	ck_assert_uint_eq(stats_of(m).turned_away, 5);
-	redis_server_start(&server);
-	rest_ms(BRIEF_MS + 50);
-	assert_done(get(m, a, 1, &c));
-	assert_done(rh_cache_health(c));
-	rh_arena_destroy(&a);
-}
-END_TEST
-
-/* A Redis that takes connections, and as long as it likes to answer. */
-START_TEST(of_concurrent_misses_one_connects)
-{
-	enum { PROCESSES = 8 };
-	struct rh_cache_manager *m = manager(2);
-	_Atomic unsigned *tried = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct rh_cache *c;
-
-	/* who is late is turned away as well: by the gate, which the first one has
-	 * for twice as long as he may take, and then by what he found */
-	manager_conf.own.connect_timeout_ms = 2000;
-	manager_conf.own.retry_ms = 60000;
-	redis_server_freeze(&server);
-	for (int p = 0; p < PROCESSES; p++) {
-		if (fork())
-			continue;
-		assert_code(get(m, request(), 1, &c), "cache.connection");
-		tried[0] += (unsigned)stats_of(m).failed;
-		tried[1] += (unsigned)stats_of(m).turned_away;
-		_exit(0);
-	}
-	for (int p = 0; p < PROCESSES; p++)
-		wait(NULL);
-	kill(server.pid, SIGCONT);
-	ck_assert_uint_eq(tried[0], 1);
-	ck_assert_uint_eq(tried[1], PROCESSES - 1);
-}
-END_TEST
-
-START_TEST(who_dies_while_connecting_bars_the_gate_for_a_moment_only)
-{
-	struct rh_cache_manager *m = manager(2);
-	struct rh_arena *a = request();
-	struct rh_cache *c;
-	pid_t pid;
-
-	manager_conf.own.connect_timeout_ms = 200;
-	redis_server_freeze(&server);
-	if ((pid = fork()) == 0) {
-		(void)!get(m, request(), 1, &c);
-		_exit(0);
-	}
-	rest_ms(50);
-	kill(pid, SIGKILL);
-	wait(NULL);
-	kill(server.pid, SIGCONT);
-	for (int i = 0; i < 2000 && get(m, a, 1, &c); i++)
-		rest_ms(10);
-	ck_assert_ptr_nonnull(c);
-	assert_done(rh_cache_health(c));
-	rh_arena_destroy(&a);
-}
-END_TEST
-
-static void
-set_up(void)
-{
-	memset(&server, 0, sizeof(server));
-	redis_server_start(&server);
-}
-
-static void
-tear_down(void)
-{
-	if (managed)
-		rh_cache_manager_close(managed);
-	if (redis)
-		rh_redis_close(redis);
-	redis = NULL;
-	redis_server_remove(&server);
-}
 
 int
 main(void)
 {
-	int failed;
 	const struct rh_check_case cases[] = {
 		RH_LOOP(what_is_set_is_got_until_it_is_deleted, values),
 		RH_CASE(it_ends_when_its_time_is_over),
@@ -700,30 +409,10 @@ main(void)
 		RH_CASE(without_redis_it_is_a_matter_of_configuration),
 		RH_CASE(a_redis_that_is_away_is_told),
 		RH_CASE(what_happened_is_counted),
-		RH_CASE(one_has_the_lock_until_it_is_released),
-		RH_CASE(a_lock_ends_with_its_time_unless_extended),
-		RH_CASE(fences_grow_also_when_redis_forgets),
-		RH_CASE(many_processes_take_turns),
-		RH_CASE(it_happens_once_and_all_see_its_result),
-		RH_CASE(what_did_not_happen_is_the_next_ones),
-		RH_CASE(each_tenant_has_its_redis),
-		RH_CASE(a_session_serves_one_request_after_the_other),
-		RH_CASE(the_least_recently_used_goes_and_none_in_use),
-		RH_CASE(the_idle_are_closed_and_those_in_use_are_not),
-		RH_CASE(faults_are_told_apart),
-		RH_CASE(one_that_is_away_is_asked_by_one_and_not_again_soon),
-		RH_CASE(of_concurrent_misses_one_connects),
-		RH_CASE(who_dies_while_connecting_bars_the_gate_for_a_moment_only),
+		RH_LOOP(each_tells_its_key_and_operation_whatever_fails, operations),
+		RH_CASE(of_many_processes_one_sets_and_all_get_that),
+		RH_CASE(no_process_overwrites_what_it_has_not_seen),
 	};
 
-	if (!redis_server_is_there()) {
-		puts("skipped: the Redis server is not installed");
-		return 77;
-	}
-	rh_cache_register();
-	rh_lock_register();
-	redis_server_home_open();
-	failed = rh_check_run_with("data/cache", cases, RH_COUNT(cases), set_up,
-	    tear_down);
-	return redis_server_home_close() ? 1 : failed;
+	return stand_main("data/cache", cases, RH_COUNT(cases), stand_tear_down);
 }
