@@ -13,7 +13,7 @@ from random import Random
 
 sys.dont_write_bytecode = True
 
-from harness import (Client, Exporter, Pool, Postgres, Stack,  # noqa: E402
+from harness import (Client, Exporter, Pool, Postgres, Redis, Stack,  # noqa: E402
                      Story, TempDir, main, patience, wait_until)
 from harness.places import system  # noqa: E402
 
@@ -239,6 +239,76 @@ class Metrics(Story):
             self.assertIs(c.conn.sock, first)
 
 
+class Asked(Story):
+    """What is asked of others is counted as the log's lines tell it."""
+
+    exporter = True
+    redis = Redis
+    settings = {"workers": 2, "limits": True, "limiter_advance": 0,
+                "redis_timeout": "2s"}
+
+    def shown(self):
+        self.stack.exporter.settle()
+        return series(self.stack.exporter.metrics())
+
+    def test_round_trips_looks_and_decisions_are_those_of_the_lines(self):
+        s = self.stack
+        t = s.signup()
+        path = f"{t.path}/projects"
+        self.expect(200, "GET", path, t.token)
+        before = self.shown()
+        replies = [s.api("POST", path, t.token, {"name": f"P{i}"}) for i in range(5)]
+        replies += [s.api("GET", path, t.token) for _ in range(15)]
+        replies += [s.api("GET", f"{path}?status=active", t.token) for _ in range(5)]
+        after = self.shown()
+        self.assertLessEqual({r.status for r in replies}, {200, 201})
+        lines = [s.pool.wait_line(request_id=r.headers["X-Request-Id"], msg="request")
+                 for r in replies]
+
+        def more(name):
+            return after.get(name, 0) - before.get(name, 0)
+        for store, rt in (("postgresql", "pg"), ("redis", "redis")):
+            asked = sum(line["rt"][rt] for line in lines)
+            self.assertGreater(asked, 0)
+            # an idle worker asks now and then as well: what has expired, what was dropped
+            self.assertGreaterEqual(more(f'rowhouse_round_trips_total{{store="{store}"}}'),
+                                    asked)
+            self.assertLess(more(f'rowhouse_round_trips_total{{store="{store}"}}'),
+                            asked + 10)
+        self.assertEqual({line["limiter"] for line in lines}, {"redis"})
+        self.assertEqual(more('rowhouse_ratelimit_decisions_total'
+                              '{backend="redis",decision="granted"}'), len(lines))
+        looks = {result: more('rowhouse_cache_requests_total{cache="projects",'
+                              f'result="{result}"}}')
+                 for result in ("hit", "miss", "busy", "off")}
+        self.assertEqual(sum(looks.values()), 15, looks)
+        self.assertGreaterEqual(looks["hit"],
+                                sum(line["cache"] == "hit" for line in lines))
+        self.assertGreater(looks["hit"], 0)
+        # nobody has asked for a lock, and that is said, too
+        for result in ("acquired", "held", "off"):
+            self.assertEqual(after[f'rowhouse_lock_attempts_total{{result="{result}"}}'], 0)
+
+    def test_who_is_there_and_how_many_connections(self):
+        s = self.stack
+        opened = 'rowhouse_db_connections{state="open"}'
+        postgres, redis = (f'rowhouse_dependency_up{{dependency="{name}"}}'
+                           for name in ("postgresql", "redis"))
+
+        def until(**wanted):
+            names = {"opened": opened, "postgres": postgres, "redis": redis}
+            wait_until(lambda: all(self.shown()[names[k]] == v for k, v in wanted.items()),
+                       f"{wanted}", 60.0)
+        until(opened=2, postgres=1, redis=1)
+        s.redis.stop()
+        until(opened=2, postgres=1, redis=0)
+        s.redis.start()
+        s.postgres.stop()
+        until(opened=0, postgres=0, redis=1)
+        s.postgres.start()
+        until(opened=2, postgres=1, redis=1)
+
+
 class Segment(unittest.TestCase):
 
     def test_without_a_segment_it_waits_for_one(self):
@@ -293,4 +363,4 @@ class Segment(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    main(["promtool"])
+    main(["promtool", "redis-server"])
