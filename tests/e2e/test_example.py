@@ -304,6 +304,35 @@ class Example(Story):
         self.assertProblem(ask(*run, other.token, {"message": "a"}), 404)
         self.assertEqual(value('reports_made_total{reason="run"}'), 0)
 
+    def test_a_placed_tenant_keeps_its_in_its_own_redis_or_in_none(self):
+        shared, own = Redis().start(), Redis().start()
+        self.addCleanup(shared.close)
+        self.addCleanup(own.close)
+        there = {"database_url": self.stack.postgres.app_url}
+        ask, value, rt = self.report(redis_url=shared.url, **{
+            "placement own": {**there, "redis_url": own.url},
+            "placement bare": {**there, "redis_url": ""}})
+        home, placed, bare = (self.stack.signup() for _ in range(3))
+        for t, place in ((placed, "own"), (bare, "bare")):
+            self.stack.postgres.query(
+                f"update tenants set placement = '{place}' where id = '{t.id}'")
+
+        def kept(redis, tenant):
+            return redis.cli("KEYS", f"{{{tenant.id}}}:c:report") != ""
+        for t in (home, placed, bare):
+            shown = [ask("GET", f"{t.path}/report", t.token) for _ in range(3)]
+            self.assertEqual([r.status for r in shown], [200] * 3)
+            self.assertEqual(len({str(r.json) for r in shown}), 3 if t is bare else 1)
+            self.assertEqual((kept(shared, t), kept(own, t)), (t is home, t is placed))
+            self.assertEqual(rt(shown[-1]), {"pg": 1, "redis": 0 if t is bare else 1})
+        self.assertEqual(value('lock_attempts_total{result="acquired"}'), 2)
+        run = {"message": "a"}
+        self.assertProblem(ask("POST", f"{bare.path}/report/runs", bare.token, run), 503)
+        own.stop()
+        self.assertEqual(ask("GET", f"{placed.path}/report", placed.token).status, 200)
+        self.assertProblem(ask("POST", f"{placed.path}/report/runs", placed.token, run), 503)
+        self.assertEqual(ask("POST", f"{home.path}/report/runs", home.token, run).status, 200)
+
     def test_its_reference_is_its_own(self):
         got = self.notes("GET", "/openapi.json")
         self.assertEqual(got.status, 200, got)
