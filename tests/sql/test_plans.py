@@ -37,6 +37,14 @@ TIMES = 6
 PAGE = ("infinity", "max"), ("middle_at", "middle")
 HOT = {
     "authorize.key": ["tenant, key, role"],
+    "authorize.session": ["tenant, session, role"],
+    "members.page": [f"tenant, {at}, {n}, limit" for at, n in PAGE],
+    "api_keys.page": [f"tenant, {at}, {n}, limit" for at, n in PAGE],
+    "projects.create": ["tenant, event, trace, span, request, event, title, none, none"],
+    "projects.update": ["tenant, event, trace, span, request, project, title, none, none,"
+                        " zero"],
+    "tasks.create": ["tenant, event, project, title, title, open, assignee, none"],
+    "tasks.delete": ["tenant, event, trace, span, request, task, zero"],
     "projects.page": [f"tenant, {at}, {n}, limit" for at, n in PAGE],
     "projects.page_status": [f"tenant, {at}, {n}, limit, active" for at, n in PAGE],
     "projects.show": ["tenant, project"],
@@ -211,7 +219,8 @@ class Plans(Migrated):
             "ready": "'ready'", "seldom": "'rare'", "dead": "'dead'",
             "middle_job": f"'{past_job}'",
             "told": f"'{told}'", "middle_pos": middle_pos, "rare": "'task.deleted'",
-            "tenant": f"'{tenant}'", "key": f"sha256('key{n}.1')", "role": "'viewer'",
+            "tenant": f"'{tenant}'", "key": f"sha256('key{n}.1')",
+            "session": f"sha256('s{n}')", "role": "'viewer'",
             "infinity": "'infinity'", "max": "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
             "middle_at": f"'{middle_at}'", "middle": f"'{task}'", "limit": "21",
             "active": "'active'", "open": "'open'", "none": "null", "no": "false",
