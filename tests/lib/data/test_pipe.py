@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""check_pipe.c and check_hold.c need a PostgreSQL, and check_pooled.c a PgBouncer in
-front of it: starts both, runs them, answers what they did."""
+"""check_pipe.c, check_apart.c, check_session.c and check_hold.c need a PostgreSQL,
+and check_pooled.c a PgBouncer in front of it: starts both, runs them, answers what
+they did."""
 
 import os
 import subprocess
@@ -36,7 +37,7 @@ def main():
         return 77
     with Postgres() as postgres:
         postgres.query(TABLES)
-        done = [run(name, postgres.super_url) for name in ("check_pipe", "check_hold")]
+        done = [run(name, postgres.super_url) for name in ("check_pipe", "check_apart", "check_session", "check_hold")]
         # one connection to the server: who comes next is given the last one's
         pooler = PgBouncer(postgres, size=1)
         try:

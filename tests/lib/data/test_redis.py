@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""check_redis.c and check_redis_cluster.c start and end redis-servers: gives
-them a folder, and runs them."""
+"""check_redis.c, check_redis_away.c and check_redis_cluster.c start and end
+redis-servers: gives them a folder, and runs them."""
 
 import os
 import subprocess
@@ -20,7 +20,8 @@ if __name__ == "__main__":
     temp = TempDir()
     status = 0
     try:
-        for name in sys.argv[1:] or ("check_redis", "check_redis_cluster"):
+        for name in sys.argv[1:] or ("check_redis", "check_redis_away",
+                                    "check_redis_cluster"):
             done = subprocess.run(
                 [os.path.join(BUILD, "tests/lib/data", name)], check=False,
                 # a cluster is made, resharded and loses two masters
