@@ -3,6 +3,7 @@
 write's reply is older than the write, whoever wrote and whoever died."""
 
 import contextlib
+import concurrent.futures
 import datetime
 import os
 import random
@@ -99,6 +100,23 @@ class Pages(Cached):
             next_page = got.headers["Link"].split("<")[1].split(">")[0]
             self.assertEqual(len(self.expect(200, "GET", next_page, self.t.token)
                                  .json["data"]), min(limit, 4 - limit))
+
+    def test_of_all_that_miss_at_once_one_rebuilds_it(self):
+        path = f"{self.t.path}/projects"
+        self.first(path, self.t.token)
+
+        def ask(_):
+            with self.stack.client() as c:
+                return c.request("GET", path, self.t.token)
+        for _ in range(5):
+            body = self.warmed(path, self.t.token).body
+            self.stack.redis.cli("FLUSHALL")
+            with concurrent.futures.ThreadPoolExecutor(12) as clients:
+                replies = list(clients.map(ask, range(24)))
+            self.assertEqual({(r.status, r.body) for r in replies}, {(200, body)})
+            said = [self.line_of(r)["cache"] for r in replies]
+            self.assertEqual(said.count("miss"), 1, said)
+            self.assertLessEqual(set(said), {"miss", "bypass", "hit"})
 
     def test_head_has_the_length_and_no_body(self):
         got = self.warmed(f"{self.t.path}/projects", self.t.token)
