@@ -20,8 +20,7 @@ session_open_direct(struct session *s, int prepared)
 }
 
 static const struct rh_field number_columns[] = {
-	{ .name = "n", .type = RH_T_INT, .at = 0 },
-	{ 0 }
+	{ .name = "n", .type = RH_T_INT, .at = 0 }, { 0 }
 };
 
 /* What stands apart, and another statement behind it: how many round trips. */
