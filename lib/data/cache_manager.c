@@ -331,7 +331,7 @@ rh_cache_manager_round_trips(const struct rh_cache_manager *m)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < m->conf->max; i++)
+	for (unsigned i = 0; m->stats.in_use && i < m->conf->max; i++)
 		if (m->sessions[i].refs)
 			n += rh_redis_round_trips(m->sessions[i].redis);
 	return n;
@@ -342,7 +342,7 @@ rh_cache_manager_wait_ns(const struct rh_cache_manager *m)
 {
 	uint64_t ns = 0;
 
-	for (unsigned i = 0; i < m->conf->max; i++)
+	for (unsigned i = 0; m->stats.in_use && i < m->conf->max; i++)
 		if (m->sessions[i].refs)
 			ns += rh_redis_wait_ns(m->sessions[i].redis);
 	return ns;
