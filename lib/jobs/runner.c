@@ -241,13 +241,15 @@ claim_somewhere(struct rh_runner *r, int64_t *next_ms)
 	bool look = rh_lanes_look_in(r) == 0;
 
 	r->woken = r->woken && !look;
+	if (look)
+		rh_lanes_look(r);
 	if (!claim(r, look, next_ms))
 		return false;
 	if (look) {
 		r->looked_ns = rh_clock_mono_ns();
 		r->look_ns = r->looked_ns - before;
 	}
-	rh_lanes_note(r, r->running);
+	rh_lanes_note(r, r->running, look);
 	return true;
 }
 

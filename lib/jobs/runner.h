@@ -17,9 +17,13 @@
  * behind what was claimed there. A look has to pass by what is over and still
  * to be seen by an old transaction; so it may take a fifth of the time, and is
  * 25 ms behind the last one at the soonest while there are jobs without it.
+ * Of workers that take one at a time from the lane where all that waits is, one
+ * looks for all of its host.
  */
 #ifndef RH_JOBS_RUNNER_H
 #define RH_JOBS_RUNNER_H
+
+#include <stdatomic.h>
 
 #include "data/pg.h"
 #include "data/pg_err.h"
@@ -44,6 +48,15 @@ struct rh_job_series {
 /* Before the segment is made, and once all kinds are registered. */
 void rh_job_families(struct rh_metrics *m, struct rh_job_series *series);
 
+/*
+ * Of one place, shared by the workers of a host: when a look was begun last,
+ * and when one found something elsewhere than its worker was. mono ns.
+ */
+#define RH_LOOKS_AREA "looks"
+struct rh_looks {
+	_Atomic uint64_t began_ns, moved_ns;
+};
+
 struct rh_runner_obs {
 	const struct rh_tally *tally;
 	const struct rh_job_series *series;
@@ -63,6 +76,7 @@ struct rh_runner_obs {
 	int64_t
 	    grace_ms;	/* past its deadline a worker lives so long at the most */
 	unsigned batch; /* claims at most so many at a time */
+	struct rh_looks *looks; /* NULL: each looks for himself */
 };
 
 /* What could be run and waits, at one place; pending by kind, 0 those not known. */
@@ -94,6 +108,7 @@ struct rh_runner {
 	size_t nlanes;
 	uint64_t looked_ns, look_ns; /* mono: the last look's end; what it took */
 	bool woken;		     /* somebody says that there is something */
+	bool alone; /* its last look led to the lane where it was */
 	struct rh_pipe *pipe; /* of the job in work, once it asked for it */
 	struct rh_job *job;
 	uint64_t deadline_ns; /* mono: of the job in work */

@@ -76,6 +76,22 @@ rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
 	    RH_INT(lane->above));
 }
 
+/*
+ * A look begins behind the tenant that was served last and goes round, so one
+ * that leads back to its lane says that nobody else's waits: then one worker's
+ * look is all workers', until one of them is led elsewhere.
+ */
+static uint64_t
+shared_ns(const struct rh_runner *r)
+{
+	struct rh_looks *looks = r->obs.looks;
+
+	if (!looks || !r->alone || r->want > 1 ||
+	    atomic_load(&looks->moved_ns) > r->looked_ns)
+		return 0;
+	return atomic_load(&looks->began_ns) + LOOK_NS;
+}
+
 int64_t
 rh_lanes_look_in(const struct rh_runner *r)
 {
@@ -85,7 +101,16 @@ rh_lanes_look_in(const struct rh_runner *r)
 			       r->look_ns;
 	uint64_t due = r->looked_ns + pause;
 
+	if (had)
+		due = RH_MAX(due, shared_ns(r));
 	return due > now ? (int64_t)(due - now) : 0;
+}
+
+void
+rh_lanes_look(struct rh_runner *r)
+{
+	if (r->obs.looks)
+		atomic_store(&r->obs.looks->began_ns, rh_clock_mono_ns());
 }
 
 /* ---- the order of a batch ---- */
@@ -159,9 +184,28 @@ lane_of(struct rh_runner *r, const struct rh_claimed *row,
 	return &r->lanes[r->nlanes++];
 }
 
-void
-rh_lanes_note(struct rh_runner *r, struct rh_batch *b)
+static bool
+is_lane(const struct rh_lane *a, const struct rh_lane *b)
 {
+	return by_id(a->tenant, b->tenant) == 0 && a->kind == b->kind &&
+	    a->priority == b->priority;
+}
+
+/* was: the only lane it was in; NULL: it was in none, or in several. */
+static void
+note_look(struct rh_runner *r, const struct rh_lane *was)
+{
+	r->alone = was && r->nlanes == 1 && is_lane(was, &r->lanes[0]);
+	if (!r->alone && r->obs.looks)
+		atomic_store(&r->obs.looks->moved_ns, rh_clock_mono_ns());
+}
+
+void
+rh_lanes_note(struct rh_runner *r, struct rh_batch *b, bool look)
+{
+	const struct rh_lane was = r->lanes[0];
+	size_t n = r->nlanes;
+
 	qsort(b->rows, b->n, sizeof(*b->rows), by_place);
 	r->nlanes = 0;
 	for (size_t i = 0; i < b->n; i++) {
@@ -175,6 +219,8 @@ rh_lanes_note(struct rh_runner *r, struct rh_batch *b)
 		lane = lane_of(r, row, kind);
 		lane->above = RH_MAX(lane->above, row->seq);
 	}
+	if (look)
+		note_look(r, n == 1 ? &was : NULL);
 	take_turns(r, b);
 }
 

@@ -88,11 +88,13 @@ void rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p,
  */
 void rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
     const struct rh_claimed *done);
-void rh_lanes_note(struct rh_runner *r, struct rh_batch *b);
+void rh_lanes_note(struct rh_runner *r, struct rh_batch *b, bool look);
 /* The one who is served next comes after who was begun last. */
 void rh_lanes_turn(struct rh_runner *r, const struct rh_batch *b);
 /* When a look may be taken, ns from now; 0: at once. */
 int64_t rh_lanes_look_in(const struct rh_runner *r);
+/* A look is begun: others of the host need none. */
+void rh_lanes_look(struct rh_runner *r);
 
 /* runner_tend.c: says our kinds' bounds; takes back what r->sweep says. False: not done. */
 RH_MUST_CHECK bool rh_runner_sweep(struct rh_runner *r);

@@ -10,6 +10,7 @@ void
 rh_duty_jobs_open(struct rh_server *s)
 {
 	const struct rh_host *h = s->host;
+	struct rh_looks *looks = rh_segment_area(h->segment, RH_LOOKS_AREA);
 	struct rh_sealer *sealer;
 
 	if (s->kept->runner)
@@ -34,7 +35,8 @@ rh_duty_jobs_open(struct rh_server *s)
 		.sealer = sealer,
 		.slow_ms = h->conf->slow_ms,
 		.grace_ms = h->conf->timeout_grace_ms,
-		.batch = (unsigned)h->conf->jobs_batch });
+		.batch = (unsigned)h->conf->jobs_batch,
+		.looks = looks ? &looks[s->kept - s->keeps] : NULL });
 }
 
 void
