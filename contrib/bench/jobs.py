@@ -4,7 +4,9 @@ A PostgreSQL of its own with fsync, synchronous_commit and full_page_writes on;
 rowhouse-jobs with the kinds of fcgi/debug, its log lines, metrics and a tenth of
 the traces. Jobs wait before it starts, and its rate is between the first claim
 and the last commit, as jobs_past has them. Rounds take turns, so that ratios
-hold on a machine that others use; figures are medians.
+hold on a machine that others use; figures are medians. With each round stands
+what a small fixed loop took of the CPU before and after it: a virtual machine's
+speed drifts by two, and a figure is to be read beside it.
 
     ROWHOUSE_BUILD=build contrib/bench/jobs [--rounds 3] [--only batched,singly]
 """
@@ -41,6 +43,18 @@ ADD = """insert into jobs (tenant_id, id, kind, state, priority, args, run_at,
  substr(uuid_send(gen_random_uuid()), 1, 8), 0, '{name}' from generate_series(1, {n}) i"""
 
 
+def loop_ms():
+    """The machine's speed just now: a fixed loop's CPU time, the best of five."""
+    took = []
+    for _ in range(5):
+        began = time.process_time()
+        n = 0
+        for i in range(200000):
+            n += i & 7
+        took.append(1000 * (time.process_time() - began))
+    return min(took)
+
+
 def cpu_s(pid):
     """Of a process and of all below it, those that have ended too."""
     try:
@@ -71,11 +85,14 @@ class Queue:
         self.stack.__enter__()
         self.jobs = Jobs(self.stack.pool)
         self.jobs.program = program("rowhouse-jobs-debug")
+        # a psql and a backend for each look at it took a tenth of the machine
+        self.asks = self.stack.postgres.session()
         return self
 
     def __exit__(self, *what):
         if self.jobs.daemon:
             self.jobs.daemon.kill()
+        self.asks.close()
         self.stack.__exit__(*what)
 
     def query(self, sql):
@@ -85,11 +102,11 @@ class Queue:
         self.query(ADD.format(tenant=tenant, id=ID, n=n, name=name))
 
     def left(self):
-        return self.query("select exists(select from jobs)")[0][0] == "t"
+        return self.asks.run("select exists(select from jobs)")[0][0] == "t"
 
     def wait(self, n, limit):
         """Until so many are over; cheap to ask, or asking is what is measured."""
-        wait_until(lambda: not self.left(), f"{n} jobs are over", limit)
+        wait_until(lambda: not self.left(), f"{n} jobs are over", limit, 0.1)
 
     def rate(self):
         """Jobs a second, and how many."""
@@ -244,8 +261,10 @@ def main():
         for i in range(opts.rounds):
             for name in wanted:
                 print(f"round {i + 1}: {name}", flush=True)
+                before = loop_ms()
                 got[name].append(MEASURED[name](opts))
-                print(f"    {got[name][-1]:.2f}", flush=True)
+                print(f"    {got[name][-1]:.2f}; the loop: {before:.1f} ms before,"
+                      f" {loop_ms():.1f} ms after", flush=True)
     show(got)
 
 
