@@ -303,8 +303,23 @@ job_late(struct rh_job *job)
 	return rh_pipe_error(p);
 }
 
+/* Another job, in its own transaction. */
+static struct rh_err *
+job_leaves(struct rh_job *job)
+{
+	struct rh_job_origin origin = { .tenant = job->tenant,
+		.trace = job->trace,
+		.request_id = job->request_id,
+		.arena = job->arena };
+
+	(void)rh_job_send(rh_job_pipe(job), &origin,
+	    rh_job_kinds_find(RH_SLICE("debug.nothing")), RH_SLICE("{}"), NULL);
+	return NULL;
+}
+
 static struct rh_job_kind job_kinds[] = {
 	{ .name = "debug.nothing", .handler = job_nothing },
+	{ .name = "debug.leaves", .handler = job_leaves },
 	{ .name = "debug.project", .handler = job_project },
 	{ .name = "debug.fails", .handler = job_fails, .max_attempts = 2 },
 	{ .name = "debug.final", .handler = job_final },

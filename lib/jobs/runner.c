@@ -9,8 +9,7 @@
 #define SHORT_NS (20 * MS_NS)
 #define LONG_NS (50 * MS_NS)
 #define ENOUGH_NS (100 * MS_NS)
-/* Where nothing waits; and where the database did not answer as it should. */
-#define POLL_NS (100 * MS_NS)
+/* Where the database did not answer as it should. */
 #define TROUBLE_NS (1000 * MS_NS)
 /* For all but the handlers' own statements. */
 #define STATEMENT_NS (10000 * MS_NS)
@@ -289,7 +288,7 @@ learn(struct rh_runner *r, const struct rh_batch *b)
 static int64_t
 rest_ns(const struct rh_runner *r, int64_t next_ms)
 {
-	int64_t ns = (int64_t)POLL_NS;
+	int64_t ns = r->obs.poll_ms * (int64_t)MS_NS;
 
 	if (next_ms >= 0)
 		ns = RH_MIN(ns, next_ms * (int64_t)MS_NS);

@@ -75,6 +75,7 @@ struct rh_runner_obs {
 	const struct rh_out_conf *out; /* the handlers'; NULL: none */
 	int64_t
 	    grace_ms;	/* past its deadline a worker lives so long at the most */
+	int64_t poll_ms; /* where nothing waits it looks so often */
 	unsigned batch; /* claims at most so many at a time */
 	struct rh_looks *looks; /* NULL: each looks for himself */
 };

@@ -36,6 +36,7 @@ struct rh_serve_conf {
 	struct rh_slice user, group;
 	int64_t jobs_workers;
 	int64_t jobs_batch;
+	int64_t jobs_poll_ms;
 	int64_t jobs_keep_ms;
 	struct rh_slice webhook_allow;
 	int64_t webhook_timeout_ms;

@@ -35,6 +35,7 @@ rh_duty_jobs_open(struct rh_server *s)
 		.sealer = sealer,
 		.slow_ms = h->conf->slow_ms,
 		.grace_ms = h->conf->timeout_grace_ms,
+		.poll_ms = h->conf->jobs_poll_ms,
 		.batch = (unsigned)h->conf->jobs_batch,
 		.looks = looks ? &looks[s->kept - s->keeps] : NULL });
 }

@@ -195,6 +195,13 @@ class Queue(JobsStory):
             "select started_at >= created_at + interval '1 s' from jobs_past"
             f" where request_id = '{request}'"), [["t"]])
 
+    def test_what_nobody_called_for_is_found_by_polling(self):
+        for _ in range(3):
+            request = self.leave("nothing", delay_ms=600000)
+            self.query("update jobs set state = 'ready', run_at = now()"
+                       f" where request_id = '{request}'")
+            self.over(request)
+
     def test_another_program_s_kind_waits_for_it(self):
         request = self.leave("nothing", delay_ms=600000)
         self.query("update jobs set kind = 'unknown', run_at = now() where"
@@ -287,6 +294,39 @@ class WhateverDies(JobsStory):
         for request in requests:
             self.assertEqual({r[0] for r in self.over(request, 10)}, {"done"})
         self.assertEqual(self.projects(), 30)
+
+
+class Called(JobsStory):
+    """One worker runs jobs, and looks by himself once an hour: what is begun, he
+    was called for. Several in a row: a look may still follow the one before."""
+
+    settings = {**JobsStory.settings, "jobs_workers": 2, "jobs_poll": "1h"}
+
+    def test_what_a_request_leaves_is_begun_since_it_calls(self):
+        for _ in range(8):
+            self.over(self.leave("nothing"))
+
+    def test_what_a_job_leaves_is_begun_since_it_calls(self):
+        for _ in range(8):
+            self.over(self.leave("leaves"), 2)
+
+    def test_a_call_to_who_was_frozen_is_heard_afterwards(self):
+        for _ in range(3):
+            self.over(self.leave("nothing"))
+            pids = children(self.stack.jobs.pid)
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: all(stands(pid) for pid in pids), "they stand")
+            request = self.leave("nothing")
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            self.over(request)
+
+    def test_a_call_to_nobody_is_heard_by_who_comes(self):
+        self.stack.jobs.stop()
+        request = self.leave("nothing")
+        self.stack.jobs.start()
+        self.over(request)
 
 
 if __name__ == "__main__":
