@@ -27,9 +27,9 @@ enum {
 /* clang-format off */
 struct rh_stmt rh_runner_stmts[] = {
 	[RH_RUNNER_CLAIM] = { .name = "jobs.claim", EVERYBODYS, .sql =
-	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
-	    "  request_id, attempt, max_attempts, trace_flags, waited_ms, priority,"
-	    "  seq from job_claim($1, $2, $3, $4, $5::text::uuid[],"
+	    "select tenant_id, id, kind, args, attempt, max_attempts, actor_id,"
+	    "  trace_id, parent_span_id, trace_flags, request_id, waited_ms,"
+	    "  priority, seq from job_claim($1, $2, $3, $4, $5::text::uuid[],"
 	    "  $6::text::int[], $7::text::text[], $8::text::bigint[])" },
 	[RH_RUNNER_NEXT] = { .name = "jobs.next", EVERYBODYS, .sql =
 	    "select coalesce(job_next_ms(), -1)" },
@@ -58,9 +58,9 @@ struct rh_stmt rh_runner_stmts[] = {
 	    "select job_kinds_say($1::text::text[], $2::text::int[],"
 	    "  $3::text::real[])::int" },
 	[RH_RUNNER_TURN] = { .name = "jobs.turn", EVERYBODYS, .sql =
-	    "select tenant_id, id, actor_id, kind, args, trace_id, parent_span_id,"
-	    "  request_id, attempt, max_attempts, trace_flags, waited_ms, priority,"
-	    "  seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9)" },
+	    "select tenant_id, id, kind, args, attempt, max_attempts, actor_id,"
+	    "  trace_id, parent_span_id, trace_flags, request_id, waited_ms,"
+	    "  priority, seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9)" },
 	{ 0 }
 };
 /* clang-format on */
@@ -79,18 +79,19 @@ const struct rh_pg_constraint rh_job_constraints[] = {
 };
 
 #define R struct rh_claimed
+/* As the functions have them: what comes in another order is made into it. */
 static const struct rh_field claim_columns[] = { { RH_FIELD("tenant_id", UUID,
 						     R, tenant) },
 	{ RH_FIELD("id", UUID, R, id) },
-	{ RH_FIELD("actor_id", UUID, R, actor) },
 	{ RH_FIELD("kind", TEXT, R, kind) },
 	{ RH_FIELD("args", TEXT, R, args) },
-	{ RH_FIELD("trace_id", TEXT, R, trace_id) },
-	{ RH_FIELD("parent_span_id", TEXT, R, parent_span_id) },
-	{ RH_FIELD("request_id", TEXT, R, request_id) },
 	{ RH_FIELD("attempt", INT, R, attempt) },
 	{ RH_FIELD("max_attempts", INT, R, max_attempts) },
+	{ RH_FIELD("actor_id", UUID, R, actor) },
+	{ RH_FIELD("trace_id", TEXT, R, trace_id) },
+	{ RH_FIELD("parent_span_id", TEXT, R, parent_span_id) },
 	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
+	{ RH_FIELD("request_id", TEXT, R, request_id) },
 	{ RH_FIELD("waited_ms", INT, R, waited_ms) },
 	{ RH_FIELD("priority", INT, R, priority) },
 	{ RH_FIELD("seq", INT, R, seq) }, { 0 } };
