@@ -60,7 +60,7 @@ struct rh_stmt rh_runner_stmts[] = {
 	[RH_RUNNER_TURN] = { .name = "jobs.turn", EVERYBODYS, .sql =
 	    "select tenant_id, id, kind, args, attempt, max_attempts, actor_id,"
 	    "  trace_id, parent_span_id, trace_flags, request_id, waited_ms,"
-	    "  priority, seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9)" },
+	    "  priority, seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" },
 	{ 0 }
 };
 /* clang-format on */

@@ -107,6 +107,7 @@ struct rh_runner {
 	unsigned want;	      /* how many to claim */
 	struct rh_lane *lanes; /* of the claim before; where it went on from */
 	size_t nlanes;
+	int64_t gap; /* how far behind the one before the last one was; 0: not known */
 	uint64_t looked_ns, look_ns; /* mono: the last look's end; what it took */
 	bool woken;		     /* somebody says that there is something */
 	bool alone; /* its last look led to the lane where it was */

@@ -13,6 +13,14 @@
 #define LOOK_SHARE 5
 #define LOOK_NS (25 * MS_NS)
 
+/*
+ * One at a time the next is thought to be at most so far off: twice as far as the
+ * last one was, for others take them too, and a few. Where many lanes' jobs stand
+ * between, nothing is thought.
+ */
+#define GAP_MAX 64
+#define GAP_MORE 8
+
 enum { ARRAY_FIRST = 256, ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 66) };
 
 static void
@@ -66,6 +74,7 @@ rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
     const struct rh_claimed *done)
 {
 	const struct rh_lane *lane = &r->lanes[0];
+	bool near = r->gap > 0 && r->gap <= GAP_MAX;
 
 	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_TURN], RH_UUID(r->holder),
 	    RH_INT(LEASE_MS + r->obs.grace_ms),
@@ -73,7 +82,8 @@ rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
 	    RH_UUID(done ? done->id : RH_UUID_NIL),
 	    RH_INT(done ? done->attempt : 0), RH_UUID(lane->tenant),
 	    RH_INT(lane->priority), RH_TEXT(rh_slice_of(lane->kind->name)),
-	    RH_INT(lane->above));
+	    RH_INT(lane->above),
+	    RH_INT(near ? lane->above + 2 * r->gap + GAP_MORE : INT64_MAX));
 }
 
 /*
@@ -219,6 +229,9 @@ rh_lanes_note(struct rh_runner *r, struct rh_batch *b, bool look)
 		lane = lane_of(r, row, kind);
 		lane->above = RH_MAX(lane->above, row->seq);
 	}
+	r->gap = n == 1 && r->nlanes == 1 && is_lane(&was, &r->lanes[0]) ?
+	    r->lanes[0].above - was.above :
+	    0;
 	if (look)
 		note_look(r, n == 1 ? &was : NULL);
 	take_turns(r, b);

@@ -30,7 +30,7 @@ static void
 set_up(void)
 {
 	rh_job_kinds_register(kinds);
-	lanes[0] = (struct rh_lane){ .tenant = a, .kind = &kinds[0] };
+	lanes[0] = (struct rh_lane){ .tenant = a, .kind = &kinds[0], .above = 5 };
 	r = (struct rh_runner){ .lanes = lanes,
 		.nlanes = 1,
 		.want = 1,
@@ -100,6 +100,7 @@ START_TEST(it_is_alone_where_a_look_leads_back)
 	r.alone = !ledto[_i].alone;
 	rh_lanes_note(&r, &batch, true);
 	ck_assert_int_eq(r.alone, ledto[_i].alone);
+	ck_assert_int_eq(r.gap, ledto[_i].alone ? 7 - 5 : 0);
 	ck_assert_int_eq(atomic_load(&looks.moved_ns) > 0, !ledto[_i].alone);
 }
 END_TEST

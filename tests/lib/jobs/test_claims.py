@@ -276,13 +276,25 @@ class Claims(unittest.TestCase):
 
     # ---- one at a time ----
 
-    def turn(self, done=None, lane=(A, 0, "k"), above=0):
+    def turn(self, done=None, lane=(A, 0, "k"), above=0, until="null"):
         """The job that was had, if any, is done, and the lane's next is had."""
         was = f"'{done[0]}', '{done[1]}', {done[3]}" if done else "null, null, null"
         return self.w.session.run(
             "select tenant_id, id, kind, attempt, priority, seq from"
             f" job_turn('{self.w.holder}', 60000, {was}, '{lane[0]}', {lane[1]},"
-            f" '{lane[2]}', {above})")
+            f" '{lane[2]}', {above}, {until})")
+
+    def test_who_is_not_where_he_is_thought_to_be_is_found_behind(self):
+        self.leave(B, 5)
+        self.leave(A, 5)
+        seqs = [int(r[0]) for r in self.query(
+            f"select seq from jobs where tenant_id = '{A}' order by seq")]
+        row = None
+        for seq, until in zip(seqs, (seqs[0] - 1, 0, seqs[4] + 1, seqs[3], "null")):
+            [row] = self.turn(row, above=row[5] if row else 0, until=until)
+            self.assertEqual(int(row[5]), seq)
+        self.assertEqual(self.turn(row, above=row[5], until=seqs[4] + 8), [])
+        self.assertEqual(self.query("select count(*) from jobs_past"), [["5"]])
 
     def test_a_turn_settles_what_was_had_and_goes_on_behind_it_in_its_lane(self):
         self.leave(A, 3)
