@@ -82,8 +82,7 @@ const struct rh_pg_constraint rh_job_constraints[] = {
 /* As the functions have them: what comes in another order is made into it. */
 static const struct rh_field claim_columns[] = { { RH_FIELD("tenant_id", UUID,
 						     R, tenant) },
-	{ RH_FIELD("id", UUID, R, id) },
-	{ RH_FIELD("kind", TEXT, R, kind) },
+	{ RH_FIELD("id", UUID, R, id) }, { RH_FIELD("kind", TEXT, R, kind) },
 	{ RH_FIELD("args", TEXT, R, args) },
 	{ RH_FIELD("attempt", INT, R, attempt) },
 	{ RH_FIELD("max_attempts", INT, R, max_attempts) },

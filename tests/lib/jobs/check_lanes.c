@@ -14,11 +14,8 @@ nothing(struct rh_job *job)
 	return NULL;
 }
 
-static struct rh_job_kind kinds[] = {
-	{ .name = "one", .handler = nothing },
-	{ .name = "two", .handler = nothing },
-	{ 0 }
-};
+static struct rh_job_kind kinds[] = { { .name = "one", .handler = nothing },
+	{ .name = "two", .handler = nothing }, { 0 } };
 static const struct rh_uuid a = { { 0xa } }, b = { { 0xb } };
 
 static struct rh_looks looks;
@@ -30,7 +27,9 @@ static void
 set_up(void)
 {
 	rh_job_kinds_register(kinds);
-	lanes[0] = (struct rh_lane){ .tenant = a, .kind = &kinds[0], .above = 5 };
+	lanes[0] = (struct rh_lane){ .tenant = a,
+		.kind = &kinds[0],
+		.above = 5 };
 	r = (struct rh_runner){ .lanes = lanes,
 		.nlanes = 1,
 		.want = 1,
@@ -107,7 +106,8 @@ END_TEST
 
 START_TEST(what_is_no_look_says_nothing)
 {
-	struct rh_batch batch = { .n = 0 };
+	struct rh_claimed row;
+	struct rh_batch batch = { .rows = &row };
 
 	set_up();
 	rh_lanes_note(&r, &batch, false);
