@@ -141,16 +141,12 @@ soonest_ns(const struct rh_kept *kept, size_t i)
 	return kept->stepped_ns[i] + (uint64_t)duties[i].gap_ns;
 }
 
-/*
- * What was left meanwhile is due, unless it was looked for a moment ago. At
- * which place it was left is not said: at each of them.
- */
+/* What was left meanwhile is due there, unless it was looked for a moment ago. */
 static void
 hear(struct rh_server *s)
 {
-	unsigned called = rh_waker_hear(&s->waker);
-
-	for (unsigned p = 0; called && p < s->nplaces; p++) {
+	for (unsigned p = 0; p < s->nplaces; p++) {
+		unsigned called = rh_waker_hear(&s->waker, s->places[p].hash);
 		struct rh_kept *kept = &s->keeps[p];
 
 		kept->called |= called;

@@ -57,7 +57,7 @@ wake(struct rh_server *s, struct rh_runner *r)
 
 	r->wrote = r->sent = false;
 	if (what)
-		rh_waker_call(&s->waker, what);
+		rh_waker_call(&s->waker, s->at->hash, what);
 }
 
 unsigned

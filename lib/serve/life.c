@@ -351,7 +351,7 @@ wake(struct rh_call *c)
 	if (route && route->method != RH_GET)
 		c->leaves |= 1U << RH_WAKE_EVENTS;
 	if (c->leaves)
-		rh_waker_call(&c->server->waker, c->leaves);
+		rh_waker_call(&c->server->waker, c->server->at->hash, c->leaves);
 }
 
 static enum rh_served

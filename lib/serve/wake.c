@@ -13,7 +13,7 @@
 #define SLOTS 65
 
 struct rh_wake_words {
-	_Atomic uint32_t left[RH_WAKES];
+	_Atomic uint32_t left[RH_WAKE_BUCKETS][RH_WAKES];
 	_Atomic uint32_t rests[SLOTS]; /* bits; 0: it works */
 };
 
@@ -71,20 +71,37 @@ rh_waker_listen(struct rh_waker *w, unsigned slot)
 	return w->fd;
 }
 
-unsigned
-rh_waker_hear(struct rh_waker *w)
+static unsigned
+bucket(uint64_t place)
 {
-	unsigned what = 0;
+	return (unsigned)(place % RH_WAKE_BUCKETS);
+}
+
+unsigned
+rh_waker_hear(struct rh_waker *w, uint64_t place)
+{
+	unsigned what = 0, b = bucket(place);
 
 	atomic_store(&w->words->rests[w->slot], 0);
+	w->hears |= UINT32_C(1) << b;
 	for (unsigned i = 1; i < RH_WAKES; i++) {
-		uint32_t left = atomic_load(&w->words->left[i]);
+		uint32_t left = atomic_load(&w->words->left[b][i]);
 
-		if (left != w->seen[i])
+		if (left != w->seen[b][i])
 			what |= 1U << i;
-		w->seen[i] = left;
+		w->seen[b][i] = left;
 	}
 	return what;
+}
+
+static bool
+has_heard(const struct rh_waker *w, unsigned i)
+{
+	for (unsigned b = 0; b < RH_WAKE_BUCKETS; b++)
+		if (w->hears & UINT32_C(1) << b &&
+		    atomic_load(&w->words->left[b][i]) != w->seen[b][i])
+			return false;
+	return true;
 }
 
 bool
@@ -94,8 +111,7 @@ rh_waker_rest(struct rh_waker *w, unsigned what)
 		return true;
 	atomic_store(&w->words->rests[w->slot], what);
 	for (unsigned i = 1; i < RH_WAKES; i++)
-		if (what & 1U << i &&
-		    atomic_load(&w->words->left[i]) != w->seen[i])
+		if (what & 1U << i && !has_heard(w, i))
 			return false;
 	return true;
 }
@@ -132,12 +148,12 @@ call_one(struct rh_waker *w, uint32_t bit)
 }
 
 void
-rh_waker_call(struct rh_waker *w, unsigned what)
+rh_waker_call(struct rh_waker *w, uint64_t place, unsigned what)
 {
 	for (unsigned i = 1; i < RH_WAKES; i++) {
 		if (!(what & 1U << i))
 			continue;
-		atomic_fetch_add(&w->words->left[i], 1);
+		atomic_fetch_add(&w->words->left[bucket(place)][i], 1);
 		call_one(w, 1U << i);
 	}
 }

@@ -224,6 +224,22 @@ class Places(Placed):
             self.assertEqual(there.query(
                 f"select state from jobs_past where request_id = '{request}'"), [["done"]])
 
+    def polls(self, every):
+        self.stack.pool.configure(jobs_poll=every)
+        self.stack.jobs.stop()
+        self.stack.jobs.start()
+
+    def test_what_is_left_is_begun_where_it_is_since_it_calls(self):
+        """The one who runs jobs looks by himself once an hour. Several in turn: a
+        look may still follow the one before."""
+        a, b = self.stack.signup(), self.stack.signup()
+        self.place(a)
+        self.addCleanup(self.polls, "100ms")
+        self.polls("1h")
+        for _ in range(5):
+            for t in (a, b):
+                self.done(self.left(t))
+
     def test_what_waits_is_counted_over_all_places(self):
         s = self.stack
         a, b = s.signup(), s.signup()

@@ -9,6 +9,8 @@
 #include "rh_check.h"
 #include "serve/wake.h"
 
+#define HOME 0
+
 enum { EVENTS = 1 << RH_WAKE_EVENTS, JOBS = 1 << RH_WAKE_JOBS, BOTH = EVENTS | JOBS };
 
 static struct rh_waker request, a, b;
@@ -37,6 +39,8 @@ set_up(void)
 	rh_waker_init(&b, segment);
 	ck_assert_int_ge(rh_waker_listen(&a, 1), 0);
 	ck_assert_int_ge(rh_waker_listen(&b, 2), 0);
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), 0);
+	ck_assert_uint_eq(rh_waker_hear(&b, HOME), 0);
 }
 
 /* How many calls it has had; none is left afterwards. */
@@ -56,11 +60,11 @@ START_TEST(who_rests_is_called_once)
 	set_up();
 	ck_assert(rh_waker_rest(&a, BOTH));
 	for (int i = 0; i < 100; i++)
-		rh_waker_call(&request, JOBS);
+		rh_waker_call(&request, HOME, JOBS);
 	ck_assert_int_eq(calls(&a), 1);
 	ck_assert_int_eq(calls(&b), 0);
-	ck_assert_uint_eq(rh_waker_hear(&a), JOBS);
-	ck_assert_uint_eq(rh_waker_hear(&a), 0);
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), JOBS);
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), 0);
 }
 END_TEST
 
@@ -69,8 +73,8 @@ START_TEST(the_next_one_is_called_for_the_next)
 	set_up();
 	ck_assert(rh_waker_rest(&a, BOTH));
 	ck_assert(rh_waker_rest(&b, BOTH));
-	rh_waker_call(&request, JOBS);
-	rh_waker_call(&request, JOBS);
+	rh_waker_call(&request, HOME, JOBS);
+	rh_waker_call(&request, HOME, JOBS);
 	ck_assert_int_eq(calls(&a), 1);
 	ck_assert_int_eq(calls(&b), 1);
 }
@@ -79,10 +83,10 @@ END_TEST
 START_TEST(who_works_is_not_called_and_does_not_rest_over_it)
 {
 	set_up();
-	rh_waker_call(&request, JOBS);
+	rh_waker_call(&request, HOME, JOBS);
 	ck_assert_int_eq(calls(&a), 0);
 	ck_assert(!rh_waker_rest(&a, BOTH));
-	ck_assert_uint_eq(rh_waker_hear(&a), JOBS);
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), JOBS);
 	ck_assert(rh_waker_rest(&a, BOTH));
 }
 END_TEST
@@ -92,10 +96,10 @@ START_TEST(each_is_called_for_what_it_wants)
 	set_up();
 	ck_assert(rh_waker_rest(&a, JOBS));
 	ck_assert(rh_waker_rest(&b, EVENTS));
-	rh_waker_call(&request, EVENTS);
+	rh_waker_call(&request, HOME, EVENTS);
 	ck_assert_int_eq(calls(&a), 0);
 	ck_assert_int_eq(calls(&b), 1);
-	ck_assert_uint_eq(rh_waker_hear(&a), EVENTS);
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), EVENTS);
 }
 END_TEST
 
@@ -105,7 +109,7 @@ START_TEST(who_is_gone_holds_up_nobody)
 	ck_assert(rh_waker_rest(&a, BOTH));
 	ck_assert(rh_waker_rest(&b, BOTH));
 	close(a.fd);
-	rh_waker_call(&request, JOBS);
+	rh_waker_call(&request, HOME, JOBS);
 	ck_assert_int_eq(calls(&b), 1);
 	/* its slot's next one hears of nothing that was before it rests */
 	ck_assert_int_ge(rh_waker_listen(&a, 1), 0);
@@ -113,7 +117,27 @@ START_TEST(who_is_gone_holds_up_nobody)
 }
 END_TEST
 
-RH_CHECK_MAIN("serve/wake",
+/* Of two that share a bucket neither can be told from the other. */
+START_TEST(it_is_said_at_which_place)
+{
+	set_up();
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), 0);
+	ck_assert_uint_eq(rh_waker_hear(&a, 5), 0);
+	ck_assert(rh_waker_rest(&a, BOTH));
+	rh_waker_call(&request, 5, JOBS);
+	ck_assert_int_eq(calls(&a), 1);
+	ck_assert(!rh_waker_rest(&a, BOTH));
+	ck_assert_uint_eq(rh_waker_hear(&a, HOME), 0);
+	ck_assert_uint_eq(rh_waker_hear(&a, 5), JOBS);
+	rh_waker_call(&request, 5 + RH_WAKE_BUCKETS, EVENTS);
+	ck_assert_uint_eq(rh_waker_hear(&a, 5), EVENTS);
+	/* one that this host's configuration does not have keeps nobody from resting */
+	rh_waker_call(&request, 6, JOBS);
+	ck_assert(rh_waker_rest(&a, BOTH));
+}
+END_TEST
+
+RH_CHECK_MAIN("serve/wake", RH_CASE(it_is_said_at_which_place),
     RH_CASE(who_rests_is_called_once),
     RH_CASE(the_next_one_is_called_for_the_next),
     RH_CASE(who_works_is_not_called_and_does_not_rest_over_it),
