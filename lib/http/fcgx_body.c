@@ -165,6 +165,10 @@ rh_conn_read(struct rh_conn *c, struct rh_buf *to, size_t max, size_t drain_max)
 	    c->broken ? RH_BODY_BROKEN : RH_BODY_OK;
 }
 
+/*
+ * Its BEGIN_REQUEST comes first, and once: a second one before the end of PARAMS
+ * breaks the rules, and what stands behind it is no request.
+ */
 static enum rh_fcgx_body
 skip_record(struct rh_conn *c, struct drain *d, bool *ended)
 {
@@ -176,7 +180,7 @@ skip_record(struct rh_conn *c, struct drain *d, bool *ended)
 	r = rh_record_get(c->bytes + c->at);
 	if (r.version != 1 || r.id != c->id)
 		return foreign(c, &r, d->deadline_ns);
-	if ((r.type != RH_REC_BEGIN && r.type != RH_REC_PARAMS) ||
+	if (r.type != (d->seen ? RH_REC_PARAMS : RH_REC_BEGIN) ||
 	    (d->seen += r.size) > d->drain_max)
 		return RH_BODY_BROKEN;
 	*ended = r.type == RH_REC_PARAMS && r.n == 0;

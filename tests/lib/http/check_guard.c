@@ -366,7 +366,7 @@ START_TEST(what_is_too_large_is_refused_with_its_id)
 END_TEST
 
 static void
-large_request(struct wire *w, bool keep)
+large_head(struct wire *w, bool keep)
 {
 	static char value[60000];
 	struct wire *pairs = wire_new();
@@ -375,6 +375,12 @@ large_request(struct wire *w, bool keep)
 	wire_pair(pairs, RH_SLICE("HTTP_X"), (struct rh_slice){ value, sizeof(value) });
 	wire_begin(w, 1, RH_ROLE_RESPONDER, keep);
 	wire_record(w, RH_REC_PARAMS, 1, (struct rh_slice){ (char *)pairs->p, pairs->n });
+}
+
+static void
+large_request(struct wire *w, bool keep)
+{
+	large_head(w, keep);
 	wire_record(w, RH_REC_PARAMS, 1, RH_SLICE(""));
 	wire_record(w, RH_REC_STDIN, 1, RH_SLICE("a body"));
 	wire_record(w, RH_REC_STDIN, 1, RH_SLICE(""));
@@ -403,6 +409,23 @@ START_TEST(after_a_refusal_a_kept_connection_is_as_good_as_before)
 }
 END_TEST
 
+/* What comes behind a broken rule is no request, whole as it may look. */
+START_TEST(a_large_head_that_begins_twice_is_the_last)
+{
+	struct peer p = peer_open();
+	struct wire *w = wire_new();
+
+	large_head(w, true);
+	wire_get(w, 1, true);
+	peer_send(&p, w->p, w->n);
+	shutdown(p.ours, SHUT_WR);
+	ck_assert_int_eq(rh_fcgx_look(p.fx, p.theirs), RH_FCGX_TOO_LARGE);
+	ck_assert(!rh_fcgx_refuse(p.fx, RH_SLICE("Status: 431\r\n\r\n"), RH_SLICE("no")));
+	rh_assert_slice_eq(peer_reply(&p, 1), RH_SLICE("Status: 431\r\n\r\nno"));
+	peer_close(&p);
+}
+END_TEST
+
 RH_CHECK_MAIN("http/fcgx_guard",
     RH_LOOP(guard_judges, rows),
     RH_CASE(a_closed_connection_is_closed),
@@ -411,4 +434,5 @@ RH_CHECK_MAIN("http/fcgx_guard",
     RH_CASE(unknown_management_is_answered_and_taken_off),
     RH_LOOP(what_cannot_begin_is_ended, ends),
     RH_CASE(what_is_too_large_is_refused_with_its_id),
-    RH_LOOP(after_a_refusal_a_kept_connection_is_as_good_as_before, keeps))
+    RH_LOOP(after_a_refusal_a_kept_connection_is_as_good_as_before, keeps),
+    RH_CASE(a_large_head_that_begins_twice_is_the_last))
