@@ -31,6 +31,8 @@ rh_coherent_new(struct rh_arena *worker_arena,
 	c->first_since_ms = conf->redis ? rh_redis_since_ms(conf->redis) : 0;
 	c->obs = *obs;
 	c->place = &conf->shared->places[conf->slot];
+	if (conf->quarantine_ms)
+		conf->shared->cold.several = true;
 	return c;
 }
 
@@ -178,6 +180,8 @@ take_lease(struct rh_coherent *c, const struct rh_coherent_asked *a,
 		return;
 	memcpy(lease.token, a->token, sizeof(lease.token));
 	memcpy(lease.generation, generation.p, sizeof(lease.generation));
+	rh_cold_forget(&c->conf.shared->cold, rh_coherent_hash(a->tenant,
+	    a->group));
 	if (!rh_coherent_is_written(c->conf.shared, c->conf.slots, a->tenant,
 	    a->group) && rh_coherent_rebuild_begin(c->conf.shared,
 	    c->conf.slots, c->conf.slot, &lease, c->conf.lease_ms)) {

@@ -87,12 +87,21 @@ struct rh_tomb {
 	char token[RH_COHERENT_TOKEN];
 	int64_t life_ms;
 	int64_t since_ms;	/* mono: before it left */
+	uint64_t hash, word;	/* of the group; what was known of it */
 	int place;		/* of its record; -1: none was free */
 	bool is_sent, is_laid, is_dropped;
+	bool is_cold;		/* Redis has nothing of the group */
 };
 
 /* An area of the segment, zeros at first: a place for each slot. */
 size_t rh_coherent_shared_bytes(unsigned slots);
+/*
+ * Whether others are at work on what is Redis', of this host and of a segment of
+ * their own: then every write asks Redis, also where there is one host.
+ */
+void rh_coherent_beside(struct rh_coherent_shared *shared, bool others);
+/* They are, or were a moment ago: for so long nothing is cached. */
+void rh_coherent_after(struct rh_coherent_shared *shared, int64_t ms);
 /* Before the fork, once: the scripts. */
 void rh_coherent_register(void);
 struct rh_coherent *rh_coherent_new(struct rh_arena *worker_arena,
@@ -123,17 +132,18 @@ void rh_coherent_answer(struct rh_coherent *c, struct rh_cached *to);
 void rh_coherent_tomb(struct rh_coherent *c, struct rh_uuid tenant,
     struct rh_slice group, int64_t life_ms, struct rh_tomb *tomb);
 /*
- * Reads its answer, in its turn and before the transaction begins. False: Redis
- * has none; then this host fills nothing of the group while the write is at
- * work, and trusts nothing that was cached before its end. To be called for
- * every tomb.
+ * Reads its answer, in its turn and before the transaction begins. Where Redis
+ * has nothing of the group there is nothing to keep off, and it is as good as
+ * laid. False: Redis could not be told; then this host fills nothing of the group
+ * while the write is at work, and trusts nothing that was cached before its end.
+ * To be called for every tomb.
  */
 bool rh_coherent_tomb_laid(struct rh_coherent *c, struct rh_tomb *tomb);
 /*
  * The transaction is over, one way or the other: from here on a kill costs no
  * more than a successor's drop. Before the reply.
  */
-void rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb);
+void rh_coherent_done(struct rh_coherent *c, struct rh_tomb *tomb);
 /*
  * Other hosts wait quarantine_ms for the writes whose tombstones Redis may have
  * lost. A write that took longer is dropped here, and that is waited for: a round
@@ -142,13 +152,13 @@ void rh_coherent_done(struct rh_coherent *c, const struct rh_tomb *tomb);
 bool rh_coherent_confirm(struct rh_coherent *c, struct rh_tomb *tombs,
     unsigned n);
 /* Nobody knows how, or when: in place of done and drop. */
-void rh_coherent_unsettled(struct rh_coherent *c, const struct rh_tomb *tomb);
+void rh_coherent_unsettled(struct rh_coherent *c, struct rh_tomb *tomb);
 
 /*
  * Only where the transaction's end is known; else the tombstone is left to end
  * by itself. Goes with rh_coherent_post, and again where that was in vain.
  */
-void rh_coherent_drop(struct rh_coherent *c, const struct rh_tomb *tomb);
+void rh_coherent_drop(struct rh_coherent *c, struct rh_tomb *tomb);
 /* Goes with rh_coherent_post; the value is copied. A lease that is not held: nothing. */
 void rh_coherent_fill(struct rh_coherent *c, const struct rh_lease *lease,
     struct rh_slice value, int64_t ttl_ms);

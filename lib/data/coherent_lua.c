@@ -8,7 +8,9 @@
  *
  * No such key: Redis has lost it, or never knew it. Writers of other hosts may
  * have stood in it, so it is as if one were at work until those are over ("?"). A
- * drop therefore leaves a generation behind, not nothing.
+ * drop therefore leaves a generation behind, not nothing, where there are others.
+ * A write that finds no such key leaves it so: nobody can fill before those that
+ * were at work when the first look came are over, and it is one of them.
  *
  * An entry: 16 bytes of generation, as of when (13 digits), until when (13),
  * how long it took to make (6), then the value.
@@ -21,7 +23,6 @@
 	"local t = redis.call('TIME')\n"				\
 	"local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 #define DAY_MS	"86400000"
-#define WRITTEN_MS	"600000"	/* for a group that is written and not read */
 
 /* Of now: who is at work, but for one; when the last ends; whether that one was there. */
 #define WRITERS								\
@@ -99,9 +100,15 @@ static const char fill[] = NOW
     "redis.call('PEXPIRE', KEYS[1], " DAY_MS ")\n"
     "return 1\n";
 
-/* g | token, life ms, quarantine ms. The key outlives the last tombstone. */
-static const char tomb[] = NOW WRITERS
+/*
+ * g | token, life ms, quarantine ms, or nothing: then none is laid where Redis
+ * knows no such group. The key outlives the last tombstone.
+ */
+static const char tomb[] =
     "local g = redis.call('GET', KEYS[1])\n"
+    "if not g and ARGV[3] == '' then\n"
+    "	return 0\n"
+    "end\n" NOW WRITERS
     "local left, last, ends = '', now, now + tonumber(ARGV[2])\n"
     "if g and string.byte(g) == 33 then\n"
     "	left, last = writers(g)\n"
@@ -113,8 +120,9 @@ static const char tomb[] = NOW WRITERS
     "return 1\n";
 
 /*
- * g | token, which has been no generation yet where it is still there. One
- * whose own is gone does not know who else was there.
+ * g | token, which has been no generation yet where it is still there, and how
+ * many ms it is to be one, 0: not at all. One whose own is gone does not know
+ * who else was there.
  */
 static const char drop[] = NOW WRITERS
     "local g = redis.call('GET', KEYS[1])\n"
@@ -124,8 +132,10 @@ static const char drop[] = NOW WRITERS
     "	return redis.call('DEL', KEYS[1])\n"
     "end\n"
     "local left, last, was = writers(g, ARGV[1])\n"
-    "if was and left == '' then\n"
-    "	redis.call('SET', KEYS[1], ARGV[1], 'PX', " WRITTEN_MS ")\n"
+    "if was and left == '' and ARGV[2] == '0' then\n"
+    "	redis.call('DEL', KEYS[1])\n"
+    "elseif was and left == '' then\n"
+    "	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
     "elseif was then\n"
     "	say(left, last)\n"
     "end\n"

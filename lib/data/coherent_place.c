@@ -18,8 +18,8 @@ rh_coherent_now_ms(void)
 	return (int64_t)(rh_clock_mono_ns() / 1000000);
 }
 
-static uint64_t
-hash_of(struct rh_uuid tenant, struct rh_slice group)
+uint64_t
+rh_coherent_hash(struct rh_uuid tenant, struct rh_slice group)
 {
 	char text[sizeof(tenant.b) + RH_COHERENT_GROUP_MAX];
 
@@ -31,7 +31,7 @@ hash_of(struct rh_uuid tenant, struct rh_slice group)
 static uint64_t
 hash_of_entry(const struct rh_lease *lease)
 {
-	uint64_t hash = hash_of(lease->tenant, lease->group);
+	uint64_t hash = rh_coherent_hash(lease->tenant, lease->group);
 
 	return hash ^ rh_hash64(lease->entry.p, lease->entry.n) * 3;
 }
@@ -72,7 +72,7 @@ rh_coherent_place_take(struct rh_coherent_place *p, const struct rh_tomb *tomb)
 	memcpy(r->token, tomb->token, sizeof(r->token));
 	memcpy(r->group, tomb->group.p, tomb->group.n);
 	r->group_n = (uint8_t)tomb->group.n;
-	r->hash = hash_of(tomb->tenant, tomb->group);
+	r->hash = tomb->hash;
 	r->until_ms = now_ms + tomb->life_ms;
 	p->laid |= 1u << i;
 	return i;
@@ -85,6 +85,7 @@ rh_coherent_place_done(struct rh_coherent_place *p, int record)
 	p->done |= 1u << record;
 	p->laid &= ~(1u << record);
 	p->blind &= ~(1u << record);
+	p->cold &= ~(1u << record);
 }
 
 void
@@ -100,11 +101,21 @@ rh_coherent_place_is_blind(const struct rh_coherent_place *p, int record)
 }
 
 void
+rh_coherent_place_cold(struct rh_coherent_place *p, int record, bool is)
+{
+	if (is)
+		p->cold |= 1u << record;
+	else
+		p->cold &= ~(1u << record);
+}
+
+void
 rh_coherent_place_free(struct rh_coherent_place *p, int record)
 {
 	p->laid &= ~(1u << record);
 	p->done &= ~(1u << record);
 	p->blind &= ~(1u << record);
+	p->cold &= ~(1u << record);
 }
 
 void
@@ -130,7 +141,7 @@ bool
 rh_coherent_is_written(const struct rh_coherent_shared *shared, unsigned slots,
     struct rh_uuid tenant, struct rh_slice group)
 {
-	uint64_t hash = hash_of(tenant, group);
+	uint64_t hash = rh_coherent_hash(tenant, group);
 	int64_t now_ms = rh_coherent_now_ms();
 
 	for (unsigned slot = 0; slot < slots; slot++) {
@@ -183,6 +194,18 @@ void
 rh_coherent_rebuild_end(struct rh_coherent_place *p)
 {
 	p->rebuilds = 0;
+}
+
+void
+rh_coherent_beside(struct rh_coherent_shared *shared, bool others)
+{
+	shared->cold.off = others;
+}
+
+void
+rh_coherent_after(struct rh_coherent_shared *shared, int64_t ms)
+{
+	rh_coherent_distrust(shared, rh_coherent_now_ms() + ms);
 }
 
 void

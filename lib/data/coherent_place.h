@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "data/coherent.h"
+#include "data/coherent_cold.h"
 #include "data/coherent_glance.h"
 
 struct rh_coherent_record {
@@ -35,6 +36,7 @@ struct rh_coherent_rebuild {
 struct rh_coherent_place {
 	_Atomic uint32_t laid, done;	/* bit i: record i */
 	_Atomic uint32_t blind;		/* of the laid: Redis has no tombstone */
+	_Atomic uint32_t cold;		/* of the laid: nor had it anything of the group */
 	_Atomic uint32_t rebuilds;	/* how many of these there are */
 	struct rh_coherent_rebuild rebuild[RH_COHERENT_LOOKS];
 	struct rh_coherent_record records[RH_COHERENT_TOMBS];
@@ -43,10 +45,12 @@ struct rh_coherent_place {
 struct rh_coherent_shared {
 	_Atomic int64_t not_before_ms;	/* what was read before is not trusted */
 	struct rh_glance_hints hints;
+	struct rh_cold cold;
 	struct rh_coherent_place places[];
 };
 
 int64_t rh_coherent_now_ms(void);
+uint64_t rh_coherent_hash(struct rh_uuid tenant, struct rh_slice group);
 /* A record for the tomb; -1: all are taken. Before the tomb is sent. */
 int rh_coherent_place_take(struct rh_coherent_place *p,
     const struct rh_tomb *tomb);
@@ -56,6 +60,8 @@ void rh_coherent_place_free(struct rh_coherent_place *p, int record);
 /* Redis knows nothing of this write. */
 void rh_coherent_place_blind(struct rh_coherent_place *p, int record);
 bool rh_coherent_place_is_blind(const struct rh_coherent_place *p, int record);
+/* Redis had nothing to keep off. */
+void rh_coherent_place_cold(struct rh_coherent_place *p, int record, bool is);
 /* What a dead one left half done: its transaction may yet commit. */
 void rh_coherent_place_tidy(struct rh_coherent_place *p,
     struct rh_coherent_shared *shared);

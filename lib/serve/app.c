@@ -171,6 +171,14 @@ program_path(const struct rh_program *self, struct rh_arena *arena)
 }
 
 static void
+becoming(void *server, bool yes)
+{
+	struct rh_server *s = server;
+
+	rh_host_beside(s->host, yes);
+}
+
+static void
 tick(void *server)
 {
 	struct rh_server *s = server;
@@ -234,6 +242,8 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 		spec_of_jobs(&spec);
 	else
 		h->past = rh_past_open(h, arena);
+	if (part->pool == RH_POOL_FCGI)
+		spec.becoming = becoming;
 	master_signals(h, server, arena);
 	if (!will)
 		rh_unburied_tell(server);

@@ -73,7 +73,7 @@ const struct rh_directive rh_serve_directives[] = {
 	{ "redis_retry",         C(MS, redis_retry_ms),             "250ms",                         "10ms",  "1min",    RH_RELOAD,  "how long a worker does without before it tries again; doubles to 16 times while that fails", NULL },
 
 	{ "cache_ttl",           C(MS, cache_ttl_ms),               "1min",                          "0ms",   "1d",      RH_RELOAD,  "how long Redis keeps tokens' owners and lists' first pages, at the most: a change ends it; 0ms: not at all", NULL },
-	{ "cache_quarantine",    C(MS, cache_quarantine_ms),        "1s",                            "0",     "1min",    RH_RELOAD,  "several hosts on one Redis: how long what Redis does not know, as after a flush, is not cached, for another host's write may be at work on it; a write that takes longer is told to Redis before its reply. The same on all hosts; 0: there is one host", NULL },
+	{ "cache_quarantine",    C(MS, cache_quarantine_ms),        "1s",                            "0",     "1min",    RH_RELOAD,  "several hosts on one Redis: how long what Redis does not know, as after a flush, is not cached, for another host's write may be at work on it; a write that takes longer is told to Redis before its reply. The same on all hosts; 0: there is one host, and what nobody reads is written without asking Redis", NULL },
 
 	{ "secret_key",          C(SECRET, secret_key),             "${ROWHOUSE_SECRET_KEY:-}",      NULL,    NULL,      RH_RELOAD,  "signs cursors, seals stored replies; at least 32 characters, the same on every host", NULL },
 	{ "session_ttl",         C(MS, session_ttl_ms),             "30d",                           "1min",  "365d",    RH_RELOAD,  "how long a sign-in lasts", NULL },

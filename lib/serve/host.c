@@ -78,6 +78,39 @@ instruments_open(const struct rh_app *app, struct rh_metrics *m,
 	return true;
 }
 
+int64_t
+rh_host_longest_ms(const struct rh_serve_conf *conf)
+{
+	int64_t ms = RH_MAX(conf->timeout_read_ms, conf->timeout_write_ms);
+
+	ms = RH_MAX(ms, conf->timeout_other_ms);
+	return ms + conf->statement_timeout_ms;
+}
+
+struct rh_coherent_shared *
+rh_host_coherent(const struct rh_host *h, unsigned place)
+{
+	char *areas = (char *)h->coherent;
+
+	return (void *)(areas + place * rh_coherent_shared_bytes(h->slots));
+}
+
+void
+rh_host_beside(struct rh_host *h, bool others)
+{
+	for (unsigned place = 0; place <= RH_PLACEMENTS_MAX; place++)
+		rh_coherent_beside(rh_host_coherent(h, place), others);
+}
+
+/* Of the program before us one may be in a write that Redis was not told of. */
+static void
+succeed_others(struct rh_host *h)
+{
+	for (unsigned place = 0; place <= RH_PLACEMENTS_MAX; place++)
+		rh_coherent_after(rh_host_coherent(h, place),
+		    rh_host_longest_ms(h->conf));
+}
+
 bool
 rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
     struct rh_joined *joined, struct rh_buf *why)
@@ -140,6 +173,8 @@ rh_host_segment(struct rh_host *h, const char *path, struct rh_will *will,
 	h->hashers = (struct rh_hashers){
 		.pids = rh_segment_area(h->segment, "hashers"),
 		.n = (unsigned)conf->password_hashers };
+	if (will && !will->same_segment && h->pool == RH_POOL_FCGI)
+		succeed_others(h);
 	return true;
 }
 

@@ -80,5 +80,12 @@ void rh_host_tune(struct rh_host *host, struct rh_arena *arena,
  */
 RH_MUST_CHECK bool rh_host_segment(struct rh_host *host, const char *path,
     struct rh_will *will, struct rh_joined *joined, struct rh_buf *why);
+/* As long as any request may take, and its statement's last word. */
+int64_t rh_host_longest_ms(const struct rh_serve_conf *conf);
+/* The cache's part of the segment; place 0 is home. */
+struct rh_coherent_shared *rh_host_coherent(const struct rh_host *host,
+    unsigned place);
+/* Whether workers of another segment are at work on what is cached. */
+void rh_host_beside(struct rh_host *host, bool others);
 
 #endif

@@ -142,6 +142,13 @@ make_will(const struct rh_master *m, struct rh_arena *arena)
 	return w;
 }
 
+static void
+tell_becoming(const struct rh_master *m, bool yes)
+{
+	if (m->spec->becoming)
+		m->spec->becoming(m->spec->ctx, yes);
+}
+
 /* Answers only where it failed. */
 static void
 become(struct rh_master *m)
@@ -158,9 +165,11 @@ become(struct rh_master *m)
 		fcntl(fd, F_SETFD, 0);
 		rh_log_say(m->spec->log, RH_LOG_INFO, "pool %s: becoming %s",
 		    m->spec->name, m->spec->program);
+		tell_becoming(m, true);
 		execv(m->spec->program, m->spec->argv);
 	}
 	refuse(m, "cannot become it: ", strerror(errno));
+	tell_becoming(m, false);
 	rh_will_keep(w, false);
 	unsetenv(RH_WILL_ENV);
 	if (fd >= 0)
@@ -213,6 +222,7 @@ rh_master_succeed(struct rh_master *m, const struct rh_will *w,
 		return;
 	}
 	rh_assert(w->nworkers == m->nplaces && w->nseats == m->h.nseats);
+	tell_becoming(m, false);
 	rh_master_seats_adopt(m, w->seats);
 	adopt_workers(m, w);
 	m->writer.pid = w->writer;

@@ -150,6 +150,12 @@ struct rh_pool_spec {
 	/* What SIGUSR2 makes of the master; NULL: nothing. */
 	const char *program;
 	char **argv;
+	/*
+	 * In the master, before it becomes that program, whose workers may have
+	 * a segment of their own while ours live on in this one; false: it has
+	 * not become it, or has this segment. NULL: none.
+	 */
+	void (*becoming)(void *ctx, bool yes);
 	/* Of the program that it was before; NULL: it starts. */
 	const struct rh_will *will;
 	void *ctx;

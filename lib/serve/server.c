@@ -64,27 +64,16 @@ redis_note(struct rh_server *s)
 	s->redis_away = away;
 }
 
-/* As long as any request may take, and its statement's last word. */
-static int64_t
-longest_ms(const struct rh_serve_conf *conf)
-{
-	int64_t ms = RH_MAX(conf->timeout_read_ms, conf->timeout_write_ms);
-
-	ms = RH_MAX(ms, conf->timeout_other_ms);
-	return ms + conf->statement_timeout_ms;
-}
-
 struct rh_coherent *
 rh_server_coherent(struct rh_server *s, struct rh_redis *redis, unsigned place)
 {
 	const struct rh_host *h = s->host;
 	const struct rh_coherent_obs obs = { &s->tally, h->series.cache_requests,
 		h->series.caches };
-	char *area = (char *)h->coherent +
-	    place * rh_coherent_shared_bytes(h->slots);
 
 	return rh_coherent_new(s->own, &(struct rh_coherent_conf){
-	    redis, (void *)area, h->slots, s->slot, longest_ms(h->conf),
+	    redis, rh_host_coherent(h, place), h->slots, s->slot,
+	    rh_host_longest_ms(h->conf),
 	    h->conf->cache_quarantine_ms,
 	    rh_breaker_longest_ms(h->conf->redis_retry_ms) }, &obs);
 }

@@ -316,6 +316,29 @@ class OfSeveralHosts(Cached):
         self.warmed(f"{t.path}/projects", t.token)
 
 
+class Unread(Cached):
+    """The limiter asks Redis nothing here: what a write asks is the cache's."""
+
+    settings = {"workers": 2, "limiter": "shm"}
+
+    def write(self, tasks, token, title):
+        got = self.expect(201, "POST", tasks, token, {"title": title})
+        return self.line_of(got)["rt"]
+
+    def test_a_write_of_what_nobody_reads_asks_redis_once(self):
+        t = self.stack.signup()
+        project = self.made(f"{t.path}/projects", t.token, name="P")["id"]
+        tasks = f"{t.path}/projects/{project}/tasks"
+        self.assertEqual(self.write(tasks, t.token, "0"), {"pg": 1, "redis": 1})
+        for i in range(1, 5):
+            self.assertEqual(self.write(tasks, t.token, str(i)), {"pg": 1, "redis": 0})
+        self.warmed(tasks, t.token)
+        self.assertEqual(self.write(tasks, t.token, "5"), {"pg": 1, "redis": 1})
+        got, _ = self.read(tasks, t.token)
+        self.assertEqual([task["title"] for task in got.json["data"]],
+                         ["5", "4", "3", "2", "1", "0"])
+
+
 class Off(Cached):
 
     settings = {"workers": 2, "cache_ttl": "0ms"}

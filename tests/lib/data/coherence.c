@@ -52,7 +52,7 @@ struct ring {
 	_Atomic uint64_t reads_of[PAGES];
 	_Atomic int fills[WORKERS];		/* page + 1: this worker rebuilds it */
 	_Atomic uint64_t rounds, writes, late, reads, results[RH_CACHE_RESULTS];
-	_Atomic uint64_t apart, confirmed, refreshes, unlaid, twice, stale, kills, restarts, freezes;
+	_Atomic uint64_t apart, confirmed, cold, unasked, refreshes, unlaid, twice, stale, kills, restarts, freezes;
 	_Atomic uint64_t flushes, evicted, cuts;
 	_Atomic bool over;
 };
@@ -286,6 +286,8 @@ write_page(struct worker *w)
 	rh_coherent_tomb(w->cache, tenant, group_of(w, page), LIFE_MS, &tomb);
 	is_laid = rh_coherent_tomb_laid(w->cache, &tomb);
 	ring->unlaid += !is_laid;
+	ring->cold += tomb.is_cold;
+	ring->unasked += tomb.is_cold && !tomb.is_sent;
 	perhaps_die();
 	dawdle();
 	version = ask(w, WRITE, page);
@@ -296,7 +298,7 @@ write_page(struct worker *w)
 		rh_coherent_done(w->cache, &tomb);
 		if (!rh_coherent_confirm(w->cache, &tomb, 1))
 			raise_to(&ring->unlaid_of[page], version);
-		ring->confirmed += tomb.is_dropped;
+		ring->confirmed += tomb.is_dropped && !tomb.is_cold;
 	}
 	dawdle();
 	/* as a request past its deadline has no such reply */
@@ -497,7 +499,8 @@ tell(const char *name)
 {
 	const struct ring *r = ring;
 
-	printf("%-9s %6llu rounds %6llu writes (%llu late, %llu unlaid, %llu confirmed) %7llu reads:"
+	printf("%-9s %6llu rounds %6llu writes (%llu late, %llu unlaid, %llu confirmed;"
+	    " %llu cold, of which Redis was asked for all but %llu) %7llu reads:"
 	    " hit %llu miss %llu busy %llu off %llu, %llu early;"
 	    " %llu kills %llu flushes %llu restarts %llu freezes"
 	    " %llu cuts %llu evicted;"
@@ -505,7 +508,8 @@ tell(const char *name)
 	    " alone %llu; stale %llu\n", name,
 	    (unsigned long long)r->rounds, (unsigned long long)r->writes,
 	    (unsigned long long)r->late, (unsigned long long)r->unlaid,
-	    (unsigned long long)r->confirmed,
+	    (unsigned long long)r->confirmed, (unsigned long long)r->cold,
+	    (unsigned long long)r->unasked,
 	    (unsigned long long)r->reads,
 	    (unsigned long long)r->results[RH_CACHE_HIT],
 	    (unsigned long long)r->results[RH_CACHE_MISS],
@@ -524,7 +528,8 @@ static bool
 holds(uint64_t rounds)
 {
 	return ring->stale == 0 && ring->rounds >= rounds &&
-	    ring->results[RH_CACHE_HIT] > 0 &&
+	    ring->results[RH_CACHE_HIT] > 0 && ring->cold > 0 &&
+	    (ring->unasked > 0) == (nhosts == 1) &&
 	    (ring->twice == 0 || (nhosts > 1 && faults & ~(unsigned)KILLS));
 }
 
