@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/attr.h"
+#include "data/cells.h"
 
 /*
  * Two words carry a time and a number: the time's upper 48 bits, in steps of
@@ -28,24 +29,24 @@ struct rh_advances {
 	struct cell cells[1];
 };
 
-enum { PROBES = 8 };
 /* Less is not worth a lot. */
 enum { LEAST = 4, CAME_LEAST = 3 };
 
 size_t
 rh_advances_bytes(unsigned keys)
 {
-	return (keys + PROBES) * sizeof(struct cell);
+	return rh_cells(keys) * sizeof(struct cell);
 }
 
 static struct cell *
 cell_find(struct rh_advances *a, unsigned keys, uint64_t key)
 {
-	struct cell *c = &a->cells[key % keys];
+	for (unsigned i = 0; i < RH_CELLS_PLACES; i++) {
+		struct cell *c = &a->cells[rh_cell_at(keys, key, i)];
 
-	for (int i = 0; i < PROBES; i++)
-		if (atomic_load_explicit(&c[i].key, memory_order_relaxed) == key)
-			return &c[i];
+		if (atomic_load_explicit(&c->key, memory_order_relaxed) == key)
+			return c;
+	}
 	return NULL;
 }
 
@@ -54,25 +55,24 @@ static struct cell *
 cell_claim(struct rh_advances *a, unsigned keys, uint64_t key, uint64_t now_ns,
     uint64_t life_ns)
 {
-	struct cell *c = &a->cells[key % keys];
-
-	for (int i = 0; i < PROBES; i++) {
-		uint64_t had = atomic_load(&c[i].key);
+	for (unsigned i = 0; i < RH_CELLS_PLACES; i++) {
+		struct cell *c = &a->cells[rh_cell_at(keys, key, i)];
+		uint64_t had = atomic_load(&c->key);
 
 		if (had == key)
-			return &c[i];
-		if (had && (TIME_OF(atomic_load(&c[i].lot)) > now_ns ||
-		    TIME_OF(atomic_load(&c[i].heat)) + 4 * life_ns > now_ns))
+			return c;
+		if (had && (TIME_OF(atomic_load(&c->lot)) > now_ns ||
+		    TIME_OF(atomic_load(&c->heat)) + 4 * life_ns > now_ns))
 			continue;
-		if (!atomic_compare_exchange_strong(&c[i].key, &had, key)) {
+		if (!atomic_compare_exchange_strong(&c->key, &had, key)) {
 			if (had == key)
-				return &c[i];
+				return c;
 			continue;
 		}
-		atomic_store(&c[i].lot, 0);
-		atomic_store(&c[i].size, 0);
-		atomic_store(&c[i].heat, WORD(now_ns, 0));
-		return &c[i];
+		atomic_store(&c->lot, 0);
+		atomic_store(&c->size, 0);
+		atomic_store(&c->heat, WORD(now_ns, 0));
+		return c;
 	}
 	return NULL;
 }

@@ -6,10 +6,11 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "data/cells.h"
 
 /*
- * A key stands in one of eight neighbouring cells. Its theoretical arrival
- * time (GCRA's TAT) is moved by one compare-and-swap; a cell whose time has
+ * A key stands in one of sixteen cells. Its theoretical arrival time (GCRA's
+ * TAT) is moved by one compare-and-swap; a cell whose time has
  * passed says no more than an empty one, so it may be taken over.
  */
 struct cell {
@@ -21,22 +22,21 @@ struct rh_limit_table {
 	struct cell cells[1];
 };
 
-enum { PROBES = 8 };
-
 size_t
 rh_limit_bytes(unsigned keys)
 {
-	return (keys + PROBES) * sizeof(struct cell);
+	return rh_cells(keys) * sizeof(struct cell);
 }
 
 static struct cell *
 cell_find(struct rh_limit_table *t, unsigned keys, uint64_t key)
 {
-	struct cell *c = &t->cells[key % keys];
+	for (unsigned i = 0; i < RH_CELLS_PLACES; i++) {
+		struct cell *c = &t->cells[rh_cell_at(keys, key, i)];
 
-	for (int i = 0; i < PROBES; i++)
-		if (atomic_load_explicit(&c[i].key, memory_order_relaxed) == key)
-			return &c[i];
+		if (atomic_load_explicit(&c->key, memory_order_relaxed) == key)
+			return c;
+	}
 	return NULL;
 }
 
@@ -44,19 +44,18 @@ static struct cell *
 cell_claim(struct rh_limit_table *t, unsigned keys, uint64_t key,
     uint64_t now_ns)
 {
-	struct cell *c = &t->cells[key % keys];
-
-	for (int i = 0; i < PROBES; i++) {
-		uint64_t had = atomic_load(&c[i].key);
+	for (unsigned i = 0; i < RH_CELLS_PLACES; i++) {
+		struct cell *c = &t->cells[rh_cell_at(keys, key, i)];
+		uint64_t had = atomic_load(&c->key);
 
 		if (had == key)	/* another worker's, since we looked */
-			return &c[i];
-		if (had != 0 && atomic_load(&c[i].tat_ns) > now_ns)
+			return c;
+		if (had != 0 && atomic_load(&c->tat_ns) > now_ns)
 			continue;
-		if (atomic_compare_exchange_strong(&c[i].key, &had, key))
-			return &c[i];
+		if (atomic_compare_exchange_strong(&c->key, &had, key))
+			return c;
 		if (had == key)	/* another worker was first with this key */
-			return &c[i];
+			return c;
 	}
 	return NULL;
 }

@@ -6,35 +6,70 @@
 
 #include "base/crypto.h"
 
-enum { FREE, WRITING, READY };
 enum { PROBES = 32 };
 enum { TENANT, TOKEN, TENANT_WRITE, TOKEN_WRITE, WINDOW_MS, LIMITS };
 
+/*
+ * A place says which entry, by its number from 1 on, and some bits of the
+ * slug's hash, so that another's entry is hardly ever looked at.
+ */
+#define NUMBER_BITS	23
+#define NUMBER_MAX	((UINT32_C(1) << NUMBER_BITS) - 1)
+#define NUMBER_OF(place) ((place) & NUMBER_MAX)
+#define TAG_OF(place)	((place) & ~NUMBER_MAX)
+#define FREE		UINT32_C(0)
+#define WRITING		NUMBER_MAX
+
 struct entry {
-	_Atomic uint32_t state;
-	uint32_t label;
 	struct rh_uuid id;
 	_Atomic uint64_t placement;
 	_Atomic uint32_t limits[LIMITS];
+	uint32_t label;
 	uint8_t length;
 	char slug[RH_SLUG_MAX - 1 + 8];
 };
 
+/* The places, and then the entries, in the order in which they came. */
 struct rh_directory {
-	struct entry entries[1];
+	_Atomic uint32_t given;	/* entries */
+	uint32_t unused[15];
+	_Atomic uint32_t places[];
 };
 
 /* Twice the tenants, so that probes stay short. */
 static size_t
-cells(unsigned tenants)
+places(unsigned tenants)
 {
 	return (size_t)tenants * 2;
+}
+
+static size_t
+entries_at(unsigned tenants)
+{
+	size_t n = sizeof(struct rh_directory) +
+	    (places(tenants) + PROBES) * sizeof(uint32_t);
+
+	return (n + 63) & ~(size_t)63;
+}
+
+/* As many: two workers may enter one tenant at once, and what nobody has costs nothing. */
+static uint32_t
+entries(unsigned tenants)
+{
+	return (uint32_t)RH_MIN(places(tenants), (size_t)NUMBER_MAX - 1);
 }
 
 size_t
 rh_directory_bytes(unsigned tenants)
 {
-	return (cells(tenants) + PROBES) * sizeof(struct entry);
+	return entries_at(tenants) + entries(tenants) * sizeof(struct entry);
+}
+
+static struct entry *
+entry_of(const struct rh_directory *d, unsigned tenants, uint32_t number)
+{
+	return (struct entry *)((char *)(uintptr_t)d + entries_at(tenants)) +
+	    (number - 1);
 }
 
 static bool
@@ -43,19 +78,38 @@ entry_is(const struct entry *e, struct rh_slice slug)
 	return e->length == slug.n && memcmp(e->slug, slug.p, slug.n) == 0;
 }
 
-static const struct entry *
+static uint32_t
+tag_of(uint64_t hash)
+{
+	return TAG_OF((uint32_t)(hash >> 32));
+}
+
+/* The entry that this place names, if it is the slug's. */
+static struct entry *
+entry_at(const struct rh_directory *d, unsigned tenants, uint32_t place,
+    uint64_t hash, struct rh_slice slug)
+{
+	struct entry *e;
+
+	if (NUMBER_OF(place) == WRITING || TAG_OF(place) != tag_of(hash))
+		return NULL;
+	e = entry_of(d, tenants, NUMBER_OF(place));
+	return entry_is(e, slug) ? e : NULL;
+}
+
+static struct entry *
 entry_find(const struct rh_directory *d, unsigned tenants, struct rh_slice slug)
 {
-	const struct entry *e = &d->entries[rh_hash64(slug.p, slug.n) %
-	    cells(tenants)];
+	uint64_t hash = rh_hash64(slug.p, slug.n);
+	const _Atomic uint32_t *p = &d->places[hash % places(tenants)];
+	struct entry *e;
 
-	for (int i = 0; i < PROBES; i++, e++) {
-		uint32_t state = atomic_load_explicit(&e->state,
-		    memory_order_acquire);
+	for (int i = 0; i < PROBES; i++, p++) {
+		uint32_t place = atomic_load_explicit(p, memory_order_acquire);
 
-		if (state == FREE)
+		if (place == FREE)
 			return NULL;
-		if (state == READY && entry_is(e, slug))
+		if ((e = entry_at(d, tenants, place, hash, slug)))
 			return e;
 	}
 	return NULL;
@@ -101,21 +155,21 @@ void
 rh_directory_limit(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, const struct rh_limits *limits)
 {
-	const struct entry *e = entry_find(d, tenants, slug);
+	struct entry *e = entry_find(d, tenants, slug);
 
 	if (e)
-		limits_put(&d->entries[e - d->entries], limits);
+		limits_put(e, limits);
 }
 
 void
 rh_directory_place(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, uint64_t placement)
 {
-	const struct entry *e = entry_find(d, tenants, slug);
+	struct entry *e = entry_find(d, tenants, slug);
 
 	if (e)
-		atomic_store_explicit(&d->entries[e - d->entries].placement,
-		    placement, memory_order_relaxed);
+		atomic_store_explicit(&e->placement, placement,
+		    memory_order_relaxed);
 }
 
 uint64_t
@@ -124,29 +178,63 @@ rh_placement_hash(struct rh_slice name)
 	return name.n ? rh_hash64(name.p, name.n) | 1 : 0;
 }
 
+static void
+entry_put(struct entry *e, struct rh_slice slug, const struct rh_tenant *tenant)
+{
+	e->label = tenant->label;
+	e->id = tenant->id;
+	atomic_store_explicit(&e->placement, tenant->placement,
+	    memory_order_relaxed);
+	limits_put(e, &tenant->limits);
+	e->length = (uint8_t)slug.n;
+	memcpy(e->slug, slug.p, slug.n);
+}
+
+/* 0: all of them are given. */
+static uint32_t
+entry_take(struct rh_directory *d, unsigned tenants)
+{
+	uint32_t given = atomic_load(&d->given);
+
+	do {
+		if (given >= entries(tenants))
+			return 0;
+	} while (!atomic_compare_exchange_weak(&d->given, &given, given + 1));
+	return given + 1;
+}
+
+/* The place is the caller's. Where there is no entry for it, it stays taken. */
+static void
+place_fill(struct rh_directory *d, unsigned tenants, _Atomic uint32_t *p,
+    uint64_t hash, struct rh_slice slug, const struct rh_tenant *tenant)
+{
+	uint32_t number = entry_take(d, tenants);
+
+	if (!number)
+		return;
+	entry_put(entry_of(d, tenants, number), slug, tenant);
+	atomic_store_explicit(p, tag_of(hash) | number, memory_order_release);
+}
+
 void
 rh_directory_put(struct rh_directory *d, unsigned tenants,
     struct rh_slice slug, const struct rh_tenant *tenant)
 {
-	struct entry *e = &d->entries[rh_hash64(slug.p, slug.n) %
-	    cells(tenants)];
+	uint64_t hash = rh_hash64(slug.p, slug.n);
+	_Atomic uint32_t *p = &d->places[hash % places(tenants)];
 
-	for (int i = 0; i < PROBES; i++, e++) {
-		uint32_t state = FREE;
+	for (int i = 0; i < PROBES; i++, p++) {
+		uint32_t place = FREE;
 
-		if (atomic_compare_exchange_strong(&e->state, &state, WRITING)) {
-			e->label = tenant->label;
-			e->id = tenant->id;
-			atomic_store_explicit(&e->placement, tenant->placement,
-			    memory_order_relaxed);
-			limits_put(e, &tenant->limits);
-			e->length = (uint8_t)slug.n;
-			memcpy(e->slug, slug.p, slug.n);
-			atomic_store_explicit(&e->state, READY,
-			    memory_order_release);
+		/* what is not to be had is not to be tried for ever anew */
+		if (atomic_load_explicit(&d->given, memory_order_relaxed) ==
+		    entries(tenants))
+			return;
+		if (atomic_compare_exchange_strong(p, &place, WRITING)) {
+			place_fill(d, tenants, p, hash, slug, tenant);
 			return;
 		}
-		if (state == READY && entry_is(e, slug))
+		if (entry_at(d, tenants, place, hash, slug))
 			return;
 	}
 }

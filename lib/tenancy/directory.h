@@ -1,14 +1,16 @@
 /*
  * directory - slug to tenant, for all workers of a host.
  *
- * Shape    an open-addressed table in the segment; slugs never change and are
- *          never given twice, so an entry is written once and stays. Its limits
- *          may change: a word each, and who reads meanwhile has some of both;
- *          so may its placement, a word
+ * Shape    an open-addressed table of words in the segment, which number the
+ *          entries; those stand side by side, so that what few tenants touch
+ *          of a large table is little. Slugs never change and are never given
+ *          twice, so an entry is written once and stays. Its limits may
+ *          change: a word each, and who reads meanwhile has some of both; so
+ *          may its placement, a word
  * Errors   a full table remembers nothing more: such a tenant costs a second
  *          round trip each time
  * Owner    the segment's area "tenants"; a worker killed while it wrote loses
- *          one cell
+ *          one place and one entry
  */
 #ifndef RH_TENANCY_DIRECTORY_H
 #define RH_TENANCY_DIRECTORY_H

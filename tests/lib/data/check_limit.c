@@ -11,7 +11,8 @@
 #include "rh_check.h"
 
 #define KEYS		64
-#define PROBES		8	/* cells that a key may stand in */
+#define PROBES		16	/* cells that a key may stand in */
+#define SAME		448	/* keys so far apart stand in the same ones: 8 * 56 */
 #define PROCESSES	16
 #define S		UINT64_C(1000000000)
 #define MS		UINT64_C(1000000)
@@ -203,25 +204,48 @@ START_TEST(keys_do_not_disturb_each_other)
 	const struct rh_quota q = { 2, 60000 };
 	struct rh_limit_table *t = table();
 
-	for (uint64_t key = 0; key < PROBES; key++)	/* all of one cell; 0 is a key too */
-		ck_assert_int_eq(granted_of(t, key * KEYS, q, T0, 5), 2);
+	for (uint64_t key = 0; key < PROBES; key++)	/* 0 is a key too */
+		ck_assert_int_eq(granted_of(t, key * SAME, q, T0, 5), 2);
 	for (uint64_t key = 0; key < PROBES; key++)
-		ck_assert(!take(t, key * KEYS, q, T0).granted);
+		ck_assert(!take(t, key * SAME, q, T0).granted);
 }
 END_TEST
 
-/* Nine keys to eight cells: the ninth goes uncounted, and lets no other out. */
+/* One key more than cells: it goes uncounted, and lets no other out. */
 START_TEST(a_full_neighbourhood_grants_uncounted)
 {
 	const struct rh_quota q = { 2, 60000 };
 	struct rh_limit_table *t = table();
 
 	for (uint64_t i = 1; i <= PROBES; i++)
-		granted_of(t, 3 + i * KEYS, q, T0, 2);
+		granted_of(t, 3 + i * SAME, q, T0, 2);
 	ck_assert_int_eq(granted_of(t, 3, q, T0, 50), 50);
 	ck_assert_int_eq(take(t, 3, q, T0).remaining, 1);
 	for (uint64_t i = 1; i <= PROBES; i++)
-		ck_assert(!take(t, 3 + i * KEYS, q, T0).granted);
+		ck_assert(!take(t, 3 + i * SAME, q, T0).granted);
+}
+END_TEST
+
+/* Of the segment, which is sparse, only what is written to is memory. */
+START_TEST(few_keys_of_a_large_table_are_few_pages)
+{
+	static const char zeros[4096];
+	const unsigned keys = 65536, some = 2000;
+	const struct rh_quota q = { 2, 60000 };
+	const size_t bytes = rh_limit_bytes(keys);
+	char *t = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t written = 0;
+
+	ck_assert_ptr_ne(t, MAP_FAILED);
+	for (uint64_t i = 1; i <= some; i++)
+		ck_assert(rh_limit_take((struct rh_limit_table *)t, keys,
+		    i * UINT64_C(0x9e3779b97f4a7c15), q, T0).granted);
+	for (size_t at = 0; at < bytes; at += sizeof(zeros))
+		written += memcmp(t + at, zeros, RH_MIN(sizeof(zeros),
+		    bytes - at)) != 0;
+	/* 32 are the first eighth; of so many keys few do not stand there */
+	ck_assert_uint_lt(written, 48);
 }
 END_TEST
 
@@ -231,10 +255,10 @@ START_TEST(an_idle_cell_is_taken_over)
 	struct rh_limit_table *t = table();
 
 	for (uint64_t i = 1; i <= PROBES; i++)
-		granted_of(t, 3 + i * KEYS, q, T0 + i * S, 2);
+		granted_of(t, 3 + i * SAME, q, T0 + i * S, 2);
 	/* the first of them has its quota back, the others do not */
 	ck_assert_int_eq(granted_of(t, 3, q, T0 + 61 * S, 10), 2);
-	ck_assert_int_eq(granted_of(t, 3 + 8 * KEYS, q, T0 + 61 * S, 10), 1);
+	ck_assert_int_eq(granted_of(t, 3 + 16 * SAME, q, T0 + 61 * S, 10), 1);
 }
 END_TEST
 
@@ -249,4 +273,5 @@ RH_CHECK_MAIN("data/limit",
     RH_CASE(giving_back_what_was_never_counted_locks_nobody_out),
     RH_CASE(keys_do_not_disturb_each_other),
     RH_CASE(a_full_neighbourhood_grants_uncounted),
+    RH_CASE(few_keys_of_a_large_table_are_few_pages),
     RH_CASE(an_idle_cell_is_taken_over))

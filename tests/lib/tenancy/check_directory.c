@@ -16,7 +16,8 @@
 #define TENANTS		256
 #define PROCESSES	8
 #define ROUNDS		20
-#define WRITING		1	/* the state of an entry whose writer is at it */
+#define PLACES_AT	64	/* of the table: a word for each */
+#define WRITING		0x7fffff	/* in the word of a place whose writer is at it */
 
 static void *
 table(unsigned tenants)
@@ -109,6 +110,27 @@ static const char *const strangers[] = {
 	"tenant-1tenant-1tenant-1tenant-1tenant-1tenant-1tenant-1tenant-1",
 };
 
+/* Of the segment, which is sparse, only what is written to is memory. */
+START_TEST(few_tenants_of_a_large_table_are_few_pages)
+{
+	static const char zeros[4096];
+	const unsigned most = 16384, some = 1000;
+	char *d = table(most);
+	size_t written = 0;
+
+	for (unsigned i = 0; i < some; i++)
+		put((struct rh_directory *)d, most, i);
+	for (unsigned i = 0; i < some; i++)
+		ck_assert_int_eq(find((struct rh_directory *)d, most, i), 1);
+	for (size_t at = 0; at < rh_directory_bytes(most); at += sizeof(zeros))
+		written += memcmp(d + at, zeros, RH_MIN(sizeof(zeros),
+		    rh_directory_bytes(most) - at)) != 0;
+	/* places: 33 pages; a thousand entries of a hundred bytes: 26 */
+	ck_assert_uint_ge(written, 50);
+	ck_assert_uint_lt(written, 70);
+}
+END_TEST
+
 START_TEST(another_text_is_not_found)
 {
 	struct rh_directory *d = table(TENANTS);
@@ -174,13 +196,12 @@ END_TEST
 
 START_TEST(a_writer_that_died_loses_one_cell)
 {
-	const size_t bytes = (rh_directory_bytes(2) - rh_directory_bytes(1)) / 2;
 	char *d = table(TENANTS), text[RH_SLUG_MAX + 1];
 	struct rh_slice s = slug(text, 5);
-	uint32_t state = WRITING;
+	uint32_t place = WRITING;
 
-	memcpy(d + rh_hash64(s.p, s.n) % (TENANTS * 2) * bytes, &state,
-	    sizeof(state));
+	memcpy(d + PLACES_AT + rh_hash64(s.p, s.n) % (TENANTS * 2) *
+	    sizeof(place), &place, sizeof(place));
 	ck_assert_int_eq(find((struct rh_directory *)d, TENANTS, 5), 0);
 	put((struct rh_directory *)d, TENANTS, 5);
 	ck_assert_int_eq(find((struct rh_directory *)d, TENANTS, 5), 1);
@@ -266,6 +287,7 @@ END_TEST
 RH_CHECK_MAIN("tenancy/directory",
     RH_CASE(limits_change_and_nothing_else_does),
     RH_CASE(what_was_put_is_found),
+    RH_CASE(few_tenants_of_a_large_table_are_few_pages),
     RH_LOOP(another_text_is_not_found, strangers),
     RH_CASE(eight_processes_agree),
     RH_CASE(a_full_table_remembers_no_more_and_forgets_nothing),
