@@ -201,6 +201,7 @@ status_read(struct status *s, const char *path, struct rh_arena *arena,
 	}
 	if (!rh_segment_open(&segment, path, why))
 		return STATUS_FAULT;
+	rh_segment_survey(segment);
 	read_all(s, segment, arena);
 	rh_segment_close(&segment);
 	return s->why ? STATUS_STOPPED : STATUS_RUNNING;

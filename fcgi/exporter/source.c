@@ -41,6 +41,7 @@ source_get(struct source *source, struct rh_buf *why)
 	if (!source->segment &&
 	    !rh_segment_open(&source->segment, source->path, why))
 		return NULL;
+	rh_segment_survey(source->segment);
 	being_read = source->segment;
 	return source->segment;
 }

@@ -14,12 +14,6 @@ static const struct rh_slice bounds[RH_BUCKETS + 1] = {
 	RH_SLICE_INIT("5.0"), RH_SLICE_INIT("10.0"), RH_SLICE_INIT("+Inf"),
 };
 
-static uint64_t
-get(const uint64_t *cell)
-{
-	return __atomic_load_n(cell, __ATOMIC_RELAXED);
-}
-
 /* What a dead process last set its gauges to holds no longer. */
 static bool
 counts(const struct rh_shown *s, unsigned slot)
@@ -29,36 +23,20 @@ counts(const struct rh_shown *s, unsigned slot)
 		memory_order_relaxed);
 }
 
-static void
-add_slot(struct rh_shown *s, unsigned slot)
-{
-	struct rh_family at = s->family->at;
-	const uint64_t *cells = rh_seg_cells(s->segment, slot) + at.cell +
-	    s->a * at.stride_a + s->b * at.stride_b;
-	uint64_t value;
-
-	for (unsigned i = 0; i < at.stride_b; i++) {
-		value = get(cells + i);
-		s->unknown |= s->family->kind == RH_M_GAUGE &&
-		    value == RH_GAUGE_UNKNOWN;
-		if (s->family->flags & RH_M_MAX)
-			s->cells[i] = RH_MAX(s->cells[i], value);
-		else
-			s->cells[i] += value;
-	}
-}
-
 bool
 rh_shown_sum(struct rh_shown *s)
 {
+	struct rh_family at = s->family->at;
 	uint64_t any = 0;
 
 	memset(s->cells, 0, sizeof(s->cells));
 	s->unknown = false;
 	for (unsigned i = 0; i < s->segment->head->slots; i++)
 		if (counts(s, i))
-			add_slot(s, i);
-	for (unsigned i = 0; i < s->family->at.stride_b; i++)
+			s->unknown |= !rh_seg_cells_add(s->segment, i,
+			    s->family, at.cell + s->a * at.stride_a +
+			    s->b * at.stride_b, s->cells, at.stride_b);
+	for (unsigned i = 0; i < at.stride_b; i++)
 		any |= s->cells[i];
 	return !s->unknown && (any || !(s->family->flags & RH_M_SPARSE));
 }
@@ -182,13 +160,17 @@ rh_shown_exemplar(const struct rh_shown *s, unsigned bucket,
 	struct rh_family at = s->family->at;
 	uint32_t index = at.exemplar + bucket + (RH_BUCKETS + 1) *
 	    ((s->a * at.stride_a + s->b * at.stride_b) / at.stride_b);
+	const struct rh_exemplar *from;
 	struct rh_exemplar e;
 
 	newest->wall_us = 0;
-	for (unsigned i = 0; i < s->segment->head->slots; i++)
-		if (exemplar_get(rh_seg_exemplars(s->segment, i) + index, &e) &&
-		    e.wall_us > newest->wall_us)
+	for (unsigned i = 0; i < s->segment->head->slots; i++) {
+		from = rh_seg_exemplars(s->segment, i) + index;
+		if (rh_seg_is_written(s->segment, i, from) &&
+		    rh_seg_is_written(s->segment, i, &from->wall_us) &&
+		    exemplar_get(from, &e) && e.wall_us > newest->wall_us)
 			*newest = e;
+	}
 	return newest->wall_us &&
 	    (bucket == RH_BUCKETS || newest->value_ns <= rh_bucket_ns[bucket]) &&
 	    (bucket == 0 || newest->value_ns > rh_bucket_ns[bucket - 1]);

@@ -168,13 +168,9 @@ native_read(const struct rh_shown *s, uint64_t cells[RH_NATIVE_CELLS])
 
 	atomic_thread_fence(memory_order_acquire);
 	memset(cells, 0, RH_NATIVE_CELLS * sizeof(*cells));
-	for (unsigned slot = 0; slot < s->segment->head->slots; slot++) {
-		const uint64_t *from = rh_seg_cells(s->segment, slot) +
-		    at.cell + s->a * at.stride_a;
-
-		for (unsigned i = 0; i < RH_NATIVE_CELLS; i++)
-			cells[i] += __atomic_load_n(from + i, __ATOMIC_RELAXED);
-	}
+	for (unsigned slot = 0; slot < s->segment->head->slots; slot++)
+		rh_assert(rh_seg_cells_add(s->segment, slot, s->native,
+		    at.cell + s->a * at.stride_a, cells, RH_NATIVE_CELLS));
 	for (unsigned i = 0; i < RH_NATIVE_CELLS; i++)
 		all += cells[i];
 	return all;

@@ -32,22 +32,6 @@ rh_metric_size(const struct rh_segment *segment, int metric, unsigned *na,
 	*nb = rh_seg_dim_size(segment->head, f->dim_b);
 }
 
-static bool
-add_slot(const struct rh_seg_family *f, const uint64_t *from,
-    uint64_t cells[RH_METRIC_CELLS])
-{
-	bool known = true;
-	uint64_t value;
-
-	for (unsigned i = 0; i < f->at.stride_b; i++) {
-		value = __atomic_load_n(from + i, __ATOMIC_RELAXED);
-		known &= f->kind != RH_M_GAUGE || value != RH_GAUGE_UNKNOWN;
-		cells[i] = f->flags & RH_M_MAX ? RH_MAX(cells[i], value) :
-		    cells[i] + value;
-	}
-	return known;
-}
-
 bool
 rh_metric_sum(const struct rh_segment *segment, int metric, unsigned a,
     unsigned b, uint64_t cells[RH_METRIC_CELLS])
@@ -66,10 +50,9 @@ rh_metric_sum(const struct rh_segment *segment, int metric, unsigned a,
 		    !atomic_load_explicit(&rh_seg_slot(segment, i)->pid,
 			memory_order_relaxed))
 			continue;
-		known &= add_slot(f,
-		    rh_seg_cells(segment, i) + f->at.cell + a * f->at.stride_a +
-			b * f->at.stride_b,
-		    cells);
+		known &= rh_seg_cells_add(segment, i, f, f->at.cell +
+		    a * f->at.stride_a + b * f->at.stride_b, cells,
+		    f->at.stride_b);
 	}
 	return known;
 }
@@ -90,8 +73,8 @@ rh_metric_workers(const struct rh_segment *segment, int metric, unsigned a,
 	for (unsigned i = 1; i < rh_segment_slots(segment); i++) {
 		cells[0] = 0;
 		if (!rh_slot_serves(rh_segment_slot(segment, i)) ||
-		    !add_slot(f, rh_segment_cells(segment, i) + f->at.cell +
-		    a * f->at.stride_a, cells))
+		    !rh_seg_cells_add(segment, rh_segment_place(segment, i), f,
+		    f->at.cell + a * f->at.stride_a, cells, f->at.stride_b))
 			continue;
 		++*workers;
 		*nonzero += cells[0] != 0;

@@ -40,6 +40,7 @@ new_segment(int fd, const char *path, const struct stat *st)
 	rh_assert(s);
 	s->base = MAP_FAILED;
 	s->fd = fd;
+	s->eyes = -1;
 	s->path = strdup(path);
 	s->device = st->st_dev;
 	s->inode = st->st_ino;
@@ -72,6 +73,9 @@ rh_segment_close(struct rh_segment **segment)
 		munmap(s->base, s->bytes);
 	if (s->fd >= 0)
 		close(s->fd);
+	if (s->eyes >= 0)
+		close(s->eyes);
+	free(s->written);
 	free((void *)(uintptr_t)s->head);
 	free(s->views);
 	free(s->path);
@@ -140,13 +144,15 @@ rh_segment_open(struct rh_segment **segment, const char *path,
     struct rh_buf *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool done;
 
 	if (fd < 0)
 		return fail(why, "open", path);
-	done = open_fd(segment, fd, path, PROT_READ, why);
-	close(fd);
-	return done;
+	if (!open_fd(segment, fd, path, PROT_READ, why)) {
+		close(fd);
+		return false;
+	}
+	(*segment)->eyes = fd;
+	return true;
 }
 
 bool

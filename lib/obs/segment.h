@@ -154,6 +154,12 @@ void rh_segment_workers(const struct rh_segment *segment, unsigned pool,
     unsigned *workers, unsigned *busy);
 /* Whether its pool lives in it: the lock tells, whatever the slots say. */
 bool rh_segment_is_held(const struct rh_segment *segment);
+/*
+ * From now on who reads cells passes over what nobody has written to by this
+ * moment: call it before each reading, or all of them are read, and become
+ * memory. All views are of the same survey.
+ */
+void rh_segment_survey(struct rh_segment *segment);
 /* Unmaps; the file stays. */
 void rh_segment_close(struct rh_segment **segment);
 /*

@@ -120,6 +120,8 @@ struct rh_segment {
 	char *base;
 	size_t bytes;
 	int fd;			/* holds the lock; -1 where only opened */
+	int eyes;		/* in place of fd, where only opened: for the survey */
+	unsigned char *written;	/* a byte for each page of each slot up to its rings; NULL: all are */
 	char *path;
 	uint64_t device, inode;
 	const struct rh_seg_head *head;	/* of the private copy */
@@ -234,6 +236,16 @@ void rh_seg_make_views(struct rh_segment *s);
 RH_MUST_CHECK bool rh_seg_lock(int fd, unsigned pool, int kind);
 /* Whether somebody else holds it against this kind. */
 bool rh_seg_is_locked(int fd, unsigned pool, int kind);
+
+/* segment_survey.c: whether, by the last survey, there is more than zeros at at. */
+bool rh_seg_is_written(const struct rh_segment *s, unsigned slot,
+    const void *at);
+/*
+ * Adds (RH_M_MAX: takes the larger of) n cells of a slot, the first being cell.
+ * False: a gauge, and this slot could not tell.
+ */
+RH_MUST_CHECK bool rh_seg_cells_add(const struct rh_segment *s, unsigned slot,
+    const struct rh_seg_family *f, uint32_t cell, uint64_t *to, unsigned n);
 
 /* segment_layout.c: the whole description, in heap memory: it must outlive the arena
  * of whoever asks. */

@@ -156,6 +156,7 @@ rh_past_look(struct rh_past_keeper *k)
 	if (now_us >= k->looked_us && now_us - k->looked_us < LOOK_US)
 		return;
 	k->looked_us = now_us;
+	rh_segment_survey(k->host->segment);
 	count_gauges(k);
 	if (!rh_history_is_due(k->history, now_us)) {
 		rh_history_look(k->history, &k->counts.gauges);
