@@ -2,9 +2,10 @@
  * cells - where in a table of shared memory a key may stand.
  *
  * Shape    sixteen cells: eight neighbours in the table's first eighth, then
- *          eight in the rest of it. What is not touched of a segment costs
- *          nothing, so few keys cost little: two thousand of them, all over
- *          65,536 cells of 16 bytes, had every page of it
+ *          eight in the rest of it. What is not touched of a segment, not
+ *          even read, costs nothing, so few keys cost little: two thousand of
+ *          them, all over 65,536 cells of 16 bytes, had every page of it. A
+ *          cell that is empty ends the search, for none becomes empty again
  * Owner    limit.c and advance.c
  */
 #ifndef RH_DATA_CELLS_H

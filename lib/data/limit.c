@@ -33,9 +33,13 @@ cell_find(struct rh_limit_table *t, unsigned keys, uint64_t key)
 {
 	for (unsigned i = 0; i < RH_CELLS_PLACES; i++) {
 		struct cell *c = &t->cells[rh_cell_at(keys, key, i)];
+		uint64_t has = atomic_load_explicit(&c->key,
+		    memory_order_relaxed);
 
-		if (atomic_load_explicit(&c->key, memory_order_relaxed) == key)
+		if (has == key)
 			return c;
+		if (has == 0)	/* whoever claims takes it, and goes no further */
+			return NULL;
 	}
 	return NULL;
 }
