@@ -88,6 +88,14 @@ rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n)
 }
 
 void
+rh_crypto_prepare(void)
+{
+	unsigned char hash[RH_SHA256_LEN];
+
+	rh_sha256(hash, "", 0);
+}
+
+void
 rh_sha1(unsigned char to[RH_SHA1_LEN], const void *bytes, size_t n)
 {
 	rh_assert(EVP_Digest(bytes, n, to, NULL, EVP_sha1(), NULL));

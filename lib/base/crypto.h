@@ -20,6 +20,8 @@
 #define RH_SHA1_LEN	20
 #define RH_SIPHASH_KEY	16
 
+/* In a process that forks: what OpenSSL looks up once its children have then. */
+void rh_crypto_prepare(void);
 /* From the kernel, in batches; a forked child draws its own. */
 void rh_random(void *to, size_t n);
 void rh_sha256(unsigned char to[RH_SHA256_LEN], const void *bytes, size_t n);

@@ -81,6 +81,11 @@ struct rh_shipper_spec {
 	pid_t pid;		/* whose spans they are; 0: our own */
 };
 /*
+ * In a process whose children ship: what libcurl and OpenSSL set up for it, a
+ * hundred KiB in each, they have together then.
+ */
+void rh_shipper_prepare(const struct rh_otlp_conf *conf);
+/*
  * Takes over the slot's ring, with what is in it.
  *
  * NULL when conf->disabled: then spans stay in the ring for the exporter.

@@ -104,16 +104,23 @@ curl_begin(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* With the first batch: where nothing is kept, curl costs nothing. */
+void
+rh_otlp_post_prepare(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, curl_begin);
+}
+
+/* With the first batch: where nothing is kept, a connection costs nothing. */
 static bool
 connect_once(struct rh_otlp_post *p)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	CURLM *multi;
 
 	if (p->easy)
 		return true;
-	pthread_once(&once, curl_begin);
+	rh_otlp_post_prepare();
 	multi = curl_multi_init();
 	p->easy = multi ? curl_easy_init() : NULL;
 	if (!p->easy) {

@@ -27,7 +27,9 @@ struct rh_otlp_answer {
 
 struct rh_otlp_post;
 
-/* NULL: no memory. Where nothing is posted, curl is not even initialized. */
+/* libcurl's own beginning, which takes place once; children have their parent's. */
+void rh_otlp_post_prepare(void);
+/* NULL: no memory. */
 struct rh_otlp_post *rh_otlp_post_new(const struct rh_otlp_conf *conf);
 void rh_otlp_post_destroy(struct rh_otlp_post **post);
 /* until_ns(arg) is asked again and again for when to give up; it may move. */

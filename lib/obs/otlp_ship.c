@@ -356,6 +356,13 @@ destroy(struct rh_shipper *s)
 	free(s);
 }
 
+void
+rh_shipper_prepare(const struct rh_otlp_conf *conf)
+{
+	if (!conf->disabled)
+		rh_otlp_post_prepare();
+}
+
 struct rh_shipper *
 rh_shipper_start(const struct rh_shipper_spec *spec)
 {

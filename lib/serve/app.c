@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "serve/duty.h"
 #include "serve/inherit.h"
 #include "serve/listen.h"
@@ -247,6 +248,8 @@ serve(struct rh_host *h, struct rh_listen *listen, const struct rh_will *will,
 	master_signals(h, server, arena);
 	if (!will)
 		rh_unburied_tell(server);
+	rh_crypto_prepare();
+	rh_shipper_prepare(&h->otlp);
 	signal(SIGPIPE, SIG_IGN);
 	return rh_pool_run(&spec, arena);
 }
