@@ -71,10 +71,12 @@ put_digits(struct rh_buf *b, const char *p, size_t n)
 void
 rh_buf_u64(struct rh_buf *b, uint64_t value)
 {
-	char text[2 * DIGITS_MAX] = { 0 }, *end = text + DIGITS_MAX;
-	char *start = digits(end, value);
+	char text[DIGITS_MAX];
 
-	put_digits(b, start, (size_t)(end - start));
+	if (RH_LIKELY(b->cap - b->n >= DIGITS_MAX && !b->full))
+		b->n = (size_t)(rh_u64_put(b->p + b->n, value) - b->p);
+	else
+		rh_buf_put(b, text, (size_t)(rh_u64_put(text, value) - text));
 }
 
 void

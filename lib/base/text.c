@@ -28,7 +28,7 @@ hex_digits(bytes16 values)
 	return values + '0' + ((bytes16)(values > 9) & ('a' - '0' - 10));
 }
 
-static void
+static inline __attribute__((always_inline)) void
 put_hex16(char to[32], const unsigned char from[16])
 {
 	bytes16 b, high, low, text;
@@ -58,6 +58,45 @@ rh_hex_put(char *to, const void *bytes, size_t n)
 	memcpy(rest, b, n);
 	put_hex16(text, rest);
 	memcpy(to, text, n * 2);
+}
+
+#define DIGITS_MAX	20	/* of 2^64 - 1 */
+
+static char *
+pair_put(char *to, uint64_t value)
+{
+	memcpy(to, rh_pairs[value], 2);
+	return to + 2;
+}
+
+/* Most numbers are statuses and sizes. */
+char *
+rh_u64_put(char *to, uint64_t value)
+{
+	char text[DIGITS_MAX], *at = text + DIGITS_MAX;
+	size_t n;
+
+	if (value < 10) {
+		*to = (char)('0' + value);
+		return to + 1;
+	}
+	if (value < 100)
+		return pair_put(to, value);
+	if (value < 1000) {
+		*to = (char)('0' + value / 100);
+		return pair_put(to + 1, value % 100);
+	}
+	if (value < 10000)
+		return pair_put(pair_put(to, value / 100), value % 100);
+	for (; value >= 100; value /= 100)
+		memcpy(at -= 2, rh_pairs[value % 100], 2);
+	if (value >= 10)
+		memcpy(at -= 2, rh_pairs[value], 2);
+	else
+		*--at = (char)('0' + value);
+	n = (size_t)(text + DIGITS_MAX - at);
+	memcpy(to, at, n);
+	return to + n;
 }
 
 /* What is not 0 in the answer was no digit. */

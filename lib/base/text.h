@@ -34,6 +34,8 @@ size_t rh_utf8_count(struct rh_slice text);
 
 /* "00" to "99", without NULs: decimal numbers are written by twos. */
 extern const char rh_pairs[100][2];
+/* In decimal, 20 bytes at most; answers their end. */
+char *rh_u64_put(char *to, uint64_t value);
 /* A whole decimal number and nothing else, without sign or leading zeros. */
 bool rh_u64_get(uint64_t *to, struct rh_slice text);
 /* Likewise, with or without a "-" in front. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_plain.h"
 #include "base/text.h"
 #include "obs/segment_file.h"
 
@@ -19,11 +20,14 @@
 
 static const struct rh_slice no_tail = RH_SLICE_INIT("}\n");
 
+#define TIME		"{\"time\":\""
+#define LEVEL(level)	RH_SLICE_INIT("\",\"level\":\"" level "\"")
+
 static const struct rh_slice levels[] = {
-	[RH_LOG_DEBUG] = RH_SLICE_INIT("debug"),
-	[RH_LOG_INFO] = RH_SLICE_INIT("info"),
-	[RH_LOG_WARN] = RH_SLICE_INIT("warn"),
-	[RH_LOG_ERROR] = RH_SLICE_INIT("error"),
+	[RH_LOG_DEBUG] = LEVEL("debug"),
+	[RH_LOG_INFO] = LEVEL("info"),
+	[RH_LOG_WARN] = LEVEL("warn"),
+	[RH_LOG_ERROR] = LEVEL("error"),
 };
 
 void
@@ -74,38 +78,40 @@ void
 rh_line_open(struct rh_line *line, struct rh_log *log, enum rh_level level,
     const char *msg, int64_t wall_us)
 {
-	char *time;
-
 	line->log = log;
-	line->truncated = line->no_object = false;
+	line->truncated = false;
 	rh_buf_init_fixed(&line->buf, line->bytes,
 	    RH_LINE_MAX - RESERVED - tail_of(log).n);
-	rh_buf_lit(&line->buf, "{\"time\":\"");
-	if ((time = rh_buf_room(&line->buf, RH_TIME_LEN))) {
-		rh_time_put(time, wall_us);
-		line->buf.n += RH_TIME_LEN;
-	}
-	rh_buf_lit(&line->buf, "\",\"level\":\"");
+	/* there is room: rh_log_name_as() bounds the tail */
+	memcpy(line->bytes, TIME, sizeof(TIME) - 1);
+	rh_time_put(line->bytes + sizeof(TIME) - 1, wall_us);
+	line->buf.n = sizeof(TIME) - 1 + RH_TIME_LEN;
 	rh_buf_slice(&line->buf, levels[level]);
-	rh_buf_char(&line->buf, '"');
 	rh_line_text(line, "msg", rh_slice_of(msg), MSG_MAX);
 }
 
-static void
-put_key(struct rh_line *line, struct rh_slice key)
+/*
+ * The common case of a field, in a few instructions: the key stands there, and
+ * behind it is room for n bytes more. NULL: neither is.
+ */
+static inline char *
+put_field(struct rh_line *line, struct rh_slice key, size_t n)
 {
 	struct rh_buf *b = &line->buf;
+	char *to = b->p + b->n;
 
-	/* the first one of an object has no comma in front */
-	if (b->n && b->p[b->n - 1] == '{')
-		key = rh_slice_from(key, 1);
+	if (RH_UNLIKELY(key.n > RH_LINE_KEY_ROOM ||
+	    b->cap - b->n < RH_LINE_KEY_ROOM + n))
+		return NULL;
 	/* a copy of a known length is an instruction or two */
-	if (RH_LIKELY(key.n <= RH_LINE_KEY_ROOM &&
-	    b->cap - b->n >= RH_LINE_KEY_ROOM && !b->full)) {
-		memcpy(b->p + b->n, key.p, RH_LINE_KEY_ROOM);
-		b->n += key.n;
-	} else
-		rh_buf_slice(b, key);
+	memcpy(to, key.p, RH_LINE_KEY_ROOM);
+	return to + key.n;
+}
+
+static inline void
+end_field(struct rh_line *line, const char *end)
+{
+	line->buf.n = (size_t)(end - line->buf.p);
 }
 
 /* Takes back a field that had no room. */
@@ -142,16 +148,43 @@ put_cut(struct rh_buf *b, struct rh_slice value, size_t cap)
 	rh_buf_char(b, '"');
 }
 
-void
-rh_line_put_text(struct rh_line *line, struct rh_slice key, struct rh_slice value,
+/* Whether n bytes are so, and those up to the next step: they can be read. */
+static inline bool
+is_plain(const char *p, size_t n)
+{
+	for (size_t at = 0; at < n; at += RH_PLAIN_STEP)
+		if (rh_json_plain_step(p + at) < RH_PLAIN_STEP)
+			return false;
+	return true;
+}
+
+/* Copied first, and then looked at where it stands: what follows is ours. */
+static inline bool
+put_plain(struct rh_line *line, struct rh_slice key, struct rh_slice value)
+{
+	char *to = put_field(line, key, value.n + 2 + RH_PLAIN_STEP);
+
+	if (RH_UNLIKELY(!to))
+		return false;
+	*to++ = '"';
+	memcpy(to, value.p, value.n);
+	memset(to + value.n, '"' - 1, RH_PLAIN_STEP);
+	if (RH_UNLIKELY(!is_plain(to, value.n)))
+		return false;
+	to[value.n] = '"';
+	end_field(line, to + value.n + 1);
+	return true;
+}
+
+/* What put_plain() has no room for, or has to be escaped, or to be cut. */
+static void
+put_text(struct rh_line *line, struct rh_slice key, struct rh_slice value,
     size_t cap)
 {
 	struct rh_buf *b = &line->buf;
 	size_t before = b->n, start;
 
-	if (!value.p)
-		return;
-	put_key(line, key);
+	rh_buf_slice(b, key);
 	start = b->n;
 	if (RH_LIKELY(value.n <= cap && !b->full)) {
 		rh_buf_json(b, value);
@@ -167,70 +200,104 @@ rh_line_put_text(struct rh_line *line, struct rh_slice key, struct rh_slice valu
 }
 
 void
-rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value)
+rh_line_put_text(struct rh_line *line, struct rh_slice key,
+    struct rh_slice value, size_t cap)
+{
+	if (!value.p)
+		return;
+	if (RH_UNLIKELY(value.n > cap) || !put_plain(line, key, value))
+		put_text(line, key, value, cap);
+}
+
+#define SHORT_MAX	40	/* of a number, an id in hexadecimal, a UUID with its quotes */
+
+/* Where a short value goes: into the line, or aside where that has no room. */
+static inline char *
+short_place(struct rh_line *line, struct rh_slice key, char aside[SHORT_MAX])
+{
+	char *to = put_field(line, key, SHORT_MAX);
+
+	return RH_LIKELY(to != NULL) ? to : aside;
+}
+
+static inline void
+short_end(struct rh_line *line, struct rh_slice key, const char *aside,
+    const char *from, const char *end)
 {
 	size_t before = line->buf.n;
 
-	put_key(line, key);
-	rh_buf_i64(&line->buf, value);
+	if (RH_LIKELY(from != aside)) {
+		end_field(line, end);
+		return;
+	}
+	rh_buf_slice(&line->buf, key);
+	rh_buf_put(&line->buf, from, (size_t)(end - from));
 	settle(line, before);
+}
+
+void
+rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value)
+{
+	char aside[SHORT_MAX], *from = short_place(line, key, aside), *to = from;
+
+	if (value < 0)
+		*to++ = '-';
+	to = rh_u64_put(to, value < 0 ? -(uint64_t)value : (uint64_t)value);
+	short_end(line, key, aside, from, to);
 }
 
 void
 rh_line_put_ms(struct rh_line *line, struct rh_slice key, uint64_t ns)
 {
-	size_t before = line->buf.n;
+	char aside[SHORT_MAX], *from = short_place(line, key, aside), *to;
+	uint64_t us = ns / 1000;
 
-	put_key(line, key);
-	rh_buf_fixed(&line->buf, ns / 1000, 3);
-	settle(line, before);
+	to = rh_u64_put(from, us / 1000);
+	*to++ = '.';
+	*to++ = (char)('0' + us % 1000 / 100);
+	memcpy(to, rh_pairs[us % 100], 2);
+	short_end(line, key, aside, from, to + 2);
 }
 
 void
 rh_line_put_bool(struct rh_line *line, struct rh_slice key, bool value)
 {
-	size_t before = line->buf.n;
+	char aside[SHORT_MAX], *from = short_place(line, key, aside);
 
-	put_key(line, key);
-	if (value)
-		rh_buf_lit(&line->buf, "true");
-	else
-		rh_buf_lit(&line->buf, "false");
-	settle(line, before);
+	memcpy(from, value ? "true " : "false", 5);
+	short_end(line, key, aside, from, from + (value ? 4 : 5));
 }
 
 void
-rh_line_put_hex(struct rh_line *line, struct rh_slice key, const void *bytes, size_t n)
+rh_line_put_hex(struct rh_line *line, struct rh_slice key, const void *bytes,
+    size_t n)
 {
-	size_t before = line->buf.n;
+	char aside[SHORT_MAX], *to;
 
 	if (!bytes)
 		return;
-	put_key(line, key);
-	rh_buf_char(&line->buf, '"');
-	rh_buf_hex(&line->buf, bytes, n);
-	rh_buf_char(&line->buf, '"');
-	settle(line, before);
+	rh_assert(n * 2 + 2 <= SHORT_MAX);
+	to = short_place(line, key, aside);
+	to[0] = to[n * 2 + 1] = '"';
+	rh_hex_put(to + 1, bytes, n);
+	short_end(line, key, aside, to, to + n * 2 + 2);
 }
 
 void
 rh_line_put_uuid(struct rh_line *line, struct rh_slice key, struct rh_uuid id)
 {
-	size_t before = line->buf.n;
-	char *to;
+	char aside[SHORT_MAX], *to;
 
 	if (rh_uuid_is_nil(id))
 		return;
-	put_key(line, key);
-	if ((to = rh_buf_room(&line->buf, RH_UUID_LEN + 2))) {
-		to[0] = to[RH_UUID_LEN + 1] = '"';
-		rh_uuid_put(to + 1, id);
-		line->buf.n += RH_UUID_LEN + 2;
-	}
-	settle(line, before);
+	to = short_place(line, key, aside);
+	to[0] = to[RH_UUID_LEN + 1] = '"';
+	rh_uuid_put(to + 1, id);
+	short_end(line, key, aside, to, to + RH_UUID_LEN + 2);
 }
 
 /*
+ * The brace stands where its first member has a comma, so it is written last.
  * One byte is held back for its end. Without room for its beginning, all
  * within it finds none either.
  */
@@ -240,10 +307,8 @@ rh_line_put_object(struct rh_line *line, struct rh_slice key)
 	struct rh_buf *b = &line->buf;
 	size_t before = b->n;
 
-	put_key(line, key);
-	if (rh_buf_room(b, 2))
-		b->p[b->n++] = '{';
-	line->no_object = b->full;
+	rh_buf_slice(b, key);
+	line->object = rh_buf_room(b, 2) ? b->n : 0;
 	b->cap = b->full ? before : b->max - 1;
 	settle(line, before);
 }
@@ -251,9 +316,16 @@ rh_line_put_object(struct rh_line *line, struct rh_slice key)
 void
 rh_line_object_end(struct rh_line *line)
 {
-	line->buf.cap = line->buf.max;
-	if (!line->no_object)
-		rh_buf_char(&line->buf, '}');
+	struct rh_buf *b = &line->buf;
+
+	b->cap = b->max;
+	if (!line->object)
+		return;
+	if (b->n == line->object)
+		rh_buf_char(b, '{');
+	else
+		b->p[line->object] = '{';
+	rh_buf_char(b, '}');
 }
 
 static void

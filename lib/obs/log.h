@@ -45,7 +45,7 @@ struct rh_line {
 	struct rh_log *log;
 	struct rh_buf buf;
 	bool truncated;
-	bool no_object;		/* the one being written found no room */
+	size_t object;		/* where the one being written begins; 0: it found no room */
 	char bytes[RH_LINE_MAX];
 };
 

@@ -38,7 +38,7 @@ struct drain {
 	struct rh_family lines;
 	bool counts;
 	size_t limit;		/* of one write */
-	size_t n;		/* bytes in batch, whole lines */
+	size_t n, nlines;	/* of batch: bytes, whole lines */
 	bool gave_up;		/* the reader took nothing, after *stop */
 	bool torn;		/* fd took a line's start, and not its end */
 	bool took;		/* fd took all of the last batch */
@@ -126,12 +126,12 @@ write_batch(struct drain *d)
 		d->torn = write_all(d, "\n", 1) == 0;
 	if (!d->torn)
 		done = write_all(d, d->batch, d->n);
-	written = lines_in(d->batch, done);
-	count(d, 0, written);
-	count(d, 1, lines_in(d->batch, d->n) - written);
 	d->took = done == d->n;
+	written = d->took ? d->nlines : lines_in(d->batch, done);
+	count(d, 0, written);
+	count(d, 1, d->nlines - written);
 	d->torn |= done && done < d->n && d->batch[done - 1] != '\n';
-	d->n = 0;
+	d->n = d->nlines = 0;
 }
 
 static void
@@ -164,6 +164,7 @@ collect(struct drain *d, struct rh_ring *ring)
 			memmove(d->batch, line, n);
 		}
 		d->n += n;
+		d->nlines++;
 		hold(d, ring, &at);
 	}
 	/* past what is no line of ours, too */

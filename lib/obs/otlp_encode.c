@@ -13,9 +13,9 @@ struct out {
 	const struct rh_otlp_conf *conf;
 };
 
-/* KeyValue { key 1, value 2: AnyValue { string 1, int 3 } } */
+/* KeyValue { key 1, value 2: AnyValue { string 1, int 3 } }, part by part. */
 static void
-attribute(struct out *o, unsigned field, const struct rh_attr *attr)
+attribute_parts(struct out *o, unsigned field, const struct rh_attr *attr)
 {
 	size_t pair = rh_wire_open(&o->w, field, NULL), value;
 
@@ -27,6 +27,17 @@ attribute(struct out *o, unsigned field, const struct rh_attr *attr)
 		rh_wire_text(&o->w, 1, "stringValue", attr->text);
 	rh_wire_close(&o->w, value);
 	rh_wire_close(&o->w, pair);
+}
+
+static void
+attribute(struct out *o, unsigned field, const struct rh_attr *attr)
+{
+	struct rh_slice key = rh_slice_of(attr->key);
+
+	if (!(attr->is_int ?
+	    rh_wire_pair_int(&o->w, field, key, attr->number) :
+	    rh_wire_pair_text(&o->w, field, key, attr->text)))
+		attribute_parts(o, field, attr);
 }
 
 static void
@@ -166,8 +177,7 @@ span_attr(struct attrs *a, struct rh_attr attr)
 static bool
 is_of_exception(const struct rh_attr *attr)
 {
-	return rh_slice_has_prefix(rh_slice_of(attr->key),
-	    RH_SLICE("exception."));
+	return strncmp(attr->key, "exception.", 10) == 0;
 }
 
 static void
@@ -177,21 +187,26 @@ span_text(struct attrs *a, const char *key, struct rh_slice text)
 		span_attr(a, (struct rh_attr){ .key = key, .text = text });
 }
 
-static void
+/* Answers whether there are some of an exception, which are its event's. */
+static bool
 span_attributes(struct out *o, const struct rh_kept *kept,
     const struct rh_kept_span *span)
 {
 	struct attrs a = { o, 9, o->conf->attrs_max,
 	    span->fixed.attrs_dropped };
 	struct rh_kept_span walk = *span;
+	bool exception = false;
 	struct rh_attr attr;
 
 	rh_wire_list(&o->w, "attributes");
 	span_text(&a, "rowhouse.request_id", kept->request_id);
 	span_text(&a, "rowhouse.tenant.id", kept->tenant_id);
-	while (rh_kept_attr(&walk, &attr))
-		if (!is_of_exception(&attr))
+	while (rh_kept_attr(&walk, &attr)) {
+		if (is_of_exception(&attr))
+			exception = true;
+		else
 			span_attr(&a, attr);
+	}
 	if (span->fixed.kind == RH_SPAN_SERVER && kept->head.spans_dropped)
 		span_attr(&a, (struct rh_attr){ .key =
 		    "rowhouse.spans.dropped", .is_int = true,
@@ -199,18 +214,7 @@ span_attributes(struct out *o, const struct rh_kept *kept,
 	rh_wire_list_end(&o->w);
 	if (a.dropped)
 		rh_wire_small(&o->w, 10, "droppedAttributesCount", a.dropped);
-}
-
-static bool
-has_exception(const struct rh_kept_span *span)
-{
-	struct rh_kept_span walk = *span;
-	struct rh_attr attr;
-
-	while (rh_kept_attr(&walk, &attr))
-		if (is_of_exception(&attr))
-			return true;
-	return false;
+	return exception;
 }
 
 static void
@@ -235,8 +239,6 @@ span_events(struct out *o, const struct rh_kept_span *span)
 {
 	size_t start;
 
-	if (!has_exception(span))
-		return;
 	if (o->conf->events_max == 0) {
 		rh_wire_small(&o->w, 12, "droppedEventsCount", 1);
 		return;
@@ -333,8 +335,8 @@ span(struct out *o, const struct rh_kept *kept, struct rh_kept_span *s,
 	rh_wire_small(&o->w, 6, "kind", s->fixed.kind);
 	rh_wire_fixed64(&o->w, 7, "startTimeUnixNano", s->fixed.start_ns);
 	rh_wire_fixed64(&o->w, 8, "endTimeUnixNano", s->fixed.end_ns);
-	span_attributes(o, kept, s);
-	span_events(o, s);
+	if (span_attributes(o, kept, s))
+		span_events(o, s);
 	span_links(o, kept, s);
 	span_status(o, s);
 	rh_wire_fixed32(&o->w, 16, "flags", span_flags(kept, s));

@@ -2,19 +2,13 @@
 
 #include "obs/wire.h"
 
+#include <endian.h>
+
 #include "base/text.h"
 
 enum wire { VARINT, FIXED64, BYTES, FIXED32 = 5 };
 
-static void
-varint(struct rh_buf *to, uint64_t n)
-{
-	for (; n > 0x7f; n >>= 7)
-		rh_buf_char(to, (char)(n | 0x80));
-	rh_buf_char(to, (char)n);
-}
-
-static unsigned
+static inline unsigned
 varint_bytes(uint64_t n)
 {
 	unsigned bytes = 1;
@@ -22,6 +16,27 @@ varint_bytes(uint64_t n)
 	for (; n > 0x7f; n >>= 7)
 		bytes++;
 	return bytes;
+}
+
+static inline char *
+varint_put(char *to, uint64_t n)
+{
+	for (; n > 0x7f; n >>= 7)
+		*to++ = (char)(n | 0x80);
+	*to++ = (char)n;
+	return to;
+}
+
+static void
+varint(struct rh_buf *to, uint64_t n)
+{
+	unsigned bytes = varint_bytes(n);
+	char *p = rh_buf_room(to, bytes);
+
+	if (p) {
+		varint_put(p, n);
+		to->n += bytes;
+	}
 }
 
 static void
@@ -158,11 +173,65 @@ rh_wire_id(struct rh_wire *w, unsigned field, const char *member,
 	rh_buf_slice(w->to, id);
 }
 
-static void
-little_endian(struct rh_buf *to, uint64_t n, unsigned bytes)
+/* KeyValue { key 1, value 2 }: where the key goes, and how long it all is. */
+struct pair {
+	size_t value, all;
+	char *at;
+};
+
+static bool
+pair_room(struct rh_wire *w, unsigned field, struct rh_slice key,
+    struct pair *pair)
 {
-	for (; bytes--; n >>= 8)
-		rh_buf_char(to, (char)n);
+	size_t n = 2 + varint_bytes(key.n) + key.n + varint_bytes(pair->value) +
+	    pair->value;
+
+	pair->all = 1 + varint_bytes(n) + n;
+	if (!(pair->at = rh_buf_room(w->to, pair->all)))
+		return false;
+	*pair->at++ = (char)(field << 3 | BYTES);
+	pair->at = varint_put(pair->at, n);
+	*pair->at++ = 1 << 3 | BYTES;
+	pair->at = varint_put(pair->at, key.n);
+	memcpy(pair->at, key.p, key.n);
+	pair->at += key.n;
+	*pair->at++ = 2 << 3 | BYTES;
+	pair->at = varint_put(pair->at, pair->value);
+	return true;
+}
+
+bool
+rh_wire_pair_text(struct rh_wire *w, unsigned field, struct rh_slice key,
+    struct rh_slice text)
+{
+	struct pair pair = { .value = 1 + varint_bytes(text.n) + text.n };
+
+	if (w->json || field > 15 || !rh_utf8_is(key) || !rh_utf8_is(text))
+		return false;
+	if (!pair_room(w, field, key, &pair))
+		return true;
+	*pair.at++ = 1 << 3 | BYTES;
+	pair.at = varint_put(pair.at, text.n);
+	if (text.n)
+		memcpy(pair.at, text.p, text.n);
+	w->to->n += pair.all;
+	return true;
+}
+
+bool
+rh_wire_pair_int(struct rh_wire *w, unsigned field, struct rh_slice key,
+    int64_t number)
+{
+	struct pair pair = { .value = 1 + varint_bytes((uint64_t)number) };
+
+	if (w->json || field > 15 || !rh_utf8_is(key))
+		return false;
+	if (!pair_room(w, field, key, &pair))
+		return true;
+	*pair.at++ = 3 << 3 | VARINT;
+	varint_put(pair.at, (uint64_t)number);
+	w->to->n += pair.all;
+	return true;
 }
 
 void
@@ -187,7 +256,8 @@ rh_wire_fixed32(struct rh_wire *w, unsigned field, const char *member,
 		return;
 	}
 	tag(w->to, field, FIXED32);
-	little_endian(w->to, n, 4);
+	n = htole32(n);
+	rh_buf_put(w->to, &n, sizeof(n));
 }
 
 /* 64 bits are a string in JSON: a double would round them. */
@@ -209,7 +279,8 @@ rh_wire_fixed64(struct rh_wire *w, unsigned field, const char *member,
 		return;
 	}
 	tag(w->to, field, FIXED64);
-	little_endian(w->to, n, 8);
+	n = htole64(n);
+	rh_buf_put(w->to, &n, sizeof(n));
 }
 
 void

@@ -31,6 +31,15 @@ void rh_wire_list_end(struct rh_wire *w);
 /* What is not UTF-8 in it becomes U+FFFD. */
 void rh_wire_text(struct rh_wire *w, unsigned field, const char *member,
     struct rh_slice text);
+/*
+ * OpenTelemetry's KeyValue { key 1, value 2: AnyValue { string 1, int 3 } } at
+ * once: it is most of what is written. False, and nothing is: write it by its
+ * parts, as JSON and for texts that are no UTF-8.
+ */
+RH_MUST_CHECK bool rh_wire_pair_text(struct rh_wire *w, unsigned field,
+    struct rh_slice key, struct rh_slice text);
+RH_MUST_CHECK bool rh_wire_pair_int(struct rh_wire *w, unsigned field,
+    struct rh_slice key, int64_t number);
 /* Bytes; in JSON hexadecimal digits. */
 void rh_wire_id(struct rh_wire *w, unsigned field, const char *member,
     struct rh_slice id);
