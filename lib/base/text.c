@@ -252,6 +252,8 @@ rh_utf8_step(const unsigned char *s, size_t n)
 	return length;
 }
 
+#define PAST_ASCII	UINT64_C(0x8080808080808080)
+
 /* The bytes at the beginning that are ASCII, or most of them. */
 static size_t
 ascii(const char *p, size_t n)
@@ -261,10 +263,14 @@ ascii(const char *p, size_t n)
 
 	for (; n - at >= sizeof(word); at += sizeof(word)) {
 		memcpy(&word, p + at, sizeof(word));
-		if (word & 0x8080808080808080)
-			break;
+		if (word & PAST_ASCII)
+			return at;
 	}
-	return at;
+	if (n < sizeof(word))
+		return at;
+	/* the last ones once more, together with some of those before */
+	memcpy(&word, p + n - sizeof(word), sizeof(word));
+	return word & PAST_ASCII ? at : n;
 }
 
 bool

@@ -8,6 +8,8 @@
 #include "obs/span_record.h"
 #include "obs/wire.h"
 
+#define KEY(literal)	.key = literal, .key_n = sizeof(literal) - 1
+
 struct out {
 	struct rh_wire w;
 	const struct rh_otlp_conf *conf;
@@ -19,7 +21,8 @@ attribute_parts(struct out *o, unsigned field, const struct rh_attr *attr)
 {
 	size_t pair = rh_wire_open(&o->w, field, NULL), value;
 
-	rh_wire_text(&o->w, 1, "key", rh_slice_of(attr->key));
+	rh_wire_text(&o->w, 1, "key",
+	    (struct rh_slice){ attr->key, attr->key_n });
 	value = rh_wire_open(&o->w, 2, "value");
 	if (attr->is_int)
 		rh_wire_int(&o->w, 3, "intValue", attr->number);
@@ -32,7 +35,7 @@ attribute_parts(struct out *o, unsigned field, const struct rh_attr *attr)
 static void
 attribute(struct out *o, unsigned field, const struct rh_attr *attr)
 {
-	struct rh_slice key = rh_slice_of(attr->key);
+	struct rh_slice key = { attr->key, attr->key_n };
 
 	if (!(attr->is_int ?
 	    rh_wire_pair_int(&o->w, field, key, attr->number) :
@@ -44,7 +47,8 @@ static void
 resource_text(struct out *o, const char *key, struct rh_slice text)
 {
 	if (text.n)
-		attribute(o, 1, &(struct rh_attr){ .key = key, .text = text });
+		attribute(o, 1, &(struct rh_attr){ .key = key,
+		    .key_n = (uint8_t)strlen(key), .text = text });
 }
 
 /* OTEL_RESOURCE_ATTRIBUTES: the last of a key counts. */
@@ -126,7 +130,7 @@ resource(struct out *o, const struct rh_shipper_spec *spec)
 	    (struct rh_slice){ instance, sizeof(instance) });
 	resource_default(o, "host.name", rh_slice_of(host));
 	if (!told(o->conf, RH_SLICE("process.pid")).p)
-		attribute(o, 1, &(struct rh_attr){ .key = "process.pid",
+		attribute(o, 1, &(struct rh_attr){ KEY("process.pid"),
 		    .is_int = true, .number = spec->pid ? spec->pid : getpid() });
 	resource_told(o);
 	resource_text(o, "telemetry.sdk.name", RH_SLICE("rowhouse"));
@@ -161,30 +165,31 @@ struct attrs {
 };
 
 static void
-span_attr(struct attrs *a, struct rh_attr attr)
+span_attr(struct attrs *a, struct rh_attr *attr)
 {
 	if (a->left == 0) {
 		a->dropped++;
 		return;
 	}
 	a->left--;
-	if (!attr.is_int)
-		attr.text = cut_characters(attr.text, a->o->conf->attr_text_max);
-	attribute(a->o, a->field, &attr);
+	if (!attr->is_int)
+		attr->text = cut_characters(attr->text,
+		    a->o->conf->attr_text_max);
+	attribute(a->o, a->field, attr);
 }
 
 /* Of the span's event, not its own: what the exception conventions name. */
 static bool
 is_of_exception(const struct rh_attr *attr)
 {
-	return strncmp(attr->key, "exception.", 10) == 0;
+	return attr->key[0] == 'e' && strncmp(attr->key, "exception.", 10) == 0;
 }
 
 static void
-span_text(struct attrs *a, const char *key, struct rh_slice text)
+span_text(struct attrs *a, struct rh_attr attr)
 {
-	if (text.n)
-		span_attr(a, (struct rh_attr){ .key = key, .text = text });
+	if (attr.text.n)
+		span_attr(a, &attr);
 }
 
 /* Answers whether there are some of an exception, which are its event's. */
@@ -199,18 +204,19 @@ span_attributes(struct out *o, const struct rh_kept *kept,
 	struct rh_attr attr;
 
 	rh_wire_list(&o->w, "attributes");
-	span_text(&a, "rowhouse.request_id", kept->request_id);
-	span_text(&a, "rowhouse.tenant.id", kept->tenant_id);
+	span_text(&a, (struct rh_attr){ KEY("rowhouse.request_id"),
+	    .text = kept->request_id });
+	span_text(&a, (struct rh_attr){ KEY("rowhouse.tenant.id"),
+	    .text = kept->tenant_id });
 	while (rh_kept_attr(&walk, &attr)) {
 		if (is_of_exception(&attr))
 			exception = true;
 		else
-			span_attr(&a, attr);
+			span_attr(&a, &attr);
 	}
 	if (span->fixed.kind == RH_SPAN_SERVER && kept->head.spans_dropped)
-		span_attr(&a, (struct rh_attr){ .key =
-		    "rowhouse.spans.dropped", .is_int = true,
-		    .number = kept->head.spans_dropped });
+		span_attr(&a, &(struct rh_attr){ KEY("rowhouse.spans.dropped"),
+		    .is_int = true, .number = kept->head.spans_dropped });
 	rh_wire_list_end(&o->w);
 	if (a.dropped)
 		rh_wire_small(&o->w, 10, "droppedAttributesCount", a.dropped);
@@ -227,7 +233,7 @@ exception_attributes(struct out *o, const struct rh_kept_span *span)
 	rh_wire_list(&o->w, "attributes");
 	while (rh_kept_attr(&walk, &attr))
 		if (is_of_exception(&attr))
-			span_attr(&a, attr);
+			span_attr(&a, &attr);
 	rh_wire_list_end(&o->w);
 	if (a.dropped)
 		rh_wire_small(&o->w, 4, "droppedAttributesCount", a.dropped);

@@ -31,8 +31,7 @@ cut_tracestate(struct rh_slice state)
 static size_t
 attr_bytes(const struct rh_attr *attr)
 {
-	return sizeof(struct rh_record_attr) +
-	    RH_MIN(strlen(attr->key), RH_RECORD_NAME_MAX) + 1 +
+	return sizeof(struct rh_record_attr) + attr->key_n + 1u +
 	    (attr->is_int ? sizeof(attr->number) :
 	    RH_MIN(attr->text.n, RH_RECORD_TEXT_MAX));
 }
@@ -61,7 +60,7 @@ static char *
 put_attr(char *to, const struct rh_attr *attr)
 {
 	struct rh_record_attr fixed = { .is_int = attr->is_int,
-	    .key_n = (uint8_t)RH_MIN(strlen(attr->key), RH_RECORD_NAME_MAX) };
+	    .key_n = attr->key_n };
 
 	if (!attr->is_int)
 		fixed.text_n = (uint16_t)cut(attr->text, RH_RECORD_TEXT_MAX);
@@ -215,6 +214,7 @@ take_attr(struct rh_slice *rest, struct rh_attr *attr)
 	    !take_text(rest, &key, fixed.key_n + 1u) || key.p[fixed.key_n])
 		return false;
 	attr->key = key.p;
+	attr->key_n = fixed.key_n;
 	attr->is_int = fixed.is_int;
 	attr->number = 0;
 	attr->text = RH_SLICE_NONE;

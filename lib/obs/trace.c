@@ -317,7 +317,7 @@ rh_span_close(struct rh_trace *t, struct rh_span *span)
 }
 
 static struct rh_attr *
-attr_add(struct rh_span *span, const char *key)
+attr_add(struct rh_span *span, const char *key, uint8_t key_n)
 {
 	struct rh_attr *attr;
 
@@ -327,13 +327,15 @@ attr_add(struct rh_span *span, const char *key)
 	}
 	attr = &span->attrs[span->nattrs++];
 	attr->key = key;
+	attr->key_n = key_n;
 	return attr;
 }
 
 void
-rh_span_text(struct rh_span *span, const char *key, struct rh_slice text)
+rh_span_put_text(struct rh_span *span, const char *key, uint8_t key_n,
+    struct rh_slice text)
 {
-	struct rh_attr *attr = text.p ? attr_add(span, key) : NULL;
+	struct rh_attr *attr = text.p ? attr_add(span, key, key_n) : NULL;
 
 	if (attr) {
 		attr->is_int = false;
@@ -342,9 +344,10 @@ rh_span_text(struct rh_span *span, const char *key, struct rh_slice text)
 }
 
 void
-rh_span_int(struct rh_span *span, const char *key, int64_t number)
+rh_span_put_int(struct rh_span *span, const char *key, uint8_t key_n,
+    int64_t number)
 {
-	struct rh_attr *attr = attr_add(span, key);
+	struct rh_attr *attr = attr_add(span, key, key_n);
 
 	if (attr) {
 		attr->is_int = true;

@@ -61,6 +61,7 @@ enum rh_span_kind {	/* OTLP's numbers */
 
 struct rh_attr {
 	const char *key;	/* a literal */
+	uint8_t key_n;
 	bool is_int;
 	int64_t number;
 	struct rh_slice text;
@@ -138,9 +139,18 @@ void rh_span_close(struct rh_trace *t, struct rh_span *span);
 /* One that is over: from when to when, of the monotonic clock. */
 struct rh_span *rh_span_past(struct rh_trace *t, enum rh_span_kind kind,
     struct rh_slice name, uint64_t from_ns, uint64_t to_ns);
-/* text.p == NULL: the attribute is left out. A key is given once. */
-void rh_span_text(struct rh_span *span, const char *key, struct rh_slice text);
-void rh_span_int(struct rh_span *span, const char *key, int64_t number);
+/*
+ * key: a literal, given once; text or number: its value. text.p == NULL: the
+ * attribute is left out.
+ */
+#define rh_span_text(span, key, ...) \
+	rh_span_put_text((span), "" key, sizeof(key) - 1, __VA_ARGS__)
+#define rh_span_int(span, key, ...) \
+	rh_span_put_int((span), "" key, sizeof(key) - 1, __VA_ARGS__)
+void rh_span_put_text(struct rh_span *span, const char *key, uint8_t key_n,
+    struct rh_slice text);
+void rh_span_put_int(struct rh_span *span, const char *key, uint8_t key_n,
+    int64_t number);
 void rh_span_fail(struct rh_span *span, struct rh_slice error_type,
     struct rh_slice text);
 
