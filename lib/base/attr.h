@@ -13,6 +13,7 @@
 #define RH_MUST_CHECK		__attribute__((warn_unused_result))
 #define RH_PRINTF(fmt, args)	__attribute__((format(printf, fmt, args)))
 #define RH_NORETURN		__attribute__((noreturn))
+#define RH_COLD			__attribute__((noinline, cold))
 #define RH_LIKELY(x)		__builtin_expect(!!(x), 1)
 #define RH_UNLIKELY(x)		__builtin_expect(!!(x), 0)
 #define RH_COUNT(array)		(sizeof(array) / sizeof((array)[0]))

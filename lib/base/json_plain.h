@@ -9,10 +9,24 @@
 #ifndef RH_BASE_JSON_PLAIN_H
 #define RH_BASE_JSON_PLAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #define RH_PLAIN_STEP	16
+
+/* Whether all of RH_PLAIN_STEP bytes are. */
+static inline bool
+rh_json_is_plain_step(const char *p)
+{
+	signed char __attribute__((vector_size(RH_PLAIN_STEP))) c;
+	uint64_t odd[2];
+
+	memcpy(&c, p, sizeof(c));
+	c = (c < ' ') | (c == '"') | (c == '\\') | (c == 0x7f);
+	memcpy(odd, &c, sizeof(odd));
+	return (odd[0] | odd[1]) == 0;
+}
 
 /* Of RH_PLAIN_STEP bytes those in front of a control, DEL, quote, backslash or one past ASCII. */
 static inline size_t

@@ -55,6 +55,12 @@ rh_hex_put(char *to, const void *bytes, size_t n)
 		put_hex16(to, b);
 	if (n == 0)
 		return;
+	if (n == 8) {	/* a span's id: copies of a known length */
+		memcpy(rest, b, 8);
+		put_hex16(text, rest);
+		memcpy(to, text, 16);
+		return;
+	}
 	memcpy(rest, b, n);
 	put_hex16(text, rest);
 	memcpy(to, text, n * 2);

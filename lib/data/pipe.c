@@ -416,6 +416,23 @@ span_judge(const struct rh_pipe *p, struct rh_span *span)
 }
 
 static void
+span_tell(struct rh_span *span, const struct rh_span_later *later)
+{
+	const struct rh_pg *pg = later->of;
+	const struct rh_stmt *stmt = later->with;
+
+	rh_span_text(span, "db.system.name", RH_SLICE("postgresql"));
+	rh_span_text(span, "db.namespace", rh_slice_of(pg->database));
+	rh_span_text(span, "server.address", rh_slice_of(pg->server));
+	if (pg->port)
+		rh_span_int(span, "server.port", pg->port);
+	rh_span_text(span, "db.query.summary", rh_slice_of(stmt->name));
+	rh_span_text(span, "db.query.text", rh_slice_of(stmt->sql));
+	if (later->n > 1)
+		rh_span_int(span, "db.operation.batch.size", later->n);
+}
+
+static void
 account(struct rh_pipe *p)
 {
 	const struct rh_pg_obs *obs = p->pg->obs;
@@ -433,16 +450,8 @@ account(struct rh_pipe *p)
 		return;
 	span = rh_span_past(p->trace, RH_SPAN_CLIENT, rh_slice_of(stmt->name),
 	    p->flushed_at, p->flushed_at + ns);
-	rh_span_text(span, "db.system.name", RH_SLICE("postgresql"));
-	rh_span_text(span, "db.namespace",
-	    rh_slice_of(p->pg->database));
-	rh_span_text(span, "server.address", rh_slice_of(p->pg->server));
-	if (p->pg->port)
-		rh_span_int(span, "server.port", p->pg->port);
-	rh_span_text(span, "db.query.summary", rh_slice_of(stmt->name));
-	rh_span_text(span, "db.query.text", rh_slice_of(stmt->sql));
-	if (p->queued > 1)
-		rh_span_int(span, "db.operation.batch.size", p->queued);
+	span->later = (struct rh_span_later){ span_tell, p->pg, stmt,
+	    p->queued };
 	span_judge(p, span);
 }
 

@@ -152,9 +152,12 @@ put_cut(struct rh_buf *b, struct rh_slice value, size_t cap)
 static inline bool
 is_plain(const char *p, size_t n)
 {
-	for (size_t at = 0; at < n; at += RH_PLAIN_STEP)
-		if (rh_json_plain_step(p + at) < RH_PLAIN_STEP)
+	size_t at = 0;
+
+	do
+		if (RH_UNLIKELY(!rh_json_is_plain_step(p + at)))
 			return false;
+	while ((at += RH_PLAIN_STEP) < n);
 	return true;
 }
 
@@ -177,7 +180,7 @@ put_plain(struct rh_line *line, struct rh_slice key, struct rh_slice value)
 }
 
 /* What put_plain() has no room for, or has to be escaped, or to be cut. */
-static void
+static RH_COLD void
 put_text(struct rh_line *line, struct rh_slice key, struct rh_slice value,
     size_t cap)
 {
@@ -220,19 +223,25 @@ short_place(struct rh_line *line, struct rh_slice key, char aside[SHORT_MAX])
 	return RH_LIKELY(to != NULL) ? to : aside;
 }
 
+static RH_COLD void
+short_take(struct rh_line *line, struct rh_slice key, struct rh_slice aside)
+{
+	size_t before = line->buf.n;
+
+	rh_buf_slice(&line->buf, key);
+	rh_buf_slice(&line->buf, aside);
+	settle(line, before);
+}
+
 static inline void
 short_end(struct rh_line *line, struct rh_slice key, const char *aside,
     const char *from, const char *end)
 {
-	size_t before = line->buf.n;
-
-	if (RH_LIKELY(from != aside)) {
+	if (RH_LIKELY(from != aside))
 		end_field(line, end);
-		return;
-	}
-	rh_buf_slice(&line->buf, key);
-	rh_buf_put(&line->buf, from, (size_t)(end - from));
-	settle(line, before);
+	else
+		short_take(line, key,
+		    (struct rh_slice){ from, (size_t)(end - from) });
 }
 
 void

@@ -23,6 +23,8 @@
 #define PREDECESSOR_POLLS 1000	/* 5 s: its end takes less */
 #define CALM_NS		UINT64_C(1000000000)	/* without a drop: it is over */
 #define LONG_NS		UINT64_C(10000000000)	/* where it does not end */
+/* Between two looks at what was dropped: each one takes a line of memory from each worker. */
+#define TELL_NS		UINT64_C(50000000)
 
 /* A ring that lines of the batch are in, and up to where. */
 struct held {
@@ -45,6 +47,7 @@ struct drain {
 	struct rh_log log;	/* of our own slot */
 	uint64_t told, dropped;	/* lines dropped: as announced, as last seen */
 	uint64_t grown_ns, since_ns;	/* when it last grew, when first untold */
+	uint64_t summed_ns;	/* when it was last looked at */
 	unsigned nheld;
 	struct held held[RH_SEG_SLOTS_MAX];
 	char batch[BATCH_MAX + RH_LINE_MAX];
@@ -208,8 +211,12 @@ dropped_by_all(const struct drain *d)
 static bool
 is_over(struct drain *d)
 {
-	uint64_t now_ns = rh_clock_mono_ns(), dropped = dropped_by_all(d);
+	uint64_t now_ns = rh_clock_mono_ns(), dropped;
 
+	if (now_ns - d->summed_ns < TELL_NS && !*d->stop)
+		return false;
+	d->summed_ns = now_ns;
+	dropped = dropped_by_all(d);
 	if (d->dropped != dropped) {
 		if (d->dropped == d->told)
 			d->since_ns = now_ns;

@@ -148,6 +148,8 @@ rh_trace_end(struct rh_trace *t, struct rh_ring *ring, bool keep,
 
 	if (!t->on || !keep || !ring)
 		return;
+	for (unsigned i = 0; i < t->nspans; i++)
+		rh_span_tell(&t->spans[i]);
 	rh_trace_server(t)->end_ns = end_ns;
 	head = head_of(t, request_id, tenant_id);
 	n += (size_t)head.tracestate_n + head.request_id_n + head.tenant_id_n;

@@ -139,6 +139,7 @@ span_begin(struct rh_span *span, enum rh_span_kind kind, struct rh_slice name)
 	span->end_ns = 0;
 	span->error = false;
 	span->error_text = RH_SLICE_NONE;
+	span->later.tell = NULL;
 	span->nattrs = 0;
 	span->attrs_dropped = 0;
 }
@@ -353,6 +354,16 @@ rh_span_put_int(struct rh_span *span, const char *key, uint8_t key_n,
 		attr->is_int = true;
 		attr->number = number;
 	}
+}
+
+void
+rh_span_tell(struct rh_span *span)
+{
+	struct rh_span_later later = span->later;
+
+	span->later.tell = NULL;
+	if (later.tell)
+		later.tell(span, &later);
 }
 
 void

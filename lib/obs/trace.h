@@ -67,6 +67,15 @@ struct rh_attr {
 	struct rh_slice text;
 };
 
+struct rh_span;
+
+/* What is to be said of a span, if it is kept: of nine in ten it is not. */
+struct rh_span_later {
+	void (*tell)(struct rh_span *span, const struct rh_span_later *later);
+	const void *of, *with;
+	int64_t n;
+};
+
 struct rh_span {
 	unsigned char id[8], parent_id[8];
 	enum rh_span_kind kind;
@@ -74,6 +83,7 @@ struct rh_span {
 	uint64_t start_ns, end_ns;
 	bool error;
 	struct rh_slice error_text;	/* status message; no personal data */
+	struct rh_span_later later;	/* tell NULL: nothing is */
 	unsigned nattrs, attrs_dropped;
 	struct rh_attr attrs[RH_ATTRS_MAX];
 };
@@ -151,6 +161,8 @@ void rh_span_put_text(struct rh_span *span, const char *key, uint8_t key_n,
     struct rh_slice text);
 void rh_span_put_int(struct rh_span *span, const char *key, uint8_t key_n,
     int64_t number);
+/* Tells what was left for later, once; rh_trace_end does it for all of its spans. */
+void rh_span_tell(struct rh_span *span);
 void rh_span_fail(struct rh_span *span, struct rh_slice error_type,
     struct rh_slice text);
 

@@ -200,6 +200,35 @@ pair_room(struct rh_wire *w, unsigned field, struct rh_slice key,
 	return true;
 }
 
+#define SHORT_MAX	112	/* of key and text: all lengths are a byte then */
+
+static char *
+put_short(char *to, unsigned tag, struct rh_slice text)
+{
+	to[0] = (char)tag;
+	to[1] = (char)text.n;
+	memcpy(to + 2, text.n ? text.p : "", text.n);
+	return to + 2 + text.n;
+}
+
+static void
+pair_short(struct rh_wire *w, unsigned field, struct rh_slice key,
+    struct rh_slice text)
+{
+	size_t n = key.n + text.n + 8;
+	char *to = rh_buf_room(w->to, n);
+
+	if (!to)
+		return;
+	to[0] = (char)(field << 3 | BYTES);
+	to[1] = (char)(n - 2);
+	to = put_short(to + 2, 1 << 3 | BYTES, key);
+	to[0] = 2 << 3 | BYTES;
+	to[1] = (char)(text.n + 2);
+	put_short(to + 2, 1 << 3 | BYTES, text);
+	w->to->n += n;
+}
+
 bool
 rh_wire_pair_text(struct rh_wire *w, unsigned field, struct rh_slice key,
     struct rh_slice text)
@@ -208,6 +237,10 @@ rh_wire_pair_text(struct rh_wire *w, unsigned field, struct rh_slice key,
 
 	if (w->json || field > 15 || !rh_utf8_is(key) || !rh_utf8_is(text))
 		return false;
+	if (key.n + text.n <= SHORT_MAX) {
+		pair_short(w, field, key, text);
+		return true;
+	}
 	if (!pair_room(w, field, key, &pair))
 		return true;
 	*pair.at++ = 1 << 3 | BYTES;
