@@ -180,6 +180,9 @@ collect_all(struct drain *d)
 {
 	bool any = false;
 
+	/* all of them at once: each one's worker has it in its cache */
+	for (unsigned i = 0; i < d->segment->count; i++)
+		__builtin_prefetch(rh_segment_log(d->segment, i));
 	for (unsigned i = 0; i < d->segment->count; i++)
 		any |= collect(d, rh_segment_log(d->segment, i));
 	flush(d);

@@ -225,11 +225,28 @@ take_attr(struct rh_slice *rest, struct rh_attr *attr)
 	return take_text(rest, &attr->text, fixed.text_n);
 }
 
+/* As take_attr, for who only wants to know that it is whole. */
+static bool
+pass_attr(struct rh_slice *rest)
+{
+	struct rh_record_attr fixed;
+	size_t n;
+
+	if (rest->n < sizeof(fixed))
+		return false;
+	memcpy(&fixed, rest->p, sizeof(fixed));
+	n = sizeof(fixed) + fixed.key_n + 1u +
+	    (fixed.is_int ? sizeof(int64_t) : fixed.text_n);
+	if (rest->n < n || rest->p[sizeof(fixed) + fixed.key_n])
+		return false;
+	*rest = rh_slice_from(*rest, n);
+	return true;
+}
+
 bool
 rh_kept_span(struct rh_kept *kept, struct rh_kept_span *span)
 {
 	struct rh_slice rest = kept->rest;
-	struct rh_attr attr;
 
 	if (kept->spans_left == 0 ||
 	    !take(&rest, &span->fixed, sizeof(span->fixed)) ||
@@ -239,7 +256,7 @@ rh_kept_span(struct rh_kept *kept, struct rh_kept_span *span)
 	span->rest = rest;
 	span->attrs_left = span->fixed.attrs;
 	for (unsigned i = 0; i < span->fixed.attrs; i++)
-		if (!take_attr(&rest, &attr))
+		if (!pass_attr(&rest))
 			return false;
 	kept->rest = rest;
 	kept->spans_left--;
