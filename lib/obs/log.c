@@ -212,7 +212,8 @@ rh_line_put_text(struct rh_line *line, struct rh_slice key,
 		put_text(line, key, value, cap);
 }
 
-#define SHORT_MAX	40	/* of a number, an id in hexadecimal, a UUID with its quotes */
+/* Of a number, an id in hexadecimal digits, a UUID with its quotes. */
+#define SHORT_MAX 40
 
 /* Where a short value goes: into the line, or aside where that has no room. */
 static inline char *
@@ -247,7 +248,8 @@ short_end(struct rh_line *line, struct rh_slice key, const char *aside,
 void
 rh_line_put_int(struct rh_line *line, struct rh_slice key, int64_t value)
 {
-	char aside[SHORT_MAX], *from = short_place(line, key, aside), *to = from;
+	char aside[SHORT_MAX], *from = short_place(line, key, aside);
+	char *to = from;
 
 	if (value < 0)
 		*to++ = '-';

@@ -45,7 +45,7 @@ struct rh_line {
 	struct rh_log *log;
 	struct rh_buf buf;
 	bool truncated;
-	size_t object;		/* where the one being written begins; 0: it found no room */
+	size_t object;	/* where the last one begins; 0: no room */
 	char bytes[RH_LINE_MAX];
 };
 

@@ -23,7 +23,7 @@
 #define PREDECESSOR_POLLS 1000	/* 5 s: its end takes less */
 #define CALM_NS		UINT64_C(1000000000)	/* without a drop: it is over */
 #define LONG_NS		UINT64_C(10000000000)	/* where it does not end */
-/* Between two looks at what was dropped: each one takes a line of memory from each worker. */
+/* Between two looks at what was dropped: they take a line of each worker's. */
 #define TELL_NS		UINT64_C(50000000)
 
 /* A ring that lines of the batch are in, and up to where. */

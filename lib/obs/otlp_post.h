@@ -27,7 +27,7 @@ struct rh_otlp_answer {
 
 struct rh_otlp_post;
 
-/* libcurl's own beginning, which takes place once; children have their parent's. */
+/* libcurl's own beginning, once; children have their parent's. */
 void rh_otlp_post_prepare(void);
 /* NULL: no memory. */
 struct rh_otlp_post *rh_otlp_post_new(const struct rh_otlp_conf *conf);

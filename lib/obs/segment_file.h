@@ -120,8 +120,9 @@ struct rh_segment {
 	char *base;
 	size_t bytes;
 	int fd;			/* holds the lock; -1 where only opened */
-	int eyes;		/* in place of fd, where only opened: for the survey */
-	unsigned char *written;	/* a byte for each page of each slot up to its rings; NULL: all are */
+	int eyes;		/* in fd's place, where only opened */
+	/* by the survey, a byte a page of each slot up to its rings; NULL: all */
+	unsigned char *written;
 	char *path;
 	uint64_t device, inode;
 	const struct rh_seg_head *head;	/* of the private copy */
@@ -237,7 +238,7 @@ RH_MUST_CHECK bool rh_seg_lock(int fd, unsigned pool, int kind);
 /* Whether somebody else holds it against this kind. */
 bool rh_seg_is_locked(int fd, unsigned pool, int kind);
 
-/* segment_survey.c: whether, by the last survey, there is more than zeros at at. */
+/* segment_survey.c: whether there was more than zeros at the last survey. */
 bool rh_seg_is_written(const struct rh_segment *s, unsigned slot,
     const void *at);
 /*

@@ -161,7 +161,7 @@ void rh_span_put_text(struct rh_span *span, const char *key, uint8_t key_n,
     struct rh_slice text);
 void rh_span_put_int(struct rh_span *span, const char *key, uint8_t key_n,
     int64_t number);
-/* Tells what was left for later, once; rh_trace_end does it for all of its spans. */
+/* Tells what was left for later, once; rh_trace_end does it for all spans. */
 void rh_span_tell(struct rh_span *span);
 void rh_span_fail(struct rh_span *span, struct rh_slice error_type,
     struct rh_slice text);

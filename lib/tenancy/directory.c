@@ -52,7 +52,7 @@ entries_at(unsigned tenants)
 	return (n + 63) & ~(size_t)63;
 }
 
-/* As many: two workers may enter one tenant at once, and what nobody has costs nothing. */
+/* As many: two workers may enter one tenant at once, and unused they are free. */
 static uint32_t
 entries(unsigned tenants)
 {

@@ -1,4 +1,4 @@
-/* tests/lib/obs/check_survey.c - who reads all series makes no memory of those that nobody counted in. */
+/* tests/lib/obs/check_survey.c - series that nobody counted in stay no memory. */
 #include "config.h"
 
 #include "obs/segment_file.h"

@@ -18,7 +18,7 @@
 #define PROCESSES	8
 #define ROUNDS		20
 #define PLACES_AT	64	/* of the table: a word for each */
-#define WRITING		0x7fffff	/* in the word of a place whose writer is at it */
+#define WRITING		0x7fffff	/* of a place whose writer is at it */
 
 static void *
 table(unsigned tenants)
