@@ -31,12 +31,8 @@ rh_pg_int_get(const char *at, int length)
 }
 
 static void
-field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
-    int column)
+value_get(const struct rh_field *f, char *to, struct rh_slice text, bool null)
 {
-	struct rh_slice text = { PQgetvalue(r, row, column),
-		(size_t)PQgetlength(r, row, column) };
-	bool null = text.n == 0 && PQgetisnull(r, row, column);
 	int64_t number;
 
 	switch (f->type) {
@@ -74,6 +70,16 @@ field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
 	}
 }
 
+static void
+field_get(const struct rh_field *f, char *to, const PGresult *r, int row,
+    int column)
+{
+	struct rh_slice text = { PQgetvalue(r, row, column),
+		(size_t)PQgetlength(r, row, column) };
+
+	value_get(f, to, text, text.n == 0 && PQgetisnull(r, row, column));
+}
+
 int
 rh_pg_row_get(const struct rh_field *columns, char *to, const PGresult *r, int row,
     int column)
@@ -85,4 +91,37 @@ rh_pg_row_get(const struct rh_field *columns, char *to, const PGresult *r, int r
 			field_get(f, to + f->at, r, row, column++);
 	}
 	return column;
+}
+
+/* As PostgreSQL sends a composite value: how many; of each its type, its length (-1: null), its bytes. */
+static bool
+int_take(struct rh_slice *from, int32_t *n)
+{
+	if (from->n < sizeof(*n))
+		return false;
+	*n = (int32_t)rh_pg_int_get(from->p, sizeof(*n));
+	*from = (struct rh_slice){ from->p + sizeof(*n), from->n - sizeof(*n) };
+	return true;
+}
+
+bool
+rh_pg_record_get(struct rh_slice record, const struct rh_field *columns,
+    void *row)
+{
+	const struct rh_field *f = columns;
+	int32_t n, type, length;
+
+	if (!int_take(&record, &n))
+		return false;
+	for (; n > 0 && f->type != RH_T_END; n--, f++) {
+		struct rh_slice text;
+
+		if (!int_take(&record, &type) || !int_take(&record, &length) ||
+		    (length > 0 && (size_t)length > record.n))
+			return false;
+		text = (struct rh_slice){ record.p, (size_t)RH_MAX(length, 0) };
+		value_get(f, (char *)row + f->at, text, length < 0);
+		record = (struct rh_slice){ record.p + text.n, record.n - text.n };
+	}
+	return n == 0 && f->type == RH_T_END && record.n == 0;
 }

@@ -96,6 +96,13 @@ void rh_pipe_send_apart(struct rh_pipe *p, const struct rh_stmt *stmt,
  */
 size_t rh_pipe_rows(struct rh_pipe *p, const struct rh_field *columns,
     size_t size, void *rows);
+/*
+ * A composite value, as a column of text has it: its fields as rh_pipe_row has
+ * columns. One value costs the server less than a row of many columns, and a good deal
+ * less than a function's. false: it is not made so.
+ */
+RH_MUST_CHECK bool rh_pg_record_get(struct rh_slice record,
+    const struct rh_field *columns, void *row);
 /* Its one row into the struct; false if there was none. */
 bool rh_pipe_row(struct rh_pipe *p, const struct rh_field *columns, void *row);
 /* Its first column of its first row; 0 if there is none. */
