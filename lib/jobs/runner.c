@@ -58,9 +58,7 @@ struct rh_stmt rh_runner_stmts[] = {
 	    "select job_kinds_say($1::text::text[], $2::text::int[],"
 	    "  $3::text::real[])::int" },
 	[RH_RUNNER_TURN] = { .name = "jobs.turn", EVERYBODYS, .sql =
-	    "select tenant_id, id, kind, args, attempt, max_attempts, actor_id,"
-	    "  trace_id, parent_span_id, trace_flags, request_id, waited_ms,"
-	    "  priority, seq from job_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" },
+	    "select job_turn_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" },
 	{ 0 }
 };
 /* clang-format on */
@@ -218,7 +216,11 @@ claim(struct rh_runner *r, bool look, int64_t *next_ms)
 		rh_pipe_send_args(p, &rh_runner_stmts[RH_RUNNER_NEXT], NULL, 0);
 	if (settles && !one)
 		(void)rh_pipe_int(p);
-	b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows), &b->rows);
+	if (one)
+		rh_lanes_turned(r, p, b);
+	else
+		b->n = rh_pipe_rows(p, claim_columns, sizeof(*b->rows),
+		    &b->rows);
 	*next_ms = look ? rh_pipe_int(p) : 0;
 	if (!rh_runner_commit(r, p, "claim")) {
 		/* it may have been done, and the answer lost */
@@ -236,18 +238,19 @@ claim(struct rh_runner *r, bool look, int64_t *next_ms)
 static bool
 claim_somewhere(struct rh_runner *r, int64_t *next_ms)
 {
-	uint64_t before = rh_clock_mono_ns();
+	uint64_t before = rh_clock_mono_ns(), took;
 	bool look = rh_lanes_look_in(r) == 0;
+	bool had = r->nlanes > 0;
 
 	r->woken = r->woken && !look;
 	if (look)
 		rh_lanes_look(r);
 	if (!claim(r, look, next_ms))
 		return false;
-	if (look) {
-		r->looked_ns = rh_clock_mono_ns();
-		r->look_ns = r->looked_ns - before;
-	}
+	took = rh_clock_mono_ns() - before;
+	if (look)
+		r->looked_ns = before;
+	rh_lanes_took(r, look, had, took);
 	rh_lanes_note(r, r->running, look);
 	return true;
 }

@@ -14,9 +14,10 @@
  * batch is not begun after 100 ms it gives back, for others may be idle.
  *
  * A claim is a look at all who wait, or goes on in the lanes of the one before,
- * behind what was claimed there. A look has to pass by what is over and still
- * to be seen by an old transaction; so it may take a fifth of the time, and is
- * 25 ms behind the last one at the soonest while there are jobs without it.
+ * behind what was claimed there, by it or by others of its host. A look has to
+ * pass by what is over and still to be seen by an old transaction; so what it takes
+ * more than such a claim may be a fifth of the time, and it is 25 ms behind the
+ * last one at the soonest while there are jobs without it.
  * Of workers that take one at a time from the lane where all that waits is, one
  * looks for all of its host.
  */
@@ -27,6 +28,7 @@
 
 #include "data/pg.h"
 #include "data/pg_err.h"
+#include "jobs/front.h"
 #include "jobs/job.h"
 #include "obs/flight.h"
 
@@ -50,11 +52,13 @@ void rh_job_families(struct rh_metrics *m, struct rh_job_series *series);
 
 /*
  * Of one place, shared by the workers of a host: when a look was begun last,
- * and when one found something elsewhere than its worker was. mono ns.
+ * and when one found something elsewhere than its worker was, mono ns; how far
+ * they are in which lane.
  */
 #define RH_LOOKS_AREA "looks"
 struct rh_looks {
 	_Atomic uint64_t began_ns, moved_ns;
+	struct rh_fronts fronts;
 };
 
 struct rh_runner_obs {
@@ -108,7 +112,9 @@ struct rh_runner {
 	struct rh_lane *lanes; /* of the claim before; where it went on from */
 	size_t nlanes;
 	int64_t gap; /* how far behind the one before the last one was; 0: not known */
-	uint64_t looked_ns, look_ns; /* mono: the last look's end; what it took */
+	uint64_t looked_ns; /* mono: when the last look began */
+	uint64_t look_ns; /* what it took, more than a claim that is none */
+	uint64_t looks_ns, claims_ns; /* about what each takes while there are jobs */
 	bool woken;		     /* somebody says that there is something */
 	bool alone; /* its last look led to the lane where it was */
 	struct rh_pipe *pipe; /* of the job in work, once it asked for it */

@@ -1,8 +1,10 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "jobs/runner_part.h"
 
 /*
@@ -12,6 +14,7 @@
  */
 #define LOOK_SHARE 5
 #define LOOK_NS (25 * MS_NS)
+#define MEAN_OF 8
 
 /*
  * One at a time the next is thought to be at most so far off: twice as far as the
@@ -21,7 +24,55 @@
 #define GAP_MAX 64
 #define GAP_MORE 8
 
+/* So many, and what so many turns take, others of the host may have under way. */
+#define FAR 64
+#define FAR_TURNS 8
+
 enum { ARRAY_FIRST = 256, ARRAY_MAX = WANT_MAX * (RH_UUID_LEN + 66) };
+
+/* ---- how far all of the host are ---- */
+
+static uint64_t
+lane_hash(const struct rh_lane *lane)
+{
+	struct {
+		struct rh_uuid tenant;
+		uint64_t kind;
+		int64_t priority;
+	} of = { lane->tenant,
+		rh_hash64(lane->kind->name, strlen(lane->kind->name)),
+		lane->priority };
+
+	return rh_hash64(&of, sizeof(of));
+}
+
+/* Of a lane that is the only one; of several each has what it has. */
+static void
+front_take(struct rh_runner *r)
+{
+	struct rh_lane *lane = &r->lanes[0];
+
+	if (r->nlanes == 1 && r->obs.looks)
+		lane->above = rh_front_take(&r->obs.looks->fronts,
+		    lane_hash(lane), lane->above, r->want,
+		    FAR + (int64_t)r->want * FAR_TURNS);
+}
+
+/* was: the only lane it went on in; NULL: it looked, or there were several. */
+static void
+front_note(const struct rh_runner *r, const struct rh_batch *b,
+    const struct rh_lane *was)
+{
+	struct rh_looks *looks = r->obs.looks;
+
+	if (!looks)
+		return;
+	if (was && b->n < r->want)
+		rh_front_forget(&looks->fronts, lane_hash(was));
+	else if (r->nlanes == 1)
+		rh_front_raise(&looks->fronts, lane_hash(&r->lanes[0]),
+		    r->lanes[0].above);
+}
 
 static void
 arrays_open(struct rh_buf b[4], struct rh_arena *arena)
@@ -54,6 +105,7 @@ rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p, struct rh_arena *arena,
 	struct rh_buf b[4];
 
 	if (!look) {
+		front_take(r);
 		arrays_open(b, arena);
 		for (size_t i = 0; i < r->nlanes; i++)
 			arrays_add(b, &r->lanes[i]);
@@ -76,6 +128,7 @@ rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
 	const struct rh_lane *lane = &r->lanes[0];
 	bool near = r->gap > 0 && r->gap <= GAP_MAX;
 
+	front_take(r);
 	rh_pipe_send(p, &rh_runner_stmts[RH_RUNNER_TURN], RH_UUID(r->holder),
 	    RH_INT(LEASE_MS + r->obs.grace_ms),
 	    RH_UUID(done ? done->tenant : RH_UUID_NIL),
@@ -84,6 +137,48 @@ rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
 	    RH_INT(lane->priority), RH_TEXT(rh_slice_of(lane->kind->name)),
 	    RH_INT(lane->above),
 	    RH_INT(near ? lane->above + 2 * r->gap + GAP_MORE : INT64_MAX));
+}
+
+#define R struct rh_claimed
+static const struct rh_field turn_columns[] = { { RH_FIELD("id", UUID, R, id) },
+	{ RH_FIELD("args", TEXT, R, args) },
+	{ RH_FIELD("attempt", INT, R, attempt) },
+	{ RH_FIELD("max_attempts", INT, R, max_attempts) },
+	{ RH_FIELD("actor_id", UUID, R, actor) },
+	{ RH_FIELD("trace_id", TEXT, R, trace_id) },
+	{ RH_FIELD("parent_span_id", TEXT, R, parent_span_id) },
+	{ RH_FIELD("trace_flags", INT, R, trace_flags) },
+	{ RH_FIELD("request_id", TEXT, R, request_id) },
+	{ RH_FIELD("due_at", TIME, R, due_us) },
+	{ RH_FIELD("started_at", TIME, R, started_us) },
+	{ RH_FIELD("seq", INT, R, seq) }, { 0 } };
+#undef R
+struct turned {
+	struct rh_slice record;
+};
+static const struct rh_field turned_columns[] = {
+	{ RH_FIELD("job_turn_one", TEXT, struct turned, record) }, { 0 }
+};
+
+/* What the lane says is not told again. */
+void
+rh_lanes_turned(const struct rh_runner *r, struct rh_pipe *p,
+    struct rh_batch *b)
+{
+	const struct rh_lane *lane = &r->lanes[0];
+	struct rh_claimed *row = RH_NEW(b->arena, struct rh_claimed);
+	struct turned turned;
+
+	b->rows = row;
+	b->n = 0;
+	if (!rh_pipe_row(p, turned_columns, &turned) || !turned.record.p)
+		return;
+	rh_assert(rh_pg_record_get(turned.record, turn_columns, row));
+	row->tenant = lane->tenant;
+	row->kind = rh_slice_of(lane->kind->name);
+	row->priority = lane->priority;
+	row->waited_ms = (row->started_us - row->due_us) / 1000;
+	b->n = 1;
 }
 
 /*
@@ -107,13 +202,36 @@ rh_lanes_look_in(const struct rh_runner *r)
 {
 	uint64_t now = rh_clock_mono_ns();
 	bool had = r->nlanes && !r->woken;
-	uint64_t pause = had ? RH_MAX((LOOK_SHARE - 1) * r->look_ns, LOOK_NS) :
-			       r->look_ns;
+	uint64_t pause = had ? RH_MAX(LOOK_SHARE * r->look_ns, LOOK_NS) :
+			       2 * r->look_ns;
 	uint64_t due = r->looked_ns + pause;
 
 	if (had)
 		due = RH_MAX(due, shared_ns(r));
 	return due > now ? (int64_t)(due - now) : 0;
+}
+
+static uint64_t
+mean(uint64_t was, uint64_t ns)
+{
+	return was ? (was * (MEAN_OF - 1) + ns) / MEAN_OF : ns;
+}
+
+/*
+ * Where there are jobs without a look it claims a batch as any other does: what
+ * is its own is the difference, and that of means, for each of them waits for a
+ * disk as well.
+ */
+void
+rh_lanes_took(struct rh_runner *r, bool look, bool had, uint64_t ns)
+{
+	if (!look)
+		r->claims_ns = mean(r->claims_ns, ns);
+	else if (had && r->claims_ns) {
+		r->looks_ns = mean(r->looks_ns, ns);
+		r->look_ns = r->looks_ns - RH_MIN(r->looks_ns, r->claims_ns);
+	} else
+		r->look_ns = ns;
 }
 
 void
@@ -232,6 +350,7 @@ rh_lanes_note(struct rh_runner *r, struct rh_batch *b, bool look)
 	r->gap = n == 1 && r->nlanes == 1 && is_lane(&was, &r->lanes[0]) ?
 	    r->lanes[0].above - was.above :
 	    0;
+	front_note(r, b, n == 1 && !look ? &was : NULL);
 	if (look)
 		note_look(r, n == 1 ? &was : NULL);
 	take_turns(r, b);

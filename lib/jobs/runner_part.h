@@ -27,6 +27,7 @@ struct rh_claimed {
 	struct rh_uuid tenant, id, actor;
 	struct rh_slice kind, args, trace_id, parent_span_id, request_id;
 	int64_t attempt, max_attempts, trace_flags, waited_ms, priority, seq;
+	int64_t due_us, started_us; /* wall, the database's: of a turn, for waited_ms */
 	unsigned nth; /* of its tenant's in the batch */
 	bool round;   /* its tenant comes after who is behind rh_runner.after */
 };
@@ -88,11 +89,16 @@ void rh_lanes_claim(struct rh_runner *r, struct rh_pipe *p,
  */
 void rh_lanes_turn_one(struct rh_runner *r, struct rh_pipe *p,
     const struct rh_claimed *done);
+/* What it answered, into the batch: a job, or none. */
+void rh_lanes_turned(const struct rh_runner *r, struct rh_pipe *p,
+    struct rh_batch *b);
 void rh_lanes_note(struct rh_runner *r, struct rh_batch *b, bool look);
 /* The one who is served next comes after who was begun last. */
 void rh_lanes_turn(struct rh_runner *r, const struct rh_batch *b);
 /* When a look may be taken, ns from now; 0: at once. */
 int64_t rh_lanes_look_in(const struct rh_runner *r);
+/* A look, or a claim without; had: it could have been the other. */
+void rh_lanes_took(struct rh_runner *r, bool look, bool had, uint64_t ns);
 /* A look is begun: others of the host need none. */
 void rh_lanes_look(struct rh_runner *r);
 

@@ -280,9 +280,10 @@ class Claims(unittest.TestCase):
         """The job that was had, if any, is done, and the lane's next is had."""
         was = f"'{done[0]}', '{done[1]}', {done[3]}" if done else "null, null, null"
         return self.w.session.run(
-            "select tenant_id, id, kind, attempt, priority, seq from"
-            f" job_turn('{self.w.holder}', 60000, {was}, '{lane[0]}', {lane[1]},"
-            f" '{lane[2]}', {above}, {until})")
+            f"select '{lane[0]}', (t).id, '{lane[2]}', (t).attempt, {lane[1]}, (t).seq"
+            f" from (select job_turn_one('{self.w.holder}', 60000, {was}, '{lane[0]}',"
+            f" {lane[1]}, '{lane[2]}', {above}, {until}) as t offset 0) x"
+            " where (t).id is not null")
 
     def test_who_is_not_where_he_is_thought_to_be_is_found_behind(self):
         self.leave(B, 5)
