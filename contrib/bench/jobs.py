@@ -273,9 +273,9 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--jobs", type=int, default=100000)
-    p.add_argument("--flood", type=int, default=800000,
+    p.add_argument("--flood", type=int, default=600000,
                    help="A's jobs: enough to last for all of B's tens")
-    p.add_argument("--tens", type=int, default=50,
+    p.add_argument("--tens", type=int, default=40,
                    help="so many times are ten of B's left, alone and behind A's")
     p.add_argument("--singly-workers", type=int, default=9)
     p.add_argument("--only", default=",".join(MEASURED))

@@ -54,6 +54,32 @@ colour_arg(int colour)
 	return RH_TEXT(rh_slice_of(colour < 0 ? NULL : colours[colour]));
 }
 
+static void
+kinds_send(struct session *s, unsigned stmt, const struct kinds *k)
+{
+	rh_pipe_send(s->pipe, &stmts[stmt], RH_TEXT(k->text),
+	    RH_UUID(k->uuid), RH_TIME(k->time), RH_INT(k->number),
+	    RH_BOOL(k->flag), RH_BYTES(k->bytes), RH_INT(k->two),
+	    RH_INT(k->four), colour_arg(k->colour), colour_arg(k->other));
+}
+
+static void
+kinds_are(const struct kinds *got, const struct kinds *k)
+{
+	rh_assert_slice_eq(got->text, k->text);
+	ck_assert_int_eq(got->text.p == NULL, k->text.p == NULL);
+	rh_assert_slice_eq(got->bytes, k->bytes);
+	ck_assert_int_eq(got->bytes.p == NULL, k->bytes.p == NULL);
+	ck_assert(rh_uuid_is(got->uuid, k->uuid));
+	ck_assert_int_eq(got->time, k->time);
+	ck_assert_int_eq(got->number, k->number);
+	ck_assert_int_eq(got->flag, k->flag);
+	ck_assert_int_eq(got->two, k->two);
+	ck_assert_int_eq(got->four, k->four);
+	ck_assert_int_eq(got->colour, k->colour);
+	ck_assert_int_eq(got->other, k->other);
+}
+
 START_TEST(every_kind_comes_back_as_it_went)
 {
 	const struct kinds *k = &kinds[_i];
@@ -63,27 +89,47 @@ START_TEST(every_kind_comes_back_as_it_went)
 		struct kinds got = { .other = 99 };
 
 		session_open(&s, prepared);
-		rh_pipe_send(s.pipe, &stmts[KINDS], RH_TEXT(k->text),
-		    RH_UUID(k->uuid), RH_TIME(k->time), RH_INT(k->number),
-		    RH_BOOL(k->flag), RH_BYTES(k->bytes), RH_INT(k->two),
-		    RH_INT(k->four), colour_arg(k->colour),
-		    colour_arg(k->other));
+		kinds_send(&s, KINDS, k);
 		ck_assert(rh_pipe_row(s.pipe, kinds_columns, &got));
 		ck_assert_ptr_null(rh_pipe_error(s.pipe));
-		rh_assert_slice_eq(got.text, k->text);
-		ck_assert_int_eq(got.text.p == NULL, k->text.p == NULL);
-		rh_assert_slice_eq(got.bytes, k->bytes);
-		ck_assert_int_eq(got.bytes.p == NULL, k->bytes.p == NULL);
-		ck_assert(rh_uuid_is(got.uuid, k->uuid));
-		ck_assert_int_eq(got.time, k->time);
-		ck_assert_int_eq(got.number, k->number);
-		ck_assert_int_eq(got.flag, k->flag);
-		ck_assert_int_eq(got.two, k->two);
-		ck_assert_int_eq(got.four, k->four);
-		ck_assert_int_eq(got.colour, k->colour);
-		ck_assert_int_eq(got.other, k->other);
+		kinds_are(&got, k);
 		session_close(&s);
 	}
+}
+END_TEST
+
+struct whole {
+	struct rh_slice record;
+};
+static const struct rh_field whole_columns[] = {
+	{ RH_FIELD("row", TEXT, struct whole, record) },
+	{ 0 }
+};
+
+/* Nor is it one where anything is missing, or more than there should be. */
+START_TEST(every_kind_comes_back_in_a_record)
+{
+	const struct kinds *k = &kinds[_i];
+	struct kinds got = { .other = 99 };
+	struct whole whole;
+	struct session s;
+	char more[512] = { 0 };
+
+	session_open(&s, AUTO);
+	kinds_send(&s, RECORD, k);
+	ck_assert(rh_pipe_row(s.pipe, whole_columns, &whole));
+	ck_assert_ptr_null(rh_pipe_error(s.pipe));
+	ck_assert(rh_pg_record_get(whole.record, kinds_columns, &got));
+	kinds_are(&got, k);
+	for (size_t n = 0; n < whole.record.n; n++)
+		ck_assert(!rh_pg_record_get((struct rh_slice){ whole.record.p, n },
+		    kinds_columns, &got));
+	ck_assert(!rh_pg_record_get(whole.record, kinds_columns + 1, &got));
+	ck_assert_uint_lt(whole.record.n, sizeof(more));
+	memcpy(more, whole.record.p, whole.record.n);
+	ck_assert(!rh_pg_record_get((struct rh_slice){ more,
+	    whole.record.n + 1 }, kinds_columns, &got));
+	session_close(&s);
 }
 END_TEST
 
@@ -410,6 +456,7 @@ END_TEST
 
 RH_CHECK_MAIN("data/pipe",
     RH_LOOP(every_kind_comes_back_as_it_went, kinds),
+    RH_LOOP(every_kind_comes_back_in_a_record, kinds),
     RH_LOOP(rows_become_structs_and_structs_inside_them, sizes),
     RH_CASE(nothing_is_0_and_false),
     RH_CASE(answers_come_in_the_order_sent_in_one_round_trip),

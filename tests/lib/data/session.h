@@ -23,7 +23,7 @@
 #define WORDS		10	/* tries: where all is slow, the server's last word is too late */
 
 enum {
-	KINDS, SERIES, ECHO, NUMBER, NOTHING, NONE, TWO_ROWS, PUT, DROP, COUNT,
+	KINDS, RECORD, SERIES, ECHO, NUMBER, NOTHING, NONE, TWO_ROWS, PUT, DROP, COUNT,
 	NOTE, OURS, LATER, PID, SLEEP, CAST, PREPARED, FORGET, KILL, ALIVE, ASLEEP
 };
 
@@ -31,6 +31,8 @@ enum {
 static struct rh_stmt stmts[] = {
 	[KINDS] = { .name = "kinds", .sql = "select $1::text, $2::uuid, $3::timestamptz, $4::bigint,"
 	    " $5::boolean, $6::bytea, $7::int2, $8::int4, $9::text, $10::text" },
+	[RECORD] = { .name = "record", .sql = "select row($1::text, $2::uuid, $3::timestamptz, $4::bigint,"
+	    " $5::boolean, $6::bytea, $7::int2, $8::int4, $9::text, $10::text)" },
 	[SERIES] = { .name = "series", .sql = "select g, 'row ' || g from generate_series(1, $1::int) g" },
 	[ECHO] = { .name = "echo", .sql = "select $1::text" },
 	[NUMBER] = { .name = "number", .sql = "select $1::bigint" },
