@@ -113,7 +113,7 @@ struct rh_runner {
 	size_t nlanes;
 	int64_t gap; /* how far behind the one before the last one was; 0: not known */
 	uint64_t looked_ns; /* mono: when the last look began */
-	uint64_t look_ns; /* what it took, more than a claim that is none */
+	uint64_t lasted_ns, look_ns; /* what it took; more than a claim that is none */
 	uint64_t looks_ns, claims_ns; /* about what each takes while there are jobs */
 	bool woken;		     /* somebody says that there is something */
 	bool alone; /* its last look led to the lane where it was */

@@ -203,7 +203,7 @@ rh_lanes_look_in(const struct rh_runner *r)
 	uint64_t now = rh_clock_mono_ns();
 	bool had = r->nlanes && !r->woken;
 	uint64_t pause = had ? RH_MAX(LOOK_SHARE * r->look_ns, LOOK_NS) :
-			       2 * r->look_ns;
+			       2 * r->lasted_ns;
 	uint64_t due = r->looked_ns + pause;
 
 	if (had)
@@ -225,6 +225,8 @@ mean(uint64_t was, uint64_t ns)
 void
 rh_lanes_took(struct rh_runner *r, bool look, bool had, uint64_t ns)
 {
+	if (look)
+		r->lasted_ns = ns;
 	if (!look)
 		r->claims_ns = mean(r->claims_ns, ns);
 	else if (had && r->claims_ns) {
