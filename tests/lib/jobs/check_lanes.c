@@ -202,9 +202,8 @@ START_TEST(a_look_costs_what_it_takes_more_than_a_claim)
 {
 	set_up();
 	rh_lanes_took(&r, true, true, 7 * MS_NS);
-	ck_assert_uint_eq(r.look_ns,
-	    7 * MS_NS); /* no claim to compare it with */
-	r.looks_ns = 0;
+	/* there is no claim to compare it with */
+	ck_assert_uint_eq(r.look_ns, 7 * MS_NS);
 	for (int i = 0; i < 100; i++) {
 		/* as the disk has it, now this and now that */
 		uint64_t jitter = i % 2 ? MS_NS : 0;
@@ -216,6 +215,7 @@ START_TEST(a_look_costs_what_it_takes_more_than_a_claim)
 	}
 	ck_assert_uint_le(r.look_ns, (costs[_i].ms + 1) * MS_NS);
 	ck_assert_uint_ge(r.look_ns + MS_NS, costs[_i].ms * MS_NS);
+	ck_assert_uint_ge(r.lasted_ns, costs[_i].looks_ms * MS_NS);
 	/* where there was nothing to go on with it is all its own */
 	rh_lanes_took(&r, true, false, 3 * MS_NS);
 	ck_assert_uint_eq(r.look_ns, 3 * MS_NS);
