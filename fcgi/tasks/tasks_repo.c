@@ -54,12 +54,15 @@ struct rh_stmt tasks_stmts[] = {
 	    " limit $4" },
 	[SHOW] = { .name = "tasks.show", .sql =
 	    "select " COLUMNS " from tasks where tenant_id = $1 and id = $2" },
-	/* plain, not a CTE, which costs a tenth of a write more: see event.h */
+	/*
+	 * Plain, not a CTE, which costs a tenth of a write more: see event.h; and
+	 * answers what is not known yet: ten columns cost a twentieth.
+	 */
 	[CREATE] = { .name = "tasks.create", .sql =
 	    "insert into tasks (tenant_id, id, project_id, title, body, status,"
 	    "  assignee_id, due_at)"
 	    " values ($1, $2, $3, $4, $5, $6, $7, $8)"
-	    " returning " COLUMNS },
+	    " returning created_at" },
 	[UPDATE] = { .name = "tasks.update", .sql =
 	    "with x as ("
 	    "  update tasks"
@@ -85,6 +88,11 @@ struct rh_stmt tasks_stmts[] = {
 	{ 0 }
 };
 /* clang-format on */
+
+static const struct rh_field created_columns[] = {
+	{ RH_FIELD("created_at", TIME, struct task, created_at) },
+	{ 0 }
+};
 
 static struct rh_arg
 status_arg(int status)
@@ -144,7 +152,9 @@ tasks_repo_create(struct rh_call *c, const struct task *what, struct task *out)
 	    RH_UUID(what->assignee_id), RH_TIME(what->due_at));
 	rh_event_send(c, &(struct rh_event_of){ "task.created", what->id,
 	    task_shape, what });
-	rh_pipe_row(c->pipe, task_shape, out);
+	*out = *what;
+	rh_pipe_row(c->pipe, created_columns, out);
+	out->updated_at = out->created_at;
 	rh_pipe_done(c->pipe);
 }
 

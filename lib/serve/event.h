@@ -39,7 +39,7 @@ struct rh_slice rh_event_span(struct rh_arena *arena, const struct rh_trace *t);
 
 extern struct rh_stmt rh_event_stmts[];
 
-/* object: what was made, as its event tells it; null times become now(). */
+/* object: what was made, as its event tells it; created_at and updated_at become now(). */
 struct rh_event_of {
 	const char *type;
 	struct rh_uuid subject;

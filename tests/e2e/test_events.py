@@ -250,11 +250,13 @@ class Events(Changes):
 
     def test_a_created_task_is_told_whole(self):
         task = self.post(f"/projects/{self.project}/tasks", {
-            "title": "T", "body": "B", "due_at": "2027-01-02T03:04:05Z"}, 201)
+            "title": "T", "body": "B\u0001", "due_at": "2027-01-02T03:04:05Z"}, 201)
+        self.assertEqual(task, self.call("GET", f"/tasks/{task['id']}", None, 200).json)
         [[payload]] = self.stack.postgres.query(
             "select (payload->>'created_at')::timestamptz ="
-            f" '{task['created_at']}' and payload->>'title' = 'T' and"
-            " payload->>'body' = 'B' and payload->>'status' = 'open' and"
+            f" '{task['created_at']}' and payload->'updated_at' ="
+            " payload->'created_at' and payload->>'title' = 'T' and"
+            " payload->>'body' = e'B\\x01' and payload->>'status' = 'open' and"
             " payload->>'version' = '1' and (payload->>'due_at')::timestamptz ="
             f" '{task['due_at']}' from {TOLD} where subject_id ="
             f" '{task['id']}'")

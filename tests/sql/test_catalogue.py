@@ -157,7 +157,7 @@ class Catalogue(Migrated):
         rows = self.query(
             "select proname, prosrc from pg_proc where prosecdef and proconfig is"
             " null and pronamespace = 'public'::regnamespace and prosrc ~*"
-            " '\\y(from|join|into|update) +(?!public\\.|pg_catalog\\.|set\\y|skip\\y|k\\y|s\\y|r\\y|actor\\y)"
+            " '\\y(from|join|into|update) +(?!public\\.|pg_catalog\\.|set\\y|skip\\y|k\\y|s\\y|r\\y|actor\\y|plan\\y)"
             "[a-z_]+\\y(?!\\()'")
         self.assertEqual([r[0] for r in rows if r[0]], [])
 
@@ -196,7 +196,7 @@ class Catalogue(Migrated):
             columns = self.query(
                 "select string_agg(attname, ', ' order by attnum) from pg_attribute"
                 f" where attrelid = '{table}'::regclass and attnum > 0 and not"
-                " attisdropped and attidentity = ''")[0][0]
+                " attisdropped and attidentity = '' and attgenerated = ''")[0][0]
             kind = self.query(f"select atttypid::regtype from pg_attribute where"
                               f" attrelid = '{table}'::regclass and attname = 'id'")
             new = {"uuid": "gen_random_uuid()", "bytea": "sha256('x')"}[kind[0][0]]
@@ -222,6 +222,38 @@ class Catalogue(Migrated):
                           f" '{table}', 'tenant_id', 'update')") == [["t"]]:
                 with self.assertRaisesRegex(AssertionError, "row-level security"):
                     self.as_tenant(A, f"update {table} set tenant_id = '{B}'")
+
+    def test_what_is_written_is_checked(self):
+        """By domains: whoever writes it, and what was there before."""
+        for sql in ("update tasks set status = 'late'", "update projects set status = ''",
+                    "update outbox_events set trace_id = '\\x00'",
+                    "update outbox_events set parent_span_id = '\\x00'"):
+            with self.assertRaisesRegex(AssertionError, "violates check constraint"):
+                self.query(sql)
+
+    def test_a_key_says_who_it_is_and_the_tenants_plan(self):
+        key, user = self.query(
+            "insert into api_keys (tenant_id, id, name, role, created_by, sha256, expires_at)"
+            " select tenant_id, gen_random_uuid(), 'k', 'admin', created_by, sha256('says'),"
+            f" '2100-01-01 00:00:00.0015Z' from api_keys where tenant_id = '{A}' limit 1"
+            " returning id, created_by")[0]
+        ask = f"select authorize_key(sha256('says'), '{A}', 'viewer')"
+        told = f"{user} admin {key} 4102444800001 1 0 0 0 0"
+        self.assertEqual(self.query(ask, user="rowhouse_app"), [[told]])
+        self.query(f"update api_keys set role = 'member', expires_at = null where id = '{key}'")
+        self.assertEqual(self.query(ask, user="rowhouse_app"),
+                         [[f"{user} member {key} 0 1 0 0 0 0"]])
+        for wants, tenant, code in (("admin", A, "role too low"), ("viewer", B, "another tenant")):
+            with self.assertRaisesRegex(AssertionError, code):
+                self.query(f"select authorize_key(sha256('says'), '{tenant}', '{wants}')",
+                           user="rowhouse_app")
+        self.query(f"update tenant_limits set away = true where tenant_id = '{A}'")
+        for asks in ("authorize_key(sha256('says')", "authorize_key('of nobody'",
+                     "authorize_session('of nobody'"):
+            with self.assertRaisesRegex(AssertionError, "not served here"):
+                self.query(f"select {asks}, '{A}', 'viewer')", user="rowhouse_app")
+        self.query(f"update tenant_limits set away = false where tenant_id = '{A}';"
+                   f"delete from api_keys where id = '{key}'")
 
     def test_an_event_is_whole(self):
         rows = self.query(
