@@ -9,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from harness import Load, Pool, Story, eventually, main, runs, wait_until  # noqa: E402
+from harness import Load, Pool, Redis, Story, eventually, main, runs, wait_until  # noqa: E402
 
 DONE = "pool fcgi: all workers are new"
 POSTS = 'rowhouse_http_requests_total{method="POST"'
@@ -43,13 +43,13 @@ class CopiedPool(Pool):
             return not runs(pid)
 
 
-class Upgrade(Story):
+class Upgraded(Story):
 
-    # who is kept in flight is to be there until all others are new
-    settings = {"workers": 4, "log_ring": "1m", "timeout_write": "5min",
-                "statement_timeout": "5min"}
-    exporter = True
     pool = CopiedPool
+
+    def refusals(self):
+        return [x for x in self.stack.pool.find_lines(level="error")
+                if "no upgrade, the old program goes on" in x["msg"]]
 
     def upgrade(self):
         """SIGUSR2, and until it is through."""
@@ -69,6 +69,14 @@ class Upgrade(Story):
             # one that ends has no program, and may not look like it for a while
             wait_until(lambda p=pid: pool.runs_what_is_on_disk(p),
                        f"{pid} runs what is on disk, or ends")
+
+
+class Upgrade(Upgraded):
+
+    # who is kept in flight is to be there until all others are new
+    settings = {"workers": 4, "log_ring": "1m", "timeout_write": "5min",
+                "statement_timeout": "5min"}
+    exporter = True
 
     def test_the_same_layout_keeps_all_and_counts_on(self):
         s, t = self.stack, self.stack.signup()
@@ -187,9 +195,38 @@ class Upgrade(Story):
         return len(found) == pool.settings["workers"] + 1 and all(
             runs(pid) and pool.runs_what_is_on_disk(pid) for pid in found) and found
 
-    def refusals(self):
-        return [x for x in self.stack.pool.find_lines(level="error")
-                if "no upgrade, the old program goes on" in x["msg"]]
+
+class Known(Upgraded):
+    """The limiter asks Redis nothing here: what a write asks is the cache's."""
+
+    settings = {"workers": 2, "limiter": "shm", "timeout_other": "5min"}
+    redis = Redis
+
+    def line_of(self, got):
+        return self.stack.pool.wait_line(
+            request_id=got.headers["X-Request-Id"], msg="request")
+
+    def asked(self, projects, token, name):
+        got = self.expect(201, "POST", projects, token, {"name": name})
+        return self.line_of(got)["rt"]["redis"]
+
+    def test_what_nobody_reads_is_known_to_the_same_layout(self):
+        t = self.stack.signup()
+        projects = f"{t.path}/projects"
+        self.assertEqual([self.asked(projects, t.token, n) for n in "abc"], [1, 0, 0])
+        self.upgrade()
+        self.assertEqual(self.asked(projects, t.token, "d"), 0)
+
+    def test_nothing_is_known_of_before_another(self):
+        t = self.stack.signup()
+        projects = f"{t.path}/projects"
+        self.assertEqual([self.asked(projects, t.token, n) for n in "ab"], [1, 0])
+        self.stack.pool.configure(workers=3)
+        self.upgrade()
+        self.assertEqual([self.asked(projects, t.token, n) for n in "cd"], [1, 0])
+        # one of theirs might have been in a write that Redis was not told of
+        got = self.expect(200, "GET", projects, t.token)
+        self.assertEqual(self.line_of(got)["cache"], "bypass")
 
 
 if __name__ == "__main__":
