@@ -383,6 +383,9 @@ START_TEST(a_drop_that_was_in_vain_is_done_by_who_is_idle)
 {
 	struct worker *a = worker(0), *b = worker(1);
 
+	/* Redis knows the group: of another it would have none */
+	ck_assert_int_eq(look(a), RH_CACHE_MISS);
+	fill(a, "old");
 	b->conf.timeout_ms = 50;
 	redis_server_freeze(&server);
 	ck_assert(!lay(b, LIFE_MS));
